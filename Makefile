@@ -1,0 +1,30 @@
+# Every target works in a fresh clone: it creates .venv on first use.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint bench docs clean
+
+.venv/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+demo: .venv/.installed
+	$(BIN)/python examples/demo.py
+
+test: .venv/.installed
+	$(BIN)/python -m pytest
+
+lint: .venv/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+bench: .venv/.installed
+	$(BIN)/python -m benchmarks
+
+docs: .venv/.installed
+	$(BIN)/python -m pytest tests/test_docs.py
+
+clean:
+	rm -rf .venv build dist runs *.egg-info .pytest_cache .ruff_cache .hypothesis

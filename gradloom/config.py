@@ -1,0 +1,31 @@
+"""The only reader of the environment.
+
+===================  =========================================================================================
+``GRADLOOM_THREADS``  threads of a compiled program; default: the processors that this process may run on
+``GRADLOOM_DATA``     folder that is looked at first for data sets
+===================  =========================================================================================
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from gradloom.errors import OptionError
+
+
+def threads() -> int:
+    """Number of threads a compiled program uses."""
+    asked = os.environ.get("GRADLOOM_THREADS")
+    if asked is None:
+        affinity = getattr(os, "sched_getaffinity", None)  # absent on macOS and Windows
+        return len(affinity(0)) if affinity else (os.cpu_count() or 1)
+    if not asked.isdigit() or int(asked) < 1:
+        raise OptionError("GRADLOOM_THREADS", rule="the number of threads is a whole number from 1", got=repr(asked))
+    return int(asked)
+
+
+def data_folder() -> Path | None:
+    """Folder that is looked at first for data sets, or None when it is not set."""
+    asked = os.environ.get("GRADLOOM_DATA")
+    return Path(asked).expanduser() if asked else None

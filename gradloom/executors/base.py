@@ -1,0 +1,28 @@
+"""What an executor is: it takes a graph and gives a program, a callable from arrays to arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from gradloom.ir.graph import Graph
+
+
+class Program(Protocol):
+    """A graph made ready to run."""
+
+    def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The graph's outputs for these inputs, which have the graph's input types."""
+        ...
+
+
+class Executor(Protocol):
+    """A way to run graphs."""
+
+    name: str
+
+    def compile(self, graph: Graph) -> Program:
+        """Make a graph ready to run."""
+        ...

@@ -1,0 +1,265 @@
+"""The computational graph: operations, nodes, graphs.
+
+An :class:`Op` is a primitive operation, declared once.  A :class:`Node` is one use of it: operands, attributes
+and the type of its result, known the moment the node is made.  A :class:`Graph` is a function: placeholders in,
+nodes out.  Nodes never change; a transformation makes new ones.
+
+Eager execution is constant folding: :meth:`Op.__call__` computes at once when every operand is a constant, so at
+the prompt the library behaves like NumPy, and while a function is traced the graph grows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from gradloom.ir.tensortype import TensorType, TupleType
+
+Type = TensorType | TupleType
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Where a test may sample an operand: the interval [low, high], at a distance from ``away`` (kinks, poles)."""
+
+    low: float = -2.0
+    high: float = 2.0
+    away: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Op:
+    """A primitive operation: all that is known of it, in one record.
+
+    Attributes:
+        name: unique name.
+        type_rule: ``(*operand types, **attributes) -> type``; raises the shape and dtype errors.
+        compute: the meaning in NumPy, ``(*arrays, **attributes) -> array`` (a tuple for several results).
+        derivative: forward rule ``(out, tangents) -> tangent of out``.  ``out`` is the node itself, ``tangents``
+            has one entry an operand, None for zero.  None in place of the rule: the derivative is zero.
+        transpose: ``(cotangent, node, linear) -> cotangent of each operand`` (None where ``linear`` is False);
+            only operations that are linear in some operands have it.
+        batch: ``(size, node, inputs, batched) -> node`` with the mapped axis first.
+        nested: for operations that hold graphs, their rules for every transformation (see ops/control.py).
+        domains: for the tests, where each operand may be sampled; the last serves all further operands.
+        fold: whether a node whose operands are all constants is computed at once.
+    """
+
+    name: str
+    type_rule: Callable[..., Type]
+    compute: Callable[..., Any]
+    derivative: Callable[[Node, Sequence[Node | None]], Node | None] | None = None
+    transpose: Callable[[Node, Node, Sequence[bool]], Sequence[Node | None]] | None = None
+    batch: Callable[[int, Node, Sequence[Node], Sequence[bool]], Node] | None = None
+    nested: Any = None
+    domains: tuple[Domain, ...] = (Domain(),)
+    fold: bool = True
+
+    def __post_init__(self) -> None:
+        assert self.name not in PRIMITIVES, f"the primitive {self.name} is declared twice"
+        PRIMITIVES[self.name] = self
+
+    def __call__(self, *inputs: Node, **attrs: Any) -> Node:
+        """A node that applies this operation; a constant when all operands are constants."""
+        result_type = self.type_rule(*(x.type for x in inputs), **attrs)
+        if not (self.fold and all(x.value is not None for x in inputs)):
+            return Node(self, inputs, attrs, result_type)
+        with np.errstate(all="ignore"):
+            value = self.compute(*(x.value for x in inputs), **attrs)
+        if isinstance(result_type, TensorType):
+            return constant(value, result_type.dtype)
+        return Node(self, inputs, attrs, result_type, value)
+
+    def __repr__(self) -> str:
+        return f"Op({self.name})"
+
+
+PRIMITIVES: dict[str, Op] = {}
+"""Every primitive by name, in the order of declaration."""
+
+_scope: contextvars.ContextVar[str] = contextvars.ContextVar("scope", default="")
+
+
+@contextlib.contextmanager
+def scope(name: str) -> Iterator[None]:
+    """Mark the nodes made inside with the layer or function they belong to: ``outer/inner``."""
+    outer = _scope.get()
+    token = _scope.set(f"{outer}/{name}" if outer else name)
+    try:
+        yield
+    finally:
+        _scope.reset(token)
+
+
+class Node:
+    """One use of an operation.
+
+    Attributes:
+        op: the operation.
+        inputs: the operands.
+        attrs: static options of the operation (axes, shapes, inner graphs).
+        type: type of the result.
+        value: the array of a constant (the arrays of several folded results), None for every other node.
+        scope: the layer or function in which the node was made, for error messages and profiles.
+    """
+
+    __slots__ = ("attrs", "inputs", "op", "scope", "type", "value")
+
+    def __init__(self, op: Op, inputs: tuple[Node, ...], attrs: dict[str, Any], type: Type, value: Any = None) -> None:
+        self.op, self.inputs, self.attrs, self.type, self.value = op, inputs, attrs, type, value
+        self.scope = _scope.get()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the (single) result."""
+        assert isinstance(self.type, TensorType)
+        return self.type.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Data type of the (single) result."""
+        assert isinstance(self.type, TensorType)
+        return self.type.dtype
+
+    @property
+    def tensor_type(self) -> TensorType:
+        """Type of the (single) result."""
+        assert isinstance(self.type, TensorType)
+        return self.type
+
+    def __repr__(self) -> str:
+        return f"<{self.op.name} {self.type}>"
+
+
+def _no_rule(*_: Any, **__: Any) -> Any:
+    raise AssertionError("placeholders and constants are not computed")
+
+
+PLACEHOLDER = Op("placeholder", _no_rule, _no_rule)
+CONSTANT = Op("constant", _no_rule, _no_rule)
+
+
+def placeholder(type: TensorType, name: str = "") -> Node:
+    """A value that is given when the graph runs."""
+    return Node(PLACEHOLDER, (), {"name": name}, type)
+
+
+def constant(value: Any, dtype: Any = None) -> Node:
+    """A known value; the array is kept read-only."""
+    array = np.asarray(value, dtype=dtype)
+    if array.flags.writeable:
+        array = array.view()
+        array.flags.writeable = False
+    return Node(CONSTANT, (), {}, TensorType(array.shape, array.dtype), array)
+
+
+def fill(type: TensorType, value: bool | int | float) -> Node:
+    """A constant with one value everywhere; takes no memory, whatever its shape."""
+    return constant(np.broadcast_to(np.asarray(value, type.dtype), type.shape))
+
+
+def _project_type(type: TupleType, *, index: int) -> TensorType:
+    return type.parts[index]
+
+
+project = Op("project", _project_type, lambda values, index: values[index])
+"""One result of an operation with several; every transformation handles it beside the operation it belongs to."""
+
+
+def topological(outputs: Iterable[Node]) -> list[Node]:
+    """All nodes that ``outputs`` depend on, operands before users, in a fixed order.
+
+    A stack instead of recursion: a chain of a million nodes is no deeper than one of ten.
+    """
+    done: dict[Node, None] = {}
+    stack: list[tuple[Node, bool]] = [(node, False) for node in reversed(list(outputs))]
+    while stack:
+        node, ready = stack.pop()
+        if node in done:
+            continue
+        if ready:
+            done[node] = None
+            continue
+        stack.append((node, True))
+        stack += [(x, False) for x in reversed(node.inputs) if x not in done]
+    return list(done)
+
+
+def dependents(order: Iterable[Node], sources: Iterable[Node]) -> set[Node]:
+    """Those nodes of a topological order that depend on ``sources``, the sources included."""
+    reached = set(sources)
+    for node in order:
+        if any(x in reached for x in node.inputs):
+            reached.add(node)
+    return reached
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A function as a graph.
+
+    Attributes:
+        inputs: placeholders.
+        outputs: the nodes whose values are the results.
+        name: for printing.
+    """
+
+    inputs: tuple[Node, ...]
+    outputs: tuple[Node, ...]
+    name: str = "graph"
+
+    @cached_property
+    def nodes(self) -> list[Node]:
+        """All nodes, operands before users."""
+        return topological((*self.inputs, *self.outputs))
+
+    @cached_property
+    def free(self) -> list[Node]:
+        """Placeholders that the graph uses but does not take as inputs (from an enclosing trace)."""
+        own = set(self.inputs)
+        return [n for n in self.nodes if n.op is PLACEHOLDER and n not in own]
+
+    @property
+    def input_types(self) -> list[TensorType]:
+        """Types of the inputs."""
+        return [x.tensor_type for x in self.inputs]
+
+    @property
+    def output_types(self) -> list[TensorType]:
+        """Types of the outputs."""
+        return [x.tensor_type for x in self.outputs]
+
+
+def substitute(outputs: Sequence[Node], replacements: Mapping[Node, Node]) -> list[Node]:
+    """``outputs`` with some nodes replaced; what depends on none of them is kept as it is.
+
+    Rebuilding folds constants, so putting constants in place of placeholders evaluates the graph.
+    """
+    made: dict[Node, Node] = dict(replacements)
+    for node in topological(outputs):
+        if node in made or not any(made.get(x, x) is not x for x in node.inputs):
+            continue
+        with scope_of(node):
+            made[node] = node.op(*(made.get(x, x) for x in node.inputs), **node.attrs)
+    return [made.get(x, x) for x in outputs]
+
+
+@contextlib.contextmanager
+def scope_of(node: Node) -> Iterator[None]:
+    """Give nodes made inside the scope of ``node``."""
+    token = _scope.set(node.scope)
+    try:
+        yield
+    finally:
+        _scope.reset(token)
+
+
+def inline(graph: Graph, inputs: Sequence[Node]) -> list[Node]:
+    """The outputs of ``graph`` applied to ``inputs``."""
+    return substitute(graph.outputs, dict(zip(graph.inputs, inputs)))

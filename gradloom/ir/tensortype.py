@@ -1,0 +1,117 @@
+"""What is known of a tensor before it has a value: its shape and its data type.
+
+Promotion.  When two tensors meet in one operation the result has the later of their two types in this order,
+with one exception (``uint32`` meeting ``int32`` gives ``int64``, which holds both):
+
+    bool < uint8 < uint32 < int32 < int64 < float16 < float32 < float64
+
+So an integer tensor never widens a float one (``int64 + float32`` is ``float32``, as in PyTorch and JAX; NumPy
+would give ``float64``).  Python numbers are weak: they take the type of the tensor they meet, except that a float
+lifts integers and booleans to ``float32``, and an int lifts booleans to ``int64``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradloom.errors import DTypeError
+
+ORDER = ("bool", "uint8", "uint32", "int32", "int64", "float16", "float32", "float64")
+_RANK = {np.dtype(name): rank for rank, name in enumerate(ORDER)}
+
+# NumPy types outside the list that are taken in without loss.
+_WIDENED = {"int8": "int32", "int16": "int32", "uint16": "int32", "uint64": "int64"}
+
+DEFAULT_FLOAT = np.dtype("float32")
+DEFAULT_INT = np.dtype("int64")
+
+
+@dataclass(frozen=True)
+class TensorType:
+    """Shape and data type of one tensor; prints as ``float32[3,4]``."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    @property
+    def rank(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def is_float(self) -> bool:
+        """Whether a derivative with respect to such a tensor exists."""
+        return self.dtype.kind == "f"
+
+    def with_shape(self, shape: tuple[int, ...]) -> TensorType:
+        """The same data type in another shape."""
+        return TensorType(tuple(shape), self.dtype)
+
+    def with_dtype(self, dtype: str | np.dtype) -> TensorType:
+        """The same shape in another data type."""
+        return TensorType(self.shape, np.dtype(dtype))
+
+    def __str__(self) -> str:
+        return f"{self.dtype.name}[{','.join(map(str, self.shape))}]"
+
+
+@dataclass(frozen=True)
+class TupleType:
+    """The result of an operation with several results (loops and branches)."""
+
+    parts: tuple[TensorType, ...]
+
+    def __str__(self) -> str:
+        return f"({', '.join(map(str, self.parts))})"
+
+
+def as_dtype(dtype: object, who: str = "dtype") -> np.dtype:
+    """The supported data type that ``dtype`` names (a string, a NumPy type, or Python's bool, int, float).
+
+    Python's ``float`` means float32 and ``int`` means int64, the defaults of this library.
+
+    Raises:
+        DTypeError: no tensor can have this type.
+    """
+    if dtype is float:
+        return DEFAULT_FLOAT
+    if dtype is int:
+        return DEFAULT_INT
+    try:
+        found = np.dtype(dtype)  # type: ignore[call-overload]
+    except TypeError:
+        found = None
+    if found is not None:
+        found = np.dtype(_WIDENED.get(found.name, found.name)) if found.name in _WIDENED else found
+        if found in _RANK:
+            return found
+    raise DTypeError(
+        who,
+        rule="a tensor holds numbers or booleans",
+        got=f"the type {dtype}",
+        fix=f"Convert it to one of: {', '.join(ORDER)}.",
+    )
+
+
+def promote(first: np.dtype, second: np.dtype) -> np.dtype:
+    """The data type of the result when tensors of two types meet (the table in this file's head)."""
+    if {first.name, second.name} == {"uint32", "int32"}:
+        return np.dtype("int64")
+    return first if _RANK[first] >= _RANK[second] else second
+
+
+def promote_scalar(dtype: np.dtype, scalar: bool | int | float) -> np.dtype:
+    """The data type of the result when a tensor meets a Python number, which is weak."""
+    if isinstance(scalar, bool) or dtype.kind == "f":
+        return dtype
+    if isinstance(scalar, int):
+        return DEFAULT_INT if dtype.kind == "b" else dtype
+    return DEFAULT_FLOAT

@@ -1,0 +1,46 @@
+"""Check that a graph is legal: run after every pass in the tests, so that a pass that breaks a graph is named."""
+
+from __future__ import annotations
+
+from gradloom.ir.graph import CONSTANT, PLACEHOLDER, PRIMITIVES, Graph, Node
+from gradloom.ir.tensortype import TensorType
+
+
+class IllegalGraphError(AssertionError):
+    """A graph breaks a rule: a mistake of ours, never of the user."""
+
+
+def verify(graph: Graph) -> None:
+    """Raise unless the graph is legal.
+
+    The rules: inputs are placeholders, each once; no other placeholder occurs; every primitive is registered; every
+    node's type is what its type rule says; a constant's array has its type; graphs inside nodes are legal.
+
+    Raises:
+        IllegalGraphError: with the node, its operands and the rule.
+    """
+    own = set(graph.inputs)
+    if len(own) < len(graph.inputs) or any(x.op is not PLACEHOLDER for x in graph.inputs):
+        raise IllegalGraphError(f"{graph.name}: the inputs must be distinct placeholders, got {graph.inputs}")
+    for node in graph.nodes:
+        problem = _problem(node, own)
+        if problem:
+            operands = "\n".join(f"  operand {i}: {x}" for i, x in enumerate(node.inputs))
+            place = f" in {node.scope}" if node.scope else ""
+            raise IllegalGraphError(f"{graph.name}: {problem}\n  node: {node} {node.attrs}{place}\n{operands}")
+        for inner in node.attrs.values():
+            if isinstance(inner, Graph):
+                verify(inner)
+
+
+def _problem(node: Node, inputs: set[Node]) -> str:
+    """What is wrong with a node, or an empty string."""
+    if PRIMITIVES.get(node.op.name) is not node.op:
+        return f"the primitive {node.op.name} is not registered"
+    if node.op is PLACEHOLDER:
+        return "" if node in inputs else "a placeholder that is not among the inputs"
+    if node.op is CONSTANT:
+        found = TensorType(node.value.shape, node.value.dtype)
+        return "" if found == node.type else f"the constant's array is {found}, its type {node.type}"
+    found = node.op.type_rule(*(x.type for x in node.inputs), **node.attrs)
+    return "" if found == node.type else f"the type rule gives {found}, the node says {node.type}"

@@ -1,0 +1,70 @@
+"""Random bits by counter: the same key gives the same bits in every executor and on any number of threads.
+
+Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011), Threefry-2x32 with
+20 rounds.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from gradloom.errors import ShapeError
+from gradloom.ir.graph import Op
+from gradloom.ir.tensortype import TensorType
+
+_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+_PARITY = np.uint32(0x1BD11BDA)
+
+
+def _rotate(x: np.ndarray, places: int) -> np.ndarray:
+    return (x << np.uint32(places)) | (x >> np.uint32(32 - places))
+
+
+def threefry2x32(
+    key: tuple[np.ndarray, np.ndarray], counter: tuple[np.ndarray, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Encrypt a counter of two 32-bit words under a key of two: two words of random bits."""
+    keys = (key[0], key[1], key[0] ^ key[1] ^ _PARITY)
+    x0, x1 = counter[0] + keys[0], counter[1] + keys[1]
+    for block in range(5):
+        for places in _ROTATIONS[block % 2]:
+            x0 = x0 + x1
+            x1 = _rotate(x1, places) ^ x0
+        x0 = x0 + keys[(block + 1) % 3]
+        x1 = x1 + keys[(block + 2) % 3] + np.uint32(block + 1)
+    return x0, x1
+
+
+def _bits_type(keys: TensorType, *, shape: tuple[int, ...]) -> TensorType:
+    if keys.shape[-1:] != (2,) or keys.dtype.name != "uint32":
+        raise ShapeError(
+            "random_bits",
+            rule="a random key is uint32[2]",
+            got=str(keys),
+            fix="Make one with gl.random.key(seed).",
+        )
+    return keys.with_shape((*keys.shape[:-1], *shape))
+
+
+def _stream(key: np.ndarray, count: int) -> np.ndarray:
+    """Word i is the first (even i) or second (odd i) word of the encrypted counter (i // 2, 0)."""
+    counter = np.arange((count + 1) // 2, dtype=np.uint32)
+    with np.errstate(over="ignore"):  # 32-bit words wrap around
+        words = threefry2x32((key[0], key[1]), (counter, np.zeros_like(counter)))
+    return np.stack(words, axis=-1).reshape(-1)[:count]
+
+
+def _random_bits(keys: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    streams = [_stream(key, math.prod(shape)) for key in keys.reshape(-1, 2)]
+    return np.array(streams, np.uint32).reshape(*keys.shape[:-1], *shape)
+
+
+random_bits = Op(
+    "random_bits",
+    _bits_type,
+    _random_bits,
+    batch=lambda size, node, inputs, batched: random_bits(inputs[0], shape=node.attrs["shape"]),
+)
+"""Uniform 32-bit words in ``shape`` for every key of (..., 2), determined by the key alone."""

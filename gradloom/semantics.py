@@ -1,0 +1,251 @@
+"""NumPy's rules on nodes: conversion, promotion, broadcasting, axes.
+
+Primitives take operands of one type and one shape; people write ``x * 2 + b``.  The functions here stand between:
+they turn values into nodes, bring operands to one type and shape, and normalise axes.  Tensor's operators and the
+public functions are thin covers over them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce as reduce_left
+from typing import Any
+
+import numpy as np
+
+from gradloom.errors import DTypeError, ShapeError
+from gradloom.ir.graph import Node, Op, constant, fill
+from gradloom.ir.tensortype import DEFAULT_FLOAT, DEFAULT_INT, TensorType, as_dtype, promote, promote_scalar
+from gradloom.ops import core, elementwise, movement
+from gradloom.ops.contraction import contract
+from gradloom.ops.rules import without_axes
+
+Axis = int | Sequence[int] | None
+Number = bool | int | float
+
+
+def to_node(value: Any, who: str, dtype: Any = None) -> Node:
+    """A node for a value: a node itself, a number, a (nested) list of numbers, a NumPy array.
+
+    NumPy arrays keep their data type; Python floats become float32, ints int64.
+    """
+    if isinstance(value, Node):
+        return value if dtype is None else cast(value, dtype)
+    if dtype is None and not isinstance(value, (np.ndarray, np.generic)):
+        dtype = _python_dtype(np.asarray(value))
+    wanted = None if dtype is None else as_dtype(dtype, who)
+    try:
+        array = np.asarray(value)
+        found = as_dtype(array.dtype, who) if wanted is None else wanted
+        as_dtype(array.dtype, who)
+        return constant(array.astype(found, copy=True))
+    except (ValueError, OverflowError) as problem:
+        raise DTypeError(who, rule="a tensor is made of numbers in rows of equal length", got=str(problem)) from None
+
+
+def _python_dtype(array: np.ndarray) -> np.dtype | None:
+    """The default type of values written in Python."""
+    return {"f": DEFAULT_FLOAT, "i": DEFAULT_INT}.get(array.dtype.kind)
+
+
+def cast(x: Node, dtype: Any) -> Node:
+    """``x`` in another data type."""
+    wanted = as_dtype(dtype, "cast")
+    return x if x.dtype == wanted else elementwise.cast(x, dtype=wanted)
+
+
+def to_float(x: Node) -> Node:
+    """``x`` as it is if it is of floats, else in float32."""
+    return x if x.tensor_type.is_float else cast(x, DEFAULT_FLOAT)
+
+
+def promoted(who: str, values: Sequence[Any]) -> list[Node]:
+    """Nodes of one data type; Python numbers are weak (see ir/tensortype.py)."""
+    weak = [isinstance(v, (bool, int, float)) and not isinstance(v, np.generic) for v in values]
+    if all(weak):
+        weak[0] = False  # numbers alone: the first stands for the tensor they would meet
+    nodes = [v if is_weak else to_node(v, who) for v, is_weak in zip(values, weak)]
+    dtype = reduce_left(promote, [x.dtype for x, is_weak in zip(nodes, weak) if not is_weak])
+    dtype = reduce_left(promote_scalar, [dtype, *(x for x, is_weak in zip(nodes, weak) if is_weak)])
+    return [to_node(x, who, dtype) for x in nodes]
+
+
+def broadcast_shapes(who: str, types: Sequence[TensorType]) -> tuple[int, ...]:
+    """The shape that operands of these types have together, by NumPy's rule.
+
+    Raises:
+        ShapeError: two sizes differ and neither is 1.
+    """
+    rank = max(t.rank for t in types)
+    shape = [1] * rank
+    for t in types:
+        for place, n in enumerate(t.shape, rank - t.rank):
+            if n != 1 and shape[place] not in (1, n):
+                raise ShapeError(
+                    who,
+                    rule="shapes must agree from the last axis on, or have size 1",
+                    got=" and ".join(map(str, types)),
+                    fix=f"Sizes {shape[place]} and {n} meet at axis {place - rank}; reshape one of the operands.",
+                )
+            shape[place] = n if n != 1 else shape[place]
+    return tuple(shape)
+
+
+def broadcast_to(x: Node, shape: Sequence[int], who: str = "broadcast_to") -> Node:
+    """``x`` repeated to ``shape``, new axes in front."""
+    if x.shape == tuple(shape):
+        return x
+    if broadcast_shapes(who, (x.tensor_type, x.tensor_type.with_shape(tuple(shape)))) != tuple(shape):
+        raise ShapeError(who, rule="the operand must not be larger than the shape", got=f"{x.type} to {tuple(shape)}")
+    first = len(shape) - len(x.shape)
+    return core.broadcast(x, shape=tuple(shape), axes=tuple(range(first, len(shape))))
+
+
+def operands(who: str, values: Sequence[Any]) -> list[Node]:
+    """Nodes of one data type and one shape."""
+    nodes = promoted(who, values)
+    shape = broadcast_shapes(who, [x.tensor_type for x in nodes])
+    return [broadcast_to(x, shape, who) for x in nodes]
+
+
+def apply(op: Op, *values: Any) -> Node:
+    """An elementwise primitive on values of any type and shape that fit."""
+    return op(*operands(op.name, values))
+
+
+def apply_float(op: Op, *values: Any) -> Node:
+    """An elementwise primitive on floats: integers and booleans become float32."""
+    return op(*(to_float(x) for x in operands(op.name, values)))
+
+
+def normal_axis(who: str, x: Node, axis: int) -> int:
+    """``axis`` counted from the front.
+
+    Raises:
+        ShapeError: the operand has no such axis.
+    """
+    rank = len(x.shape)
+    if not isinstance(axis, (int, np.integer)) or not -rank <= axis < rank:
+        raise ShapeError(
+            who,
+            rule="the axis must be one of the operand's",
+            got=f"axis {axis!r} for {x.type}",
+            fix=f"Use an axis from {-rank} to {rank - 1}." if rank else "A scalar has no axes.",
+        )
+    return int(axis) % rank
+
+
+def normal_axes(who: str, x: Node, axis: Axis) -> tuple[int, ...]:
+    """One axis, several, or all (None) as sorted axes counted from the front."""
+    if axis is None:
+        return tuple(range(len(x.shape)))
+    axes = [axis] if isinstance(axis, (int, np.integer)) else list(axis)
+    found = sorted(normal_axis(who, x, a) for a in axes)
+    if len(set(found)) < len(found):
+        raise ShapeError(who, rule="each axis may be named once", got=f"axes {tuple(axes)} for {x.type}")
+    return tuple(found)
+
+
+def reduce(op: Op, x: Node, axis: Axis, keepdims: bool) -> Node:
+    """A reduction along one axis, several or all; ``keepdims`` leaves them with size 1."""
+    axes = normal_axes(op.name.removeprefix("reduce_"), x, axis)
+    return keep(op(x, axes=axes), x.shape, axes) if keepdims else op(x, axes=axes)
+
+
+def keep(reduced: Node, shape: Sequence[int], axes: Sequence[int]) -> Node:
+    """A reduced result with the lost axes put back with size 1."""
+    return core.reshape(reduced, shape=tuple(1 if i in axes else n for i, n in enumerate(shape)))
+
+
+def reshape(x: Node, shape: Sequence[int]) -> Node:
+    """The same elements in another shape; one size may be -1."""
+    sizes = [int(n) for n in shape]
+    if sizes.count(-1) == 1:
+        at = sizes.index(-1)
+        rest = int(np.prod([n for n in sizes if n != -1]))
+        if rest == 0 or x.tensor_type.size % rest:
+            raise ShapeError(
+                "reshape",
+                rule="the known sizes must divide the number of elements",
+                got=f"{x.type} ({x.tensor_type.size} elements) to shape {tuple(sizes)}",
+            )
+        sizes[at] = x.tensor_type.size // rest
+    return core.reshape(x, shape=tuple(sizes)) if tuple(sizes) != x.shape else x
+
+
+def sum(x: Node, axis: Axis, keepdims: bool) -> Node:
+    """The sum; booleans are counted as int64."""
+    return reduce(core.reduce_sum, cast(x, DEFAULT_INT) if x.dtype.kind == "b" else x, axis, keepdims)
+
+
+def mean(x: Node, axis: Axis, keepdims: bool) -> Node:
+    """The arithmetic mean, in floats."""
+    axes = normal_axes("mean", x, axis)
+    count = int(np.prod([x.shape[a] for a in axes]))
+    if count == 0:
+        raise ShapeError("mean", rule="the reduced axes must not be empty", got=f"{x.type} along axes {axes}")
+    return elementwise.scale(sum(to_float(x), axis, keepdims), 1 / count)
+
+
+def matmul(x: Any, y: Any) -> Node:
+    """The matrix product by NumPy's rules: leading axes broadcast, a vector is a row on the left, a column right.
+
+    Raises:
+        ShapeError: the inner sizes differ, or an operand is a scalar.
+    """
+    a, b = promoted("matmul", (x, y))
+    if not a.shape or not b.shape:
+        raise ShapeError(
+            "matmul", rule="operands must have at least one axis", got=f"{a.type} and {b.type}", fix="Use *."
+        )
+    inner = len(b.shape) - 2 if len(b.shape) > 1 else 0
+    if a.shape[-1] != b.shape[inner]:
+        raise ShapeError(
+            "matmul",
+            rule="the last size of the left operand must be the last but one of the right",
+            got=f"{a.type} @ {b.type}: {a.shape[-1]} and {b.shape[inner]}",
+        )
+    if len(b.shape) <= 2:  # no leading axes on the right: one contraction, nothing repeated
+        return contract(a, b, contract=((len(a.shape) - 1,), (inner,)), batch=((), ()))
+    if len(a.shape) == 1:
+        rows = matmul(core.reshape(a, shape=(1, *a.shape)), b)
+        return core.reshape(rows, shape=without_axes(rows.shape, (len(rows.shape) - 2,)))
+    leading = broadcast_shapes("matmul", [x.tensor_type.with_shape(x.shape[:-2]) for x in (a, b)])
+    a, b = (broadcast_to(x, (*leading, *x.shape[-2:])) for x in (a, b))
+    shared = tuple(range(len(leading)))
+    summed = (len(a.shape) - 1,), (len(b.shape) - 2,)
+    return contract(a, b, contract=summed, batch=(shared, shared))
+
+
+def power(x: Any, y: Any) -> Node:
+    """x^y.  Small whole exponents written as Python ints become products, which have exact derivatives everywhere.
+    Other powers are computed in floats.
+    """
+    if isinstance(y, int) and not isinstance(y, bool) and isinstance(x, Node):
+        if 0 < y <= 4:
+            return reduce_left(elementwise.mul, [x] * y)
+        if y == 0:
+            return fill(x.tensor_type, 1)
+    base, exponent = operands("power", (x, y))
+    return elementwise.power(to_float(base), to_float(exponent))
+
+
+def transpose(x: Node, axes: Sequence[int] | None) -> Node:
+    """Axes in another order; reversed when none are named."""
+    rank = len(x.shape)
+    order = tuple(reversed(range(rank))) if axes is None else tuple(a % rank if -rank <= a < rank else a for a in axes)
+    return x if order == tuple(range(rank)) else core.permute(x, axes=order)
+
+
+def stack(nodes: Sequence[Any], axis: int) -> Node:
+    """Tensors of one shape joined along a new axis."""
+    parts = promoted("stack", nodes)
+    shapes = {x.shape for x in parts}
+    if len(shapes) > 1:
+        raise ShapeError("stack", rule="all tensors must have one shape", got=", ".join(map(str, sorted(shapes))))
+    rank = len(parts[0].shape) + 1
+    if not -rank <= axis < rank:
+        raise ShapeError("stack", rule=f"the new axis lies between {-rank} and {rank - 1}", got=str(axis))
+    at = axis % rank
+    expanded = [core.reshape(x, shape=(*x.shape[:at], 1, *x.shape[at:])) for x in parts]
+    return movement.concatenate(*expanded, axis=at)
