@@ -94,7 +94,9 @@ def _basic(x: Node, parts: Sequence[Any]) -> Node:
         else:
             a = _position(int(p), size, axis)
             b, s = a + 1, 1
-        start.append(a), stop.append(b), step.append(s)
+        start.append(a)
+        stop.append(b)
+        step.append(s)
         axis += 1
     whole = all(a == 0 and b == n and s == 1 for a, b, s, n in zip(start, stop, step, x.shape))
     found = x if whole else movement.slice(x, start=tuple(start), stop=tuple(stop), step=tuple(step))

@@ -66,7 +66,8 @@ def promoted(who: str, values: Sequence[Any]) -> list[Node]:
         weak[0] = False  # numbers alone: the first stands for the tensor they would meet
     nodes = [v if is_weak else to_node(v, who) for v, is_weak in zip(values, weak)]
     dtype = reduce_left(promote, [x.dtype for x, is_weak in zip(nodes, weak) if not is_weak])
-    dtype = reduce_left(promote_scalar, [dtype, *(x for x, is_weak in zip(nodes, weak) if is_weak)])
+    for value, is_weak in zip(values, weak):
+        dtype = promote_scalar(dtype, value) if is_weak else dtype
     return [to_node(x, who, dtype) for x in nodes]
 
 

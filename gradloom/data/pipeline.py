@@ -85,7 +85,7 @@ class TablePipeline(Stateful, kind="table_pipeline"):
             table: the training part, and nothing else: what validation and test rows hold must not be known here.
             target: the column to predict, which gives no feature; None if there is none in the table.
             numeric: scaling of numbers: ``standardize``, ``minmax``, ``range``, or ``unscaled``.
-            categorical: encoding of categories: ``onehot`` or ``ordinal``.
+            categorical: encoding of categories: ``onehot``, or ``ordinal`` (unknown ones are filled as if missing).
             impute: how missing numbers are filled.
             log_skewed: take the logarithm of heavy-tailed numbers from 0 up.
             overrides: for single columns another treatment than their kind suggests: one of the names above,
@@ -223,8 +223,8 @@ class _Recipe:
     def _number(self, column: Column, scaling: str, logarithm: bool, notes: list[str]) -> Block:
         cells = read_cells(column, "number", source=self.source)
         before: list[Transform] = [self.impute]
-        skew = skewness(cells)
-        if logarithm and skew > SKEWED and np.nanmin(cells) >= 0:
+        skew, least = skewness(cells), min(np.nanmin(cells), self.impute.fill or 0.0)
+        if logarithm and skew > SKEWED and least >= 0:
             before.append(Log())
             notes.append(
                 f"Column {column.name!r} is heavy-tailed (skewness {skew:.1f}): log(1 + x/median) is taken first."

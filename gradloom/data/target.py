@@ -105,7 +105,7 @@ class TargetPipeline(Stateful, kind="target_pipeline"):
             of a network's output.
 
         Raises:
-            DataError: a row has no target, or one that is not a finite number in regression.
+            DataError: a row has no target, or in regression one that is no finite number or is too great.
             UnknownNameError: a cell is of a class that the training part does not have.
         """
         if self.labels:
@@ -113,7 +113,15 @@ class TargetPipeline(Stateful, kind="target_pipeline"):
         assert self.scale, "a target has labels or a scale"
         numbers = read_cells(column, "number", source=source)
         _require_present(numbers, f"{source}, target {column.name!r}")
-        return self.scale.transform(numbers).astype(np.float32)[:, np.newaxis]
+        with np.errstate(over="ignore"):
+            scaled = self.scale.transform(numbers).astype(np.float32)
+        if not np.isfinite(scaled).all():
+            raise DataError(
+                f"{source}, target {column.name!r}",
+                rule="scaled targets must be within the range of float32",
+                got=f"{numbers[np.argmin(np.isfinite(scaled))]:g}, far beyond all training values",
+            )
+        return scaled[:, np.newaxis]
 
     def decode(self, values: np.ndarray) -> np.ndarray:
         """Predictions in terms of the data.

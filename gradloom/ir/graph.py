@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 
 from gradloom.ir.tensortype import TensorType, TupleType
+from gradloom.ir.text import to_dot, to_text
+from gradloom.ir.verify import verify
 
 Type = TensorType | TupleType
 
@@ -224,6 +226,18 @@ class Graph:
         """Placeholders that the graph uses but does not take as inputs (from an enclosing trace)."""
         own = set(self.inputs)
         return [n for n in self.nodes if n.op is PLACEHOLDER and n not in own]
+
+    def __str__(self) -> str:
+        """The graph as text, one line a node (ir/text.py)."""
+        return to_text(self)
+
+    def to_dot(self) -> str:
+        """The graph as a drawing in Graphviz' dot language."""
+        return to_dot(self)
+
+    def verify(self) -> None:
+        """Raise IllegalGraphError unless the graph obeys the rules of ir/verify.py."""
+        verify(self)
 
     @property
     def input_types(self) -> list[TensorType]:

@@ -1,4 +1,8 @@
-"""A graph for reading: as text, one line a node, and as a drawing in Graphviz' dot language."""
+"""A graph for reading: as text, one line a node, and as a drawing in Graphviz' dot language.
+
+Graphs and nodes are known here by their attributes alone (``GraphLike``), so that ``Graph`` can offer these
+functions as methods.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from gradloom.ir.graph import CONSTANT, PLACEHOLDER, Graph, Node
+
+GraphLike = Any
+"""A graph: ``name``, ``inputs``, ``outputs``, ``nodes``; nodes have ``op``, ``inputs``, ``attrs``, ``type``, ``value``."""
+
+
+def inner_graphs(node: Any) -> list[GraphLike]:
+    """The graphs among a node's attributes: bodies of loops, branches."""
+    return [value for value in node.attrs.values() if hasattr(value, "outputs")]
 
 
 def _short(value: Any) -> str:
     """An attribute or a constant in a few characters."""
-    if isinstance(value, Graph):
+    if hasattr(value, "outputs"):
         return value.name
     if isinstance(value, np.ndarray):
         uniform = value.size and (value.size == 1 or not any(value.strides))
@@ -24,21 +35,21 @@ def _short(value: Any) -> str:
 class _Names:
     """Names for nodes: those of the placeholders, %0, %1, ... for the rest."""
 
-    def __init__(self, graph: Graph) -> None:
-        self.names: dict[Node, str] = {}
+    def __init__(self, graph: GraphLike) -> None:
+        self.names: dict[Any, str] = {}
         for node in graph.nodes:
-            if node.op is CONSTANT:
+            if node.op.name == "constant":
                 continue
-            wanted = node.attrs["name"] if node.op is PLACEHOLDER else ""
+            wanted = node.attrs["name"] if node.op.name == "placeholder" else ""
             taken = wanted in self.names.values()
             self.names[node] = wanted if wanted and not taken else f"%{len(self.names)}"
 
-    def of(self, node: Node) -> str:
+    def of(self, node: Any) -> str:
         """The node's name, or a constant's value."""
-        return _short(node.value) if node.op is CONSTANT else self.names[node]
+        return _short(node.value) if node.op.name == "constant" else self.names[node]
 
 
-def to_text(graph: Graph, indent: str = "") -> str:
+def to_text(graph: GraphLike, indent: str = "") -> str:
     """One line a node: name, type, operation, operands, attributes, and the layer it belongs to.
 
     Graphs inside loops and branches follow the node that holds them, further in.
@@ -47,27 +58,31 @@ def to_text(graph: Graph, indent: str = "") -> str:
     inputs = ", ".join(f"{names.of(x)}: {x.type}" for x in graph.inputs)
     lines = [f"{indent}{graph.name}({inputs})"]
     for node in graph.nodes:
-        if node.op in (CONSTANT, PLACEHOLDER):
+        if node.op.name in ("constant", "placeholder"):
             continue
         attrs = "".join(f" {key}={_short(value)}" for key, value in node.attrs.items())
         place = f"  # {node.scope}" if node.scope else ""
         operands = " ".join(names.of(x) for x in node.inputs)
         lines.append(f"{indent}  {names.of(node)}: {node.type} = {node.op.name} {operands}{attrs}{place}")
-        lines += [to_text(v, indent + "    ") for v in node.attrs.values() if isinstance(v, Graph)]
+        lines += [to_text(inner, indent + "    ") for inner in inner_graphs(node)]
     lines.append(f"{indent}  return {', '.join(names.of(y) for y in graph.outputs)}")
     return "\n".join(lines)
 
 
-def to_dot(graph: Graph) -> str:
+def _label(node: Any) -> str:
+    if node.op.name == "placeholder":
+        return node.attrs["name"] or "input"
+    return _short(node.value) if node.op.name == "constant" else node.op.name
+
+
+def to_dot(graph: GraphLike) -> str:
     """The graph in Graphviz' dot language: a box a node, an arrow from each operand labelled with its type."""
     ids = {node: f"n{i}" for i, node in enumerate(graph.nodes)}
     results = set(graph.outputs)
     lines = [f'digraph "{graph.name}" {{', "  node [shape=box, fontname=Helvetica];"]
     for node, name in ids.items():
-        label = {PLACEHOLDER: node.attrs.get("name") or "input", CONSTANT: _short(node.value)}.get(
-            node.op, node.op.name
-        )
-        look = "style=filled, fillcolor=lightblue" if node.op is PLACEHOLDER else "style=solid"
+        label = _label(node)
+        look = "style=filled, fillcolor=lightblue" if node.op.name == "placeholder" else "style=solid"
         look = "style=filled, fillcolor=lightyellow" if node in results else look
         lines.append(f'  {name} [label="{label}\\n{node.type}", {look}];')
         lines += [f'  {ids[x]} -> {name} [label="{x.type}", fontsize=8];' for x in node.inputs]

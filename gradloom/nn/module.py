@@ -20,6 +20,7 @@ from typing import Any
 
 from gradloom import random, tree
 from gradloom.errors import GradloomError, OptionError
+from gradloom.functional import zeros
 from gradloom.ir.graph import scope
 from gradloom.ir.tensortype import TensorType
 from gradloom.tensor import Tensor, tensor
@@ -37,11 +38,13 @@ class Call:
         training: whether layers such as dropout and batch normalisation behave as in training.
         key: random key of the call, or None where no layer may draw.
         init_key: random key of the parameters that are made during this call.
+        blank: make parameters as zeros that take no memory, for a model whose tensors are read from a file.
     """
 
     training: bool = False
     key: Tensor | None = None
     init_key: Tensor | None = None
+    blank: bool = False
     stack: list[Module] = field(default_factory=list)
     draws: int = 0
     inits: int = 0
@@ -120,7 +123,9 @@ class Module:
     def add_parameter(self, name: str, shape: Sequence[int], init: Initializer, dtype: Any = "float32") -> None:
         """Make the trained tensor ``self.<name>``: ``init(key, shape)`` in ``dtype``."""
         self._parameter_names = (*self._parameter_names, name)
-        setattr(self, name, init(current_call().next_init_key(), tuple(shape)).astype(dtype))
+        call = current_call()
+        value = zeros(shape, dtype) if call.blank else init(call.next_init_key(), tuple(shape)).astype(dtype)
+        setattr(self, name, value)
 
     def add_state(self, name: str, value: Any) -> None:
         """Make the tensor ``self.<name>``, which calls may assign but training does not differentiate by."""
@@ -153,14 +158,15 @@ class Module:
         finally:
             call.stack.pop()
 
-    def initialize(self, *examples: Any, seed: int = 0) -> None:
-        """Make all parameters for inputs like ``examples`` (tensors, arrays or types) without computing anything.
+    def initialize(self, *examples: Any, seed: int = 0, blank: bool = False) -> None:
+        """Make all parameters for inputs like ``examples`` (tensors or arrays) without computing an output.
 
         Args:
             examples: inputs; only shapes and data types count.
             seed: determines the parameters.
+            blank: make zeros that take no memory instead, to be replaced by :meth:`load`.
         """
-        with _running(Call(training=True, key=random.key(seed), init_key=random.key(seed))):
+        with _running(Call(training=True, key=random.key(seed), init_key=random.key(seed), blank=blank)):
             trace(self, *examples)
 
     def children(self) -> list[tuple[str, Module]]:

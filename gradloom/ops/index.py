@@ -6,6 +6,7 @@ Positions must lie inside the axis; the public functions turn negative ones into
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -109,7 +110,8 @@ def _scatter_type(x: TensorType, indices: TensorType, updates: TensorType, *, ax
 def _scatter_add(x: np.ndarray, indices: np.ndarray, updates: np.ndarray, axis: int) -> np.ndarray:
     _check_range("scatter_add", indices, x.shape[axis])
     out = x.copy()
-    np.add.at(out, (np.s_[:],) * axis + (indices,), updates)
+    places: Any = (np.s_[:],) * axis + (indices,)
+    np.add.at(out, places, updates)
     return out
 
 
@@ -200,7 +202,7 @@ def _scatter_along_type(x: TensorType, indices: TensorType, updates: TensorType,
 
 def _scatter_add_along(x: np.ndarray, indices: np.ndarray, updates: np.ndarray, axis: int) -> np.ndarray:
     _check_range("scatter_add_along", indices, x.shape[axis])
-    places = list(np.indices(indices.shape, sparse=True))
+    places: list[Any] = list(np.indices(indices.shape, sparse=True))
     places[axis] = indices
     out = x.copy()
     np.add.at(out, tuple(places), updates)

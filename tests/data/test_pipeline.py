@@ -157,6 +157,7 @@ def test_heavy_tails_are_drawn_in_unless_told_otherwise() -> None:
     ):
         assert plain.notes == ()
         assert plain.transform(incomes).max() > 4.9
+    assert TablePipeline.fit(incomes, target=None, impute=Impute("constant", fill=-1)).notes == ()
     below_zero = table(number("income", *-incomes["income"].values))
     assert TablePipeline.fit(below_zero, target=None).notes == ()
 

@@ -153,6 +153,11 @@ ERRORS = [
         "Drop the rows without a target first.",
     ),
     (
+        lambda: TargetPipeline.fit(number(1.5, 2)).encode(number(1, 1e300)),
+        "table, target 'y': scaled targets must be within the range of float32; "
+        "got 1e+300, far beyond all training values",
+    ),
+    (
         lambda: TargetPipeline.fit(words("yes", "no")).encode(words("no", "yess")),
         "column 'y', row 2: no class has this name; got 'yess'. Did you mean 'yes'? Known: no, yes.",
     ),

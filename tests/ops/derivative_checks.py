@@ -32,7 +32,8 @@ def run(function: Function, *arrays: np.ndarray) -> np.ndarray:
 def assert_derivatives(function: Function, *arrays: np.ndarray, order: int = 1, tolerance: float = 1e-7) -> None:
     """Hold forward and reverse mode of ``function`` to central differences in float64, by each operand alone.
 
-    The tolerance is relative to the largest element.  With ``order`` 2 the derivatives that reverse mode gives are themselves held to central differences.
+    The tolerance is relative to the largest element.  With ``order`` 2 the derivatives that reverse mode gives are
+    themselves held to central differences.
     """
     rng = np.random.default_rng(len(arrays))
     weights = rng.standard_normal(run(function, *arrays).shape)
@@ -47,8 +48,9 @@ def assert_derivatives(function: Function, *arrays: np.ndarray, order: int = 1, 
 
         def tangent(*nodes: Node, wrt: int = wrt) -> Node:
             *xs, t = nodes
-            (found,) = pushforward([function(*xs)], {xs[wrt]: t})[1]
-            return zeros(function(*xs).tensor_type) if found is None else found
+            y = function(*xs)
+            (found,) = pushforward([y], {xs[wrt]: t})[1]
+            return zeros(y.tensor_type) if found is None else found
 
         def cotangent(*nodes: Node, wrt: int = wrt) -> Node:
             *xs, ct = nodes

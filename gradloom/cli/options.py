@@ -1,0 +1,88 @@
+"""Options that several commands share, and how their text is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+
+from gradloom.data.table import Kind
+from gradloom.errors import OptionError
+
+MODEL_FILE = "model.safetensors"
+
+
+class HeaderChoice(StrEnum):
+    """Whether the first line of a delimited file names the columns."""
+
+    AUTO = "auto"
+    YES = "yes"
+    NO = "no"
+
+
+Data = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA",
+        show_default=False,
+        help="A file (.csv, .tsv, .parquet, .npz, .npy, idx; also .gz) or digits, iris, wine, breast_cancer, diabetes.",
+    ),
+]
+Model = Annotated[
+    Path, typer.Argument(metavar="MODEL", show_default=False, help="A model file, or the folder of a run.")
+]
+HeaderOption = Annotated[HeaderChoice, typer.Option("--header", help="Does the first line of a text file name columns?")]
+KindsOption = Annotated[
+    str,
+    typer.Option(
+        "--kinds",
+        metavar="COL=KIND,...",
+        show_default=False,
+        help="Kinds of columns: number, category, text, date, identifier. The others are inferred.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on standard output.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show the result only.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+def header_of(choice: HeaderChoice) -> bool | str:
+    """The choice as :func:`gradloom.data.sources.load` takes it."""
+    return {HeaderChoice.AUTO: "auto", HeaderChoice.YES: True, HeaderChoice.NO: False}[choice]
+
+
+def kinds_of(text: str) -> Mapping[str, Kind]:
+    """``Pclass=category,Born=date`` as a dict.
+
+    Raises:
+        OptionError: a part is not of the form COL=KIND.
+    """
+    kinds: dict[str, Kind] = {}
+    for part in filter(None, text.split(",")):
+        name, equals, kind = part.rpartition("=")
+        if not equals or not name or not kind:
+            raise OptionError("--kinds", rule="each part is of the form COL=KIND", got=repr(part))
+        kinds[name.strip()] = cast(Kind, kind.strip())  # whether there is such a kind, the reader of the data checks
+    return kinds
+
+
+def widths_of(text: str) -> tuple[int, ...]:
+    """``64,32`` as numbers of units.
+
+    Raises:
+        OptionError: one is not a whole number from 1.
+    """
+    widths = [part.strip() for part in text.split(",")]
+    if not all(width.isascii() and width.isdigit() and int(width) > 0 for width in widths):
+        raise OptionError(
+            "--hidden", rule="sizes of hidden layers are whole numbers from 1", got=repr(text), fix="Example: 64,32."
+        )
+    return tuple(map(int, widths))
+
+
+def model_path(path: Path) -> Path:
+    """The model file itself where the folder of a run was named."""
+    return path / MODEL_FILE if path.is_dir() else path

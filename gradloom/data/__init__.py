@@ -1,0 +1,35 @@
+"""Data: reading files and frames, tables, preprocessing that is fitted on the training part, splits."""
+
+from gradloom.data.arrays import Arrays
+from gradloom.data.encode import Labels, OneHot, Ordinal
+from gradloom.data.impute import Impute
+from gradloom.data.pipeline import TablePipeline
+from gradloom.data.scaling import Log, MinMax, Range, Standardize
+from gradloom.data.sources import load
+from gradloom.data.splits import Split, default_fractions, k_fold, split, split_by_time
+from gradloom.data.summary import describe
+from gradloom.data.table import Column, Table
+from gradloom.data.target import TargetPipeline
+
+__all__ = [
+    "Arrays",
+    "Column",
+    "Impute",
+    "Labels",
+    "Log",
+    "MinMax",
+    "OneHot",
+    "Ordinal",
+    "Range",
+    "Split",
+    "Standardize",
+    "Table",
+    "TablePipeline",
+    "TargetPipeline",
+    "default_fractions",
+    "describe",
+    "k_fold",
+    "load",
+    "split",
+    "split_by_time",
+]

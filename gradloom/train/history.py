@@ -1,0 +1,60 @@
+"""What happened epoch by epoch: a table of losses and metrics, kept with the model."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+LOWER_IS_BETTER = ("loss", "error_rate", "mse", "rmse", "mae")
+
+
+def is_better(monitor: str, new: float, old: float, margin: float = 0.0) -> bool:
+    """Whether a value of a quantity is an improvement: losses and errors fall, other metrics rise."""
+    if math.isnan(new):
+        return False
+    falls = monitor.removeprefix("val_") in LOWER_IS_BETTER
+    return new < old - margin if falls else new > old + margin
+
+
+def worst(monitor: str) -> float:
+    """A value that any other improves on."""
+    return math.inf if monitor.removeprefix("val_") in LOWER_IS_BETTER else -math.inf
+
+
+@dataclass
+class History:
+    """The course of training.
+
+    Attributes:
+        rows: one dict an epoch: ``epoch``, ``loss``, the metrics, and the same with ``val_`` in front.
+        best_epoch: the epoch whose weights the model has where the best were given back, else None.
+        stopped: why training ended, as a sentence.
+    """
+
+    rows: list[dict[str, float]] = field(default_factory=list)
+    best_epoch: int | None = None
+    stopped: str = ""
+
+    def column(self, name: str) -> list[float]:
+        """One quantity over the epochs."""
+        return [row[name] for row in self.rows if name in row]
+
+    def as_json(self) -> dict[str, Any]:
+        """For the header of a model file."""
+        return {"rows": self.rows, "best_epoch": self.best_epoch, "stopped": self.stopped}
+
+    def write_csv(self, path: str | Path) -> None:
+        """One line an epoch."""
+        names = list(dict.fromkeys(name for row in self.rows for name in row))
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, names)
+            writer.writeheader()
+            writer.writerows(self.rows)
+
+    def write_json(self, path: str | Path) -> None:
+        """All of it."""
+        Path(path).write_text(json.dumps(self.as_json(), indent=1), encoding="utf-8")
