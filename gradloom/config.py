@@ -2,6 +2,7 @@
 
 ===================  =========================================================================================
 ``GRADLOOM_THREADS``  threads of a compiled program; default: the processors that this process may run on
+``GRADLOOM_CPU``      a lesser processor that native code is made for: avx2 or sse2 (for tests)
 ``GRADLOOM_DATA``     folder that is looked at first for data sets
 ===================  =========================================================================================
 """
@@ -29,3 +30,8 @@ def data_folder() -> Path | None:
     """Folder that is looked at first for data sets, or None when it is not set."""
     asked = os.environ.get("GRADLOOM_DATA")
     return Path(asked).expanduser() if asked else None
+
+
+def cpu() -> str | None:
+    """The lesser processor that code is made for instead of this one, or None."""
+    return os.environ.get("GRADLOOM_CPU") or None

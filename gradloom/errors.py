@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from functools import partial
+from typing import Any
 
 
 class GradloomError(Exception):
@@ -31,6 +33,11 @@ class GradloomError(Exception):
     def within(self, layer: str) -> None:
         """Note that the error happened inside ``layer`` (called innermost first)."""
         self.layers.insert(0, layer)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What pickle needs to send the error from a worker process, for its parts are keyword arguments."""
+        rebuild = partial(type(self), rule=self.rule, got=self.got, fix=self.fix)
+        return rebuild, (self.who,), {"layers": self.layers}
 
     def __str__(self) -> str:
         place = f"in {' > '.join(self.layers)}: " if self.layers else ""

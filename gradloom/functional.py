@@ -18,7 +18,7 @@ from gradloom import semantics
 from gradloom.einsum import contract_by_letters
 from gradloom.errors import OptionError, ShapeError
 from gradloom.ir.graph import Node, Op, constant, fill
-from gradloom.ir.tensortype import DEFAULT_FLOAT, TensorType, as_dtype
+from gradloom.ir.tensortype import DEFAULT_FLOAT, DEFAULT_INT, TensorType, as_dtype
 from gradloom.ops import core, elementwise, index, linalg, movement
 from gradloom.ops import reduce as reductions
 from gradloom.semantics import Axis, normal_axes, normal_axis, to_float, to_node
@@ -144,9 +144,7 @@ def _node(value: TensorLike, who: str) -> Node:
 
 def full(shape: int | Sequence[int], value: bool | int | float, dtype: Any = None) -> Tensor:
     """A tensor with one value everywhere; takes no memory until it is written."""
-    sizes = (shape,) if isinstance(shape, (int, np.integer)) else tuple(int(n) for n in shape)
-    if builtins.any(n < 0 for n in sizes):
-        raise ShapeError("full", rule="sizes must not be negative", got=str(sizes))
+    sizes = semantics.normal_shape("full", shape)
     kind = to_node(value, "full").dtype if dtype is None else as_dtype(dtype, "full")
     return Tensor(fill(TensorType(sizes, kind), value))
 
@@ -176,7 +174,9 @@ def ones_like(x: TensorLike, dtype: Any = None) -> Tensor:
 def arange(start: float, stop: float | None = None, step: float = 1, dtype: Any = None) -> Tensor:
     """Numbers from ``start`` (0 if only one bound is given) to before ``stop`` in steps."""
     first, last = (0, start) if stop is None else (start, stop)
-    return tensor(np.arange(first, last, step).tolist() if dtype is None else np.arange(first, last, step), dtype)
+    numbers = np.arange(first, last, step)
+    default = DEFAULT_FLOAT if numbers.dtype.kind == "f" else DEFAULT_INT
+    return tensor(numbers, default if dtype is None else dtype)
 
 
 def linspace(start: float, stop: float, num: int = 50, dtype: Any = DEFAULT_FLOAT) -> Tensor:
@@ -381,8 +381,10 @@ def softmax(x: TensorLike, axis: int = -1) -> Tensor:
 
 def log_softmax(x: TensorLike, axis: int = -1) -> Tensor:
     """x - log Σ e^x along an axis."""
-    node = Tensor(to_float(_node(x, "log_softmax")))
-    return node - logsumexp(node, axis, keepdims=True)
+    scores = Tensor(to_float(_node(x, "log_softmax")))
+    # Taking the peak off first keeps small results exact beside large scores; it has no part in the derivative.
+    shifted = scores - stop_gradient(max(scores, axis, keepdims=True))
+    return shifted - logsumexp(shifted, axis, keepdims=True)
 
 
 def _flat_position(op: Op, who: str, x: TensorLike, axis: int | None) -> Tensor:
@@ -573,7 +575,7 @@ def _positions(who: str, indices: TensorLike, size: int, mode: str = "raise") ->
     """Positions counted from the front."""
     places = _node(indices, who)
     if mode == "clip":
-        return clip(Tensor(places), 0, size - 1).node
+        return clip(cast(Tensor(places), "int64"), 0, size - 1).node
     if mode != "raise":
         raise OptionError(who, rule="mode is 'raise' or 'clip'", got=repr(mode))
     if places.dtype.kind == "u":
@@ -598,8 +600,8 @@ def scatter_add(x: TensorLike, indices: TensorLike, updates: TensorLike, axis: i
 
 def one_hot(indices: TensorLike, classes: int, dtype: Any = DEFAULT_FLOAT) -> Tensor:
     """1 at the position given by each index, 0 elsewhere, along a new last axis of size ``classes``."""
-    places = expand_dims(indices, -1)
-    return cast(places == arange(classes, dtype=places.dtype), dtype)
+    places = cast(expand_dims(indices, -1), "int64")
+    return cast(places == arange(classes), dtype)
 
 
 def sort(x: TensorLike, axis: int = -1) -> Tensor:

@@ -15,11 +15,14 @@ from typing import Any
 import numpy as np
 
 from gradloom import functional as fn
-from gradloom.errors import OptionError
+from gradloom.errors import DTypeError, OptionError
 from gradloom.ir.graph import constant
 from gradloom.ir.tensortype import DEFAULT_FLOAT, as_dtype
 from gradloom.ops import elementwise, sampling
+from gradloom.semantics import normal_shape
 from gradloom.tensor import Tensor, tensor
+
+Shape = int | Sequence[int]
 
 # What a key is used for is mixed into it, so that draws, splits and folds of one key have nothing in common.
 _SPLIT, _FOLD = 0x9E3779B9, 0x85EBCA6B
@@ -38,9 +41,9 @@ def key(seed: int) -> Tensor:
     return bits(Tensor(constant(words)), (2,))
 
 
-def bits(key: Tensor, shape: Sequence[int] = ()) -> Tensor:
+def bits(key: Tensor, shape: Shape = ()) -> Tensor:
     """Uniform random 32-bit words."""
-    return Tensor(sampling.random_bits(_checked(key).node, shape=tuple(shape)))
+    return Tensor(sampling.random_bits(_checked(key).node, shape=normal_shape("random", shape)))
 
 
 def _checked(value: Any) -> Tensor:
@@ -60,18 +63,33 @@ def fold_in(key: Tensor, number: Any) -> Tensor:
     return bits(_checked(key) ^ mark, (2,))
 
 
-def uniform(
-    key: Tensor, shape: Sequence[int] = (), low: float = 0.0, high: float = 1.0, dtype: Any = DEFAULT_FLOAT
-) -> Tensor:
-    """Numbers uniform in [low, high): multiples of 2^-24 (float32) or 2^-53 (float64) of the width."""
+def uniform(key: Tensor, shape: Shape = (), low: float = 0.0, high: float = 1.0, dtype: Any = DEFAULT_FLOAT) -> Tensor:
+    """Numbers uniform in [low, high): multiples of 2^-11 (float16), 2^-24 (float32) or 2^-53 of the width.
+
+    Raises:
+        OptionError: ``low`` is above ``high``.
+        DTypeError: the numbers are not to be floats.
+    """
     wanted = as_dtype(dtype, "random.uniform")
-    if wanted.name == "float64":
+    if wanted.kind != "f":
+        raise DTypeError("random.uniform", rule="the numbers are floats", got=wanted.name, fix="Use random.randint.")
+    if low > high:
+        raise OptionError("random.uniform", rule="low must not be above high", got=f"{low} and {high}")
+    unit = _unit(key, normal_shape("random.uniform", shape), wanted)
+    if (low, high) == (0.0, 1.0):
+        return unit
+    below = float(np.nextafter(wanted.type(high), wanted.type(low)))  # rounding may reach ``high``
+    return fn.minimum(unit * (high - low) + low, below)
+
+
+def _unit(key: Tensor, shape: tuple[int, ...], dtype: np.dtype) -> Tensor:
+    """Numbers uniform in [0, 1) with as many random bits as the type's significand has."""
+    if dtype.name == "float64":
         words = bits(key, (2, *shape))
-        high_part = fn.cast(_top(words[0], 27), wanted) * 2.0**26
-        unit = (high_part + fn.cast(_top(words[1], 26), wanted)) * 2.0**-53
-    else:
-        unit = fn.cast(fn.cast(_top(bits(key, shape), 24), "float32") * 2.0**-24, wanted)
-    return unit if (low, high) == (0.0, 1.0) else unit * (high - low) + low
+        high_part = fn.cast(_top(words[0], 27), dtype) * 2.0**26
+        return (high_part + fn.cast(_top(words[1], 26), dtype)) * 2.0**-53
+    count = {"float16": 11, "float32": 24}[dtype.name]
+    return fn.cast(fn.cast(_top(bits(key, shape), count), "float32") * 2.0**-count, dtype)
 
 
 def _top(words: Tensor, count: int) -> Tensor:
@@ -79,22 +97,22 @@ def _top(words: Tensor, count: int) -> Tensor:
     return Tensor(elementwise.shift_right(words.node, fn.full(words.shape, 32 - count, "uint32").node))
 
 
-def normal(key: Tensor, shape: Sequence[int] = (), dtype: Any = DEFAULT_FLOAT) -> Tensor:
+def normal(key: Tensor, shape: Shape = (), dtype: Any = DEFAULT_FLOAT) -> Tensor:
     """Standard normal numbers.
 
     z = √(-2 log u) cos 2πv for uniform u in (0, 1] and v (Box and Muller, 1958).
     """
-    pair = uniform(key, (2, *shape), dtype=dtype)
+    pair = uniform(key, (2, *normal_shape("random.normal", shape)), dtype=dtype)
     return fn.sqrt(fn.log(1 - pair[0]) * -2.0) * fn.cos(pair[1] * (2 * math.pi))
 
 
-def bernoulli(key: Tensor, p: Any = 0.5, shape: Sequence[int] | None = None) -> Tensor:
+def bernoulli(key: Tensor, p: Any = 0.5, shape: Shape | None = None) -> Tensor:
     """True with probability ``p`` (a number or a tensor, of whose shape the result is by default)."""
     chance = tensor(p)
     return uniform(key, chance.shape if shape is None else shape) < chance
 
 
-def randint(key: Tensor, shape: Sequence[int], low: int, high: int) -> Tensor:
+def randint(key: Tensor, shape: Shape, low: int, high: int) -> Tensor:
     """Whole numbers uniform in [low, high), at most 2^31 of them; the bias is below 2^-32 of a number's chance each.
 
     Raises:
@@ -114,7 +132,7 @@ def permutation(key: Tensor, x: Any) -> Tensor:
     return order if isinstance(x, (int, np.integer)) else fn.take(x, order)
 
 
-def gumbel(key: Tensor, shape: Sequence[int] = (), dtype: Any = DEFAULT_FLOAT) -> Tensor:
+def gumbel(key: Tensor, shape: Shape = (), dtype: Any = DEFAULT_FLOAT) -> Tensor:
     """Standard Gumbel numbers, -log(-log u)."""
     return -fn.log(-fn.log(1 - uniform(key, shape, dtype=dtype)) + np.finfo(as_dtype(dtype)).tiny)
 

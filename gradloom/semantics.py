@@ -28,24 +28,39 @@ def to_node(value: Any, who: str, dtype: Any = None) -> Node:
     """A node for a value: a node itself, a number, a (nested) list of numbers, a NumPy array.
 
     NumPy arrays keep their data type; Python floats become float32, ints int64.
+
+    Raises:
+        DTypeError: the value is not numbers in rows of equal length, or a whole number is out of the type's range.
     """
     if isinstance(value, Node):
         return value if dtype is None else cast(value, dtype)
-    if dtype is None and not isinstance(value, (np.ndarray, np.generic)):
-        dtype = _python_dtype(np.asarray(value))
-    wanted = None if dtype is None else as_dtype(dtype, who)
     try:
         array = np.asarray(value)
-        found = as_dtype(array.dtype, who) if wanted is None else wanted
-        as_dtype(array.dtype, who)
-        return constant(array.astype(found, copy=True))
     except (ValueError, OverflowError) as problem:
         raise DTypeError(who, rule="a tensor is made of numbers in rows of equal length", got=str(problem)) from None
+    found = as_dtype(array.dtype, who)
+    if dtype is not None:
+        found = as_dtype(dtype, who)
+    elif not isinstance(value, (np.ndarray, np.generic)):
+        found = {"f": DEFAULT_FLOAT, "i": DEFAULT_INT}.get(found.kind, found)
+    _check_range(who, array, found)
+    with np.errstate(all="ignore"):  # a float too large for its type is infinite
+        return constant(array.astype(found, copy=True))
 
 
-def _python_dtype(array: np.ndarray) -> np.dtype | None:
-    """The default type of values written in Python."""
-    return {"f": DEFAULT_FLOAT, "i": DEFAULT_INT}.get(array.dtype.kind)
+def _check_range(who: str, array: np.ndarray, dtype: np.dtype) -> None:
+    """Refuse whole numbers that the data type does not hold; NumPy would wrap them around."""
+    if array.dtype == dtype or not array.size or array.dtype.kind not in "iu" or dtype.kind not in "iu":
+        return
+    low, high = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+    least, largest = int(array.min()), int(array.max())
+    if least < low or largest > high:
+        raise DTypeError(
+            who,
+            rule=f"a {dtype.name} lies between {low} and {high}",
+            got=str(least if least < low else largest),
+            fix="Use a wider data type, or gl.cast to wrap around.",
+        )
 
 
 def cast(x: Node, dtype: Any) -> Node:
@@ -117,6 +132,18 @@ def apply(op: Op, *values: Any) -> Node:
 def apply_float(op: Op, *values: Any) -> Node:
     """An elementwise primitive on floats: integers and booleans become float32."""
     return op(*(to_float(x) for x in operands(op.name, values)))
+
+
+def normal_shape(who: str, shape: int | Sequence[int]) -> tuple[int, ...]:
+    """One size or several as a tuple.
+
+    Raises:
+        ShapeError: a size is negative or not a whole number.
+    """
+    sizes = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+    if any(not isinstance(n, (int, np.integer)) or n < 0 for n in sizes):
+        raise ShapeError(who, rule="sizes are whole numbers from 0", got=str(sizes))
+    return tuple(int(n) for n in sizes)
 
 
 def normal_axis(who: str, x: Node, axis: int) -> int:
@@ -219,16 +246,26 @@ def matmul(x: Any, y: Any) -> Node:
 
 
 def power(x: Any, y: Any) -> Node:
-    """x^y.  Small whole exponents written as Python ints become products, which have exact derivatives everywhere.
-    Other powers are computed in floats.
+    """x^y.  Whole exponents written as Python ints become products where x is of integers or the exponent is small,
+    so they have exact values and derivatives everywhere.  Other powers are computed in floats.
     """
-    if isinstance(y, int) and not isinstance(y, bool) and isinstance(x, Node):
-        if 0 < y <= 4:
-            return reduce_left(elementwise.mul, [x] * y)
-        if y == 0:
-            return fill(x.tensor_type, 1)
+    if isinstance(y, int) and not isinstance(y, bool) and y >= 0:
+        base, _ = promoted("power", (x, y))
+        if y <= 4 or not base.tensor_type.is_float:
+            return _product_of(base, y)
     base, exponent = operands("power", (x, y))
     return elementwise.power(to_float(base), to_float(exponent))
+
+
+def _product_of(x: Node, count: int) -> Node:
+    """x multiplied ``count`` times, by squaring."""
+    if count == 0:
+        return fill(x.tensor_type, 1)
+    half = _product_of(x, count // 2) if count > 1 else None
+    square = None if half is None else elementwise.square(half)
+    if square is None:
+        return x
+    return elementwise.mul(square, x) if count % 2 else square
 
 
 def transpose(x: Node, axes: Sequence[int] | None) -> Node:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gradloom import indexing, semantics
-from gradloom.errors import ShapeError, SymbolicValueError
+from gradloom.errors import DTypeError, ShapeError, SymbolicValueError
 from gradloom.ir.graph import Node
 from gradloom.ir.tensortype import TensorType
 from gradloom.ops import core, elementwise, reduce
@@ -139,7 +139,7 @@ class Tensor:
     def __index__(self) -> int:
         self._value("index", "Use gl.take(x, i), or make the number an argument that is not traced.")
         if self.dtype.kind not in "iu":
-            raise TypeError(f"a {self.type} cannot be an index")
+            raise DTypeError("index", rule="an index is an integer", got=str(self.type))
         return int(self.item())
 
     def __format__(self, spec: str) -> str:
@@ -251,7 +251,7 @@ class Tensor:
         sizes = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
         return Tensor(semantics.reshape(self.node, sizes))
 
-    def transpose(self, *axes: int) -> Tensor:
+    def transpose(self, *axes: Any) -> Tensor:
         """Axes in another order; reversed when none are named."""
         order = axes[0] if len(axes) == 1 and isinstance(axes[0], (tuple, list)) else axes
         return Tensor(semantics.transpose(self.node, order or None))

@@ -20,10 +20,21 @@ from gradloom.autodiff.forward import pushforward
 from gradloom.autodiff.reverse import pullback
 from gradloom.errors import DTypeError, OptionError, ShapeError
 from gradloom.executors.base import Program
-from gradloom.ir.graph import PLACEHOLDER, Graph, Node, constant, dependents, fill, placeholder, substitute, topological
+from gradloom.ir.graph import (
+    PLACEHOLDER,
+    Graph,
+    Node,
+    constant,
+    dependents,
+    fill,
+    next_serial,
+    placeholder,
+    substitute,
+    topological,
+)
 from gradloom.ir.tensortype import TensorType
 from gradloom.ops import control
-from gradloom.semantics import cast, to_node
+from gradloom.semantics import cast, normal_axis, to_node
 from gradloom.tensor import Tensor
 
 Function = Callable[..., Any]
@@ -69,10 +80,11 @@ class Arguments:
         names = [".".join(p) for p, t in zip(tree.paths(self.definition), self.traced) if t]
         return [placeholder(x.tensor_type, name) for x, name in zip(self.nodes, names)]
 
-    def rebuilt(self, nodes: Sequence[Node]) -> tuple[Any, ...]:
-        """The arguments with tensors of these nodes in place of the traced leaves."""
+    def rebuilt(self, nodes: Sequence[Node | None]) -> tuple[Any, ...]:
+        """The arguments with tensors of these nodes in place of the traced leaves; None keeps a leaf as it is."""
         supply = iter(nodes)
-        merged = [Tensor(next(supply)) if t else leaf for leaf, t in zip(self.leaves, self.traced)]
+        chosen = [next(supply) if t else None for t in self.traced]
+        merged = [leaf if node is None else Tensor(node) for leaf, node in zip(self.leaves, chosen)]
         return tree.unflatten(self.definition, merged)
 
 
@@ -401,10 +413,10 @@ def vmap(f: Function, in_axes: Axes = 0, out_axes: int = 0) -> Function:
         fronted = [_to_front(x, a) for x, a in zip(stacked.nodes, per_leaf)]
         size = _common_size(fronted, per_leaf)
         inputs = [
-            x if a is None else placeholder(x.tensor_type.with_shape(x.shape[1:])) for x, a in zip(fronted, per_leaf)
+            None if a is None else placeholder(x.tensor_type.with_shape(x.shape[1:])) for x, a in zip(fronted, per_leaf)
         ]
         found = Results.of(f(*stacked.rebuilt(inputs)), "vmap")
-        varying = {p: x for p, x, a in zip(inputs, fronted, per_leaf) if a is not None}
+        varying = {p: x for p, x in zip(inputs, fronted) if p is not None}
         outputs = batch(found.nodes, varying, size)
         return found.rebuilt([_placed(y if has else control.repeat_front(y, size), out_axes) for y, has in outputs])
 
@@ -418,11 +430,8 @@ def _axis_per_leaf(args: Sequence[Any], axes: Sequence[int | None]) -> list[int 
 def _to_front(x: Node, axis: int | None) -> Node:
     if axis is None:
         return x
-    rank = len(x.shape)
-    if not -rank <= axis < rank:
-        raise ShapeError("vmap", rule="the mapped axis must be one of the argument's", got=f"axis {axis} for {x.type}")
-    at = axis % rank
-    return x if at == 0 else control.permute(x, axes=(at, *(i for i in range(rank) if i != at)))
+    at = normal_axis("vmap", x, axis)
+    return x if at == 0 else control.permute(x, axes=(at, *(i for i in range(len(x.shape)) if i != at)))
 
 
 def _common_size(nodes: Sequence[Node], axes: Sequence[int | None]) -> int:
@@ -437,23 +446,21 @@ def _common_size(nodes: Sequence[Node], axes: Sequence[int | None]) -> int:
 
 
 def _placed(y: Node, axis: int) -> Node:
-    rank = len(y.shape)
-    at = axis % rank
-    rest = list(range(1, rank))
+    at = normal_axis("vmap", y, axis)
+    rest = list(range(1, len(y.shape)))
     return y if at == 0 else control.permute(y, axes=(*rest[:at], 0, *rest[at:]))
 
 
 # Loops and branches ---------------------------------------------------------------------------------------------
 
 
-def _outside(outputs: Sequence[Node], inputs: Sequence[Node]) -> list[Node]:
+def _outside(outputs: Sequence[Node], inside: set[Node]) -> list[Node]:
     """The outermost values that a body uses of what was being traced around it; they become operands."""
     order = topological(outputs)
-    inside = dependents(order, inputs)
     unknown = dependents(order, [n for n in order if n.op is PLACEHOLDER])
     found: dict[Node, None] = {}
     for node in order:
-        if node in inside and node not in inputs:
+        if node in inside:
             found.update({x: None for x in node.inputs if x not in inside and x in unknown})
     found.update({y: None for y in outputs if y not in inside and y in unknown})
     return list(found)
@@ -494,7 +501,8 @@ def scan(
     if next_carry.definition != start.definition.children[0]:
         raise OptionError("scan", rule="the body must return a carry nested as the first one", got=repr(result[0]))
     outputs = [*next_carry.nodes, *ys.nodes]
-    outside = _outside(outputs, [*carry, *elements])
+    # What does not vary from step to step is computed once, before the loop.
+    outside = _outside(outputs, dependents(topological(outputs), [*carry, *elements]))
     stand_ins, closed = _closed(outputs, outside)
     name = getattr(f, "__name__", "body")
     node = control.scan(
@@ -514,6 +522,8 @@ def scan(
 def _scan_length(nodes: Sequence[Node], length: int | None) -> int:
     if any(not x.shape for x in nodes):
         raise ShapeError("scan", rule="sequences need a first axis to step along", got="a scalar in xs")
+    if length is not None and length < 0:
+        raise ShapeError("scan", rule="the number of steps must not be negative", got=str(length))
     sizes = {x.shape[0] for x in nodes} | (set() if length is None else {length})
     if len(sizes) != 1:
         raise ShapeError(
@@ -538,11 +548,14 @@ def cond(condition: Any, on_true: Function, on_false: Function, *args: Any) -> A
         ShapeError: the branches return different types.
     """
     arguments = Arguments("cond", args)
+    start = next_serial()
     branches = [_traced(f, arguments) for f in (on_true, on_false)]
     (_, found), (_, other) = branches
     if found.definition != other.definition:
         raise OptionError("cond", rule="both branches must return values nested alike", got="two different structures")
-    outside = list(dict.fromkeys(x for g, _ in branches for x in _outside(g.outputs, g.inputs)))
+    # What a branch made is computed in it alone, even if it depends on no argument.
+    made = [{n for n in graph.nodes if n.serial > start} for graph, _ in branches]
+    outside = list(dict.fromkeys(x for (graph, _), own in zip(branches, made) for x in _outside(graph.outputs, own)))
     closed = []
     for graph, _ in branches:
         stand_ins, outputs = _closed(graph.outputs, outside)

@@ -70,7 +70,7 @@ def _message(error: Exception) -> str:
         place = f"{error.filename}: " if error.filename else ""
         return f"{place}{error.strerror}"
     said = " ".join(str(error).split())
-    return f"this is a mistake in gradloom itself: {type(error).__name__}: {said}. Run again with --debug and report it."
+    return f"a mistake in gradloom itself: {type(error).__name__}: {said}. Run again with --debug and report it."
 
 
 def _exit_code(error: Exception) -> int:

@@ -9,6 +9,7 @@ from typing import Annotated, cast
 
 import typer
 
+from gradloom.data.delimited import Header
 from gradloom.data.table import Kind
 from gradloom.errors import OptionError
 
@@ -34,7 +35,7 @@ Data = Annotated[
 Model = Annotated[
     Path, typer.Argument(metavar="MODEL", show_default=False, help="A model file, or the folder of a run.")
 ]
-HeaderOption = Annotated[HeaderChoice, typer.Option("--header", help="Does the first line of a text file name columns?")]
+HeaderOption = Annotated[HeaderChoice, typer.Option("--header", help="Whether the first line names columns.")]
 KindsOption = Annotated[
     str,
     typer.Option(
@@ -49,9 +50,9 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show the result only
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
-def header_of(choice: HeaderChoice) -> bool | str:
+def header_of(choice: HeaderChoice) -> Header:
     """The choice as :func:`gradloom.data.sources.load` takes it."""
-    return {HeaderChoice.AUTO: "auto", HeaderChoice.YES: True, HeaderChoice.NO: False}[choice]
+    return "auto" if choice is HeaderChoice.AUTO else choice is HeaderChoice.YES
 
 
 def kinds_of(text: str) -> Mapping[str, Kind]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -99,6 +100,14 @@ def scope(name: str) -> Iterator[None]:
         _scope.reset(token)
 
 
+_serials = itertools.count()
+
+
+def next_serial() -> int:
+    """A number above those of all nodes made so far and below those of all nodes made later."""
+    return next(_serials)
+
+
 class Node:
     """One use of an operation.
 
@@ -109,13 +118,15 @@ class Node:
         type: type of the result.
         value: the array of a constant (the arrays of several folded results), None for every other node.
         scope: the layer or function in which the node was made, for error messages and profiles.
+        serial: nodes are numbered in the order in which they are made.
     """
 
-    __slots__ = ("attrs", "inputs", "op", "scope", "type", "value")
+    __slots__ = ("attrs", "inputs", "op", "scope", "serial", "type", "value")
 
     def __init__(self, op: Op, inputs: tuple[Node, ...], attrs: dict[str, Any], type: Type, value: Any = None) -> None:
         self.op, self.inputs, self.attrs, self.type, self.value = op, inputs, attrs, type, value
         self.scope = _scope.get()
+        self.serial = next(_serials)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -90,7 +90,7 @@ def as_dtype(dtype: object, who: str = "dtype") -> np.dtype:
     except TypeError:
         found = None
     if found is not None:
-        found = np.dtype(_WIDENED.get(found.name, found.name)) if found.name in _WIDENED else found
+        found = np.dtype(_WIDENED.get(found.name, found.newbyteorder("=")))
         if found in _RANK:
             return found
     raise DTypeError(

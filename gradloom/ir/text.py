@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-
 GraphLike = Any
-"""A graph: ``name``, ``inputs``, ``outputs``, ``nodes``; nodes have ``op``, ``inputs``, ``attrs``, ``type``, ``value``."""
+"""It has ``name``, ``inputs``, ``outputs``, ``nodes``; each node ``op``, ``inputs``, ``attrs``, ``type``, ``value``."""
 
 
 def inner_graphs(node: Any) -> list[GraphLike]:
@@ -26,7 +25,10 @@ def _short(value: Any) -> str:
         return value.name
     if isinstance(value, np.ndarray):
         uniform = value.size and (value.size == 1 or not any(value.strides))
-        return f"{value.flat[0]:g}" if uniform else f"<{value.size} values>"
+        if not uniform:
+            return f"<{value.size} values>"
+        number = value.flat[0].item()
+        return f"{number:g}" if isinstance(number, float) else str(number)
     if isinstance(value, np.dtype):
         return value.name
     return repr(value).replace(" ", "")
@@ -37,12 +39,13 @@ class _Names:
 
     def __init__(self, graph: GraphLike) -> None:
         self.names: dict[Any, str] = {}
+        taken: set[str] = set()
         for node in graph.nodes:
             if node.op.name == "constant":
                 continue
             wanted = node.attrs["name"] if node.op.name == "placeholder" else ""
-            taken = wanted in self.names.values()
-            self.names[node] = wanted if wanted and not taken else f"%{len(self.names)}"
+            self.names[node] = wanted if wanted and wanted not in taken else f"%{len(self.names)}"
+            taken.add(self.names[node])
 
     def of(self, node: Any) -> str:
         """The node's name, or a constant's value."""

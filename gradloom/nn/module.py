@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from gradloom import random, tree
 from gradloom.errors import GradloomError, OptionError
 from gradloom.functional import zeros
@@ -89,6 +91,14 @@ def _running(call: Call) -> Iterator[Call]:
         _call.reset(token)
 
 
+def _build_nothing(module: Module, *inputs: TensorType) -> None:
+    """What a module without parameters of its own builds."""
+
+
+def _no_forward(module: Module, *inputs: Any) -> Any:
+    raise NotImplementedError(f"{type(module).__name__} must define forward")
+
+
 class Module:
     """Base of layers and networks.
 
@@ -113,12 +123,14 @@ class Module:
 
     # For subclasses ---------------------------------------------------------------------------------------------
 
-    def build(self, *inputs: TensorType) -> None:
-        """Make parameters and state for inputs of these types; called once, before the first ``forward``."""
+    def __init__(self) -> None:
+        """A module without options; subclasses with options need not call this."""
 
-    def forward(self, *inputs: Any) -> Any:
-        """Compute the output."""
-        raise NotImplementedError(f"{type(self).__name__} must define forward")
+    build: Callable[..., None] = _build_nothing
+    """Make parameters and state for inputs of these types; called once, before the first ``forward``."""
+
+    forward: Callable[..., Any] = _no_forward
+    """Compute the output."""
 
     def add_parameter(self, name: str, shape: Sequence[int], init: Initializer, dtype: Any = "float32") -> None:
         """Make the trained tensor ``self.<name>``: ``init(key, shape)`` in ``dtype``."""
@@ -140,6 +152,7 @@ class Module:
     # For users --------------------------------------------------------------------------------------------------
 
     def __call__(self, *inputs: Any) -> Any:
+        inputs = tuple(tensor(x) if isinstance(x, np.ndarray) else x for x in inputs)
         call = _call.get()
         if call is None:
             with _running(Call()):
@@ -166,7 +179,8 @@ class Module:
             seed: determines the parameters.
             blank: make zeros that take no memory instead, to be replaced by :meth:`load`.
         """
-        with _running(Call(training=True, key=random.key(seed), init_key=random.key(seed), blank=blank)):
+        # In predict mode: a training call would leave its symbolic state behind in the module itself.
+        with _running(Call(init_key=random.key(seed), blank=blank)):
             trace(self, *examples)
 
     def children(self) -> list[tuple[str, Module]]:

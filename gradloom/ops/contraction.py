@@ -45,9 +45,9 @@ def _contract(x: np.ndarray, y: np.ndarray, contract: AxesPair, batch: AxesPair)
     shared = [x.shape[a] for a in batch[0]]
     rows, columns = ([v.shape[a] for a in axes] for v, axes in zip((x, y), free))
     inner = math.prod(x.shape[a] for a in contract[0])
-    left = x.transpose(*batch[0], *free[0], *contract[0]).reshape(*shared, math.prod(rows), inner)
-    right = y.transpose(*batch[1], *contract[1], *free[1]).reshape(*shared, inner, math.prod(columns))
-    return np.matmul(left, right).reshape(*shared, *rows, *columns)
+    left = x.transpose(*batch[0], *free[0], *contract[0]).reshape((*shared, math.prod(rows), inner))
+    right = y.transpose(*batch[1], *contract[1], *free[1]).reshape((*shared, inner, math.prod(columns)))
+    return np.matmul(left, right).reshape((*shared, *rows, *columns))
 
 
 def _contract_transpose(ct: Node, node: Node, linear: Sequence[bool]) -> list[Node | None]:
@@ -66,11 +66,17 @@ def _cotangent(ct: Node, node: Node, side: int) -> Node:
     # The result's axes are shared, then free ones of the left operand, then of the right.
     skipped = len(shared) + (len(my_free) if side == 0 else 0)
     ct_their_free = tuple(range(skipped, skipped + len(their_free)))
-    found = contract(ct, other, contract=(ct_their_free, their_free), batch=(shared, their_batch))
-    # found has shared, my free, and the summed axes in the order in which the other operand has them.
-    by_their_order = sorted(range(len(their_sum)), key=lambda i: their_sum[i])
-    placed = (*my_batch, *my_free, *(my_sum[i] for i in by_their_order))
-    return permute(found, axes=tuple(int(a) for a in np.argsort(placed)))
+    # Found are the shared axes, my free ones, and those summed over in the order in which the other operand has
+    # them; the order of the operands is chosen such that plain matrix products need no transposition afterwards.
+    by_their_order = tuple(my_sum[i] for i in sorted(range(len(their_sum)), key=lambda i: their_sum[i]))
+    if side == 0:
+        found = contract(ct, other, contract=(ct_their_free, their_free), batch=(shared, their_batch))
+        placed = (*my_batch, *my_free, *by_their_order)
+    else:
+        found = contract(other, ct, contract=(their_free, ct_their_free), batch=(their_batch, shared))
+        placed = (*my_batch, *by_their_order, *my_free)
+    order = tuple(int(a) for a in np.argsort(placed))
+    return found if order == tuple(range(len(order))) else permute(found, axes=order)
 
 
 def _contract_batch(size: int, node: Node, inputs: Sequence[Node], batched: Sequence[bool]) -> Node:

@@ -149,11 +149,17 @@ remainder = _elementwise(
 power = _elementwise(
     "power",
     np.power,
-    lambda t, out, x, y: mul(t, mul(y, power(x, sub(y, constant_like(y, 1))))),
+    lambda t, out, x, y: mul(t, mul(y, power(x, _one_less(y, x)))),
     lambda t, out, x, y: mul(t, mul(out, _log_or_zero(x))),
     domains=(Domain(0.3, 2.0), Domain()),
 )
-"""x^y of floats.  The derivative by y takes 0^y · log 0 as 0."""
+"""x^y of floats.  The derivative by x of x^0 is 0 at x = 0 too; the derivative by y takes 0^y · log 0 as 0."""
+
+
+def _one_less(y: Node, x: Node) -> Node:
+    """y - 1, but 1 where x and y are 0, so that y x^(y-1) is 0 · 0 there and not 0 · ∞."""
+    both_zero = logical_and(eq(x, constant_like(x, 0)), eq(y, constant_like(y, 0)))
+    return select(both_zero, constant_like(y, 1), sub(y, constant_like(y, 1)))
 
 
 def _log_or_zero(x: Node) -> Node:

@@ -23,6 +23,7 @@ from gradloom.ops.core import (
     reshape,
     zeros,
 )
+from gradloom.ops.elementwise import cast
 from gradloom.ops.rules import ANYTHING, NUMBERS, check_axis, check_kind
 
 # take and scatter_add: whole slices along one axis ---------------------------------------------------------------
@@ -57,9 +58,8 @@ def _take_transpose(ct: Node, node: Node, linear: Sequence[bool]) -> list[Node |
 
 def _offsets(indices: Node, count: int) -> Node:
     """Positions in each of many tables, as positions in the tables joined: adds table number times ``count``."""
-    tables = indices.shape[0]
-    starts = constant(np.arange(tables) * count, indices.dtype)
-    return add(indices, broadcast(starts, shape=indices.shape, axes=(0,)))
+    starts = constant(np.arange(indices.shape[0]) * count, "int64")  # a narrower type may not hold them
+    return add(cast(indices, dtype=starts.dtype), broadcast(starts, shape=indices.shape, axes=(0,)))
 
 
 def _axis_first(x: Node, axis: int) -> Node:

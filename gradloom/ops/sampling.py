@@ -58,7 +58,7 @@ def _stream(key: np.ndarray, count: int) -> np.ndarray:
 
 def _random_bits(keys: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     streams = [_stream(key, math.prod(shape)) for key in keys.reshape(-1, 2)]
-    return np.array(streams, np.uint32).reshape(*keys.shape[:-1], *shape)
+    return np.array(streams, np.uint32).reshape((*keys.shape[:-1], *shape))
 
 
 random_bits = Op(

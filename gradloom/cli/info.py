@@ -1,0 +1,126 @@
+"""``gradloom info``: what is in a model file or in a data set."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gradloom.cli.options import (
+    Data,
+    Debug,
+    HeaderChoice,
+    HeaderOption,
+    Json,
+    KindsOption,
+    Quiet,
+    header_of,
+    kinds_of,
+    model_path,
+)
+from gradloom.cli.render import Screen, number
+from gradloom.data.sources import load
+from gradloom.data.summary import ColumnSummary, describe
+from gradloom.data.table import Table
+from gradloom.errors import GradloomError, ModelFileError
+from gradloom.nn import registry
+from gradloom.nn.summary import layers
+from gradloom.train import Preprocessing, read_header
+
+MOST_NAMES = 12
+
+
+def info(
+    what: Data,
+    header: HeaderOption = HeaderChoice.AUTO,
+    kinds: KindsOption = "",
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Describe DATA column by column, or a model file (.safetensors, or the folder of a run)."""
+    screen = Screen(as_json, quiet)
+    if what.endswith(".safetensors") or Path(what).is_dir():
+        _show_model(model_path(Path(what)), screen)
+        return
+    dataset = load(what, header=header_of(header), kinds=kinds_of(kinds))
+    if isinstance(dataset, Table):
+        _show_table(dataset, screen)
+        return
+    parts = {"": dataset} | ({"test ": dataset.test} if dataset.test else {})
+    shapes = {
+        f"{part}{name}": f"{array.dtype} {list(array.shape)}"
+        for part, arrays in parts.items()
+        for name, array in (("inputs", arrays.inputs), ("targets", arrays.targets))
+        if array is not None
+    }
+    screen.table(dataset.source, ["", "type and shape"], [[name, shape] for name, shape in shapes.items()], texts=2)
+    screen.json({"source": dataset.source, "arrays": shapes})
+
+
+def _show_table(table: Table, screen: Screen) -> None:
+    columns = describe(table)
+    head = ["column", "kind", "missing", "different", "mean", "std", "least", "greatest", "most frequent"]
+    screen.table(f"{table.source}: {table.rows} rows", head, [_cells(column) for column in columns], texts=2)
+    screen.json({"source": table.source, "rows": table.rows, "columns": [asdict(column) for column in columns]})
+
+
+def _cells(column: ColumnSummary) -> list[str]:
+    often = "" if column.most_frequent is None else f"{column.most_frequent[:24]} ({column.frequency})"
+    figures = (column.mean, column.std, column.minimum, column.maximum)
+    shown = ["" if f is None else f if isinstance(f, str) else number(f) for f in figures]
+    return [column.name, column.kind, str(column.missing), str(column.distinct), *shown, often]
+
+
+def _show_model(path: Path, screen: Screen) -> None:
+    description: dict[str, Any] = read_header(path)
+    screen.json(description)
+    try:
+        facts, table = _facts(description), _layers(description)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as problem:
+        if isinstance(problem, GradloomError):
+            problem.within(str(path))
+            raise
+        raise ModelFileError(
+            str(path),
+            rule="the description in the header does not describe a model",
+            got=f"{type(problem).__name__}: {problem}",
+            fix="Use a copy of the file that is whole.",
+        ) from None
+    screen.table(str(path), ["", "value"], [[name, text] for name, text in facts.items()], texts=2)
+    screen.table("", ["layer", "class", "output", "parameters"], table, texts=3)
+
+
+def _facts(description: dict[str, Any]) -> dict[str, str]:
+    """What a user wants to know of a model, by name."""
+    preprocessing = Preprocessing.from_state(description["preprocessing"] or {})
+    target, features, history = preprocessing.target, preprocessing.features, description["history"]
+    facts = {"format": str(description["format"])}
+    if target is not None:
+        facts |= {"target": target.name, "task": target.task}
+        if target.classes:
+            facts["classes"] = _listed(target.classes)
+    if features is not None:
+        facts["columns"] = _listed(tuple(dict.fromkeys(block.column for block in features.blocks)))
+    best = "" if history["best_epoch"] is None else f", the weights are those of epoch {history['best_epoch']}"
+    return facts | {
+        "loss": description["loss"]["type"],
+        "optimizer": description["optimizer"]["type"],
+        "trained": f"{description['epoch']} epochs, batch size {description['batch_size']}{best}",
+        "stopped": str(history["stopped"]),
+    }
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:MOST_NAMES]) + (f", ... ({len(names)})" if len(names) > MOST_NAMES else "")
+
+
+def _layers(description: dict[str, Any]) -> list[list[str]]:
+    """A line for each layer, and the total."""
+    dtype, shape = description["input"]
+    example = np.broadcast_to(np.zeros((), dtype), (1, *shape))
+    rows, total, _ = layers(registry.build(description["model"]), example)
+    inner = [[".".join(row.path), row.kind, row.output, f"{row.parameters:,}"] for row in rows if row.path]
+    return [*inner, ["", "", "", f"{total:,}"]]

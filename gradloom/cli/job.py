@@ -1,0 +1,189 @@
+"""The main job: from a data set to a trained model, and what is to be said about it."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gradloom import nn
+from gradloom.cli.networks import build_network, choose_loss, wants_softmax
+from gradloom.cli.optimizers import build_optimizer
+from gradloom.cli.prepare import TRAINING, VALIDATION, Plan, Prepared, prepare
+from gradloom.cli.runs import check_folder, make_folder, write_run
+from gradloom.cli.scores import Baseline, Scores, rate
+from gradloom.cli.tables import as_tables, holds_whole_numbers
+from gradloom.data.delimited import Header
+from gradloom.data.sources import load
+from gradloom.data.table import Kind
+from gradloom.train import EarlyStopping, Preprocessing, Trainer
+
+EPOCHS, EPOCHS_WITHOUT_VALIDATION = 200, 30
+PATIENCE = 15
+MOST_ALIKE = 4
+_NAMES_AND_FIGURES = re.compile(r"'[^']*'|[0-9][0-9.]*")
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What the user asked ``train`` for; None where the default is to be found from the data."""
+
+    data: str
+    target: str | None = None
+    model: str = "auto"
+    hidden: tuple[int, ...] | None = None
+    epochs: int | None = None
+    learning_rate: float | None = None
+    batch_size: int | str = "auto"
+    optimizer: str = "adam"
+    loss: str | None = None
+    validation: float | None = None
+    test: float | None = None
+    seed: int = 0
+    l2: float = 0.0
+    out: Path | None = None
+    header: Header = "auto"
+    kinds: dict[str, Kind] | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished run.
+
+    Attributes:
+        scores: for each part its figures.
+        baseline: what a trivial predictor gets on the last of the parts.
+        baseline_name: what that predictor says.
+        files: where everything was written.
+        interrupted: whether Ctrl-C ended training.
+        summary: all of it, ready for JSON.
+    """
+
+    scores: dict[str, Scores]
+    baseline: Scores
+    baseline_name: str
+    files: tuple[Path, ...]
+    interrupted: bool
+    summary: dict[str, Any]
+
+
+def run_job(options: TrainOptions, note: Callable[[str], None], *, progress: str) -> Result:
+    """Prepare, train, rate and save.
+
+    Args:
+        options: what was asked for.
+        note: is told what was found and decided, a sentence at a time.
+        progress: how the trainer shows its progress.
+
+    Raises:
+        GradloomError: the data or an option cannot be used.
+        KeyboardInterrupt: Ctrl-C before there was anything to keep.
+    """
+    check_folder(options.out)
+    prepared = _prepare(options)
+    for sentence in shortened(prepared.notes):
+        note(sentence)
+    run = _trainer(options, prepared)
+    note(_describe(prepared, run))
+    started = time.perf_counter()
+    interrupted = _fit(run, prepared, options, progress)
+    seconds = time.perf_counter() - started
+    scores = {name: rate(run, part, prepared.target) for name, part in prepared.parts.items()}
+    baseline = Baseline.fit(prepared.parts[TRAINING].truth, prepared.target)
+    last = list(prepared.parts)[-1]
+    rated = baseline.rate(prepared.parts[last].truth)
+    summary = _summary(options, prepared, run, scores) | {
+        "baseline": {"name": baseline.name, "part": last, **rated},
+        "seconds": round(seconds, 3),
+        "interrupted": interrupted,
+    }
+    folder = make_folder(options.out, options.data)
+    files = write_run(folder, run, summary)
+    summary["files"] = [str(file) for file in files]
+    return Result(scores, rated, f"{baseline.name} ({last})", files, interrupted, summary)
+
+
+def _prepare(options: TrainOptions) -> Prepared:
+    dataset = load(options.data, header=options.header, kinds=options.kinds)
+    table, held_out = as_tables(dataset)
+    plan = Plan(
+        target=options.target,
+        validation=options.validation,
+        test=options.test,
+        seed=options.seed,
+        softmax=wants_softmax(options.loss),
+        # Pixels that are almost always 0 would become huge if each were divided by its deviation.
+        numeric="minmax" if holds_whole_numbers(dataset) else "standardize",
+    )
+    return prepare(table, plan, held_out)
+
+
+def _trainer(options: TrainOptions, prepared: Prepared) -> Trainer:
+    classes = prepared.target.task != "regression"
+    return Trainer(
+        build_network(options.model, options.hidden, prepared),
+        loss=choose_loss(options.loss, prepared.target.task),
+        optimizer=build_optimizer(options.optimizer, options.learning_rate),
+        metrics=["accuracy"] if classes else [],
+        seed=options.seed,
+        l2=options.l2,
+        preprocessing=Preprocessing(features=prepared.features, target=prepared.target),
+    )
+
+
+def shortened(notes: Sequence[str]) -> list[str]:
+    """The sentences; of many that differ in names and figures alone the first, and how many more there are."""
+    groups: dict[str, list[str]] = {}
+    for note in notes:
+        groups.setdefault(_NAMES_AND_FIGURES.sub("", note), []).append(note)
+    shown: list[str] = []
+    for alike in groups.values():
+        many = len(alike) > MOST_ALIKE
+        shown += [f"{alike[0]} Likewise {len(alike) - 1} more columns."] if many else alike
+    return shown
+
+
+def _fit(run: Trainer, prepared: Prepared, options: TrainOptions, progress: str) -> bool:
+    """Train; True if Ctrl-C ended it when there already was a model to keep."""
+    training, validation = prepared.parts[TRAINING], prepared.parts.get(VALIDATION)
+    epochs = options.epochs or (EPOCHS if validation else EPOCHS_WITHOUT_VALIDATION)
+    try:
+        run.fit(
+            (training.inputs, training.targets),
+            validation=(validation.inputs, validation.targets) if validation else None,
+            epochs=epochs,
+            batch_size=options.batch_size,
+            callbacks=[EarlyStopping(PATIENCE)] if validation else [],
+            progress=progress,
+        )
+    except KeyboardInterrupt:
+        if not run.history.rows:
+            raise
+        return True
+    return False
+
+
+def _describe(prepared: Prepared, run: Trainer) -> str:
+    sizes = ", ".join(f"{len(part.truth)} {name}" for name, part in prepared.parts.items())
+    features = str(prepared.parts[TRAINING].inputs.shape[1])
+    widths = [str(layer.units) for _, layer in run.model.children() if isinstance(layer, nn.Dense)]
+    return f"Rows: {sizes}. Network: {' > '.join([features, *widths])}."
+
+
+def _summary(options: TrainOptions, prepared: Prepared, run: Trainer, scores: dict[str, Scores]) -> dict[str, Any]:
+    return {
+        "data": options.data,
+        "target": prepared.target.name,
+        "task": prepared.target.task,
+        "classes": list(prepared.target.classes),
+        "rows": {name: len(part.truth) for name, part in prepared.parts.items()},
+        "notes": list(prepared.notes),
+        "seed": options.seed,
+        "epochs": run.epoch,
+        "best_epoch": run.history.best_epoch,
+        "stopped": run.history.stopped,
+        "metrics": scores,
+    }

@@ -1,0 +1,122 @@
+"""``gradloom train``: train a network on a data set and save it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gradloom.cli.job import EPOCHS, EPOCHS_WITHOUT_VALIDATION, Result, TrainOptions, run_job
+from gradloom.cli.networks import HIDDEN, MODELS, TASKS_OF_LOSS
+from gradloom.cli.optimizers import OPTIMIZERS
+from gradloom.cli.options import (
+    Data,
+    Debug,
+    HeaderChoice,
+    HeaderOption,
+    Json,
+    KindsOption,
+    Quiet,
+    header_of,
+    kinds_of,
+    widths_of,
+)
+from gradloom.cli.render import Screen, number
+from gradloom.errors import OptionError
+
+INTERRUPTED = 130
+_SHARE_HELP = "Share of the rows for {}; by default 0.2, less in data of more than 10,000 rows."
+
+
+def train(
+    data: Data,
+    target: Annotated[str | None, typer.Option(metavar="COL", help="The column to predict.")] = None,
+    model: Annotated[str, typer.Option(help=f"{', '.join(MODELS)}; auto is mlp.")] = "auto",
+    hidden: Annotated[
+        str | None,
+        typer.Option(metavar="N,N", help=f"Hidden units; by default {','.join(map(str, HIDDEN))}."),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            help=f"At most so many passes over the data; by default {EPOCHS}, stopped early by the validation part, or "
+            f"{EPOCHS_WITHOUT_VALIDATION} without one."
+        ),
+    ] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate; by default the optimizer's.")] = None,
+    batch_size: Annotated[str, typer.Option(metavar="N|auto", help="Rows an update.")] = "auto",
+    optimizer: Annotated[str, typer.Option(help=f"{', '.join(OPTIMIZERS)}.")] = "adam",
+    loss: Annotated[str | None, typer.Option(help=f"{', '.join(TASKS_OF_LOSS)}; by default the task's.")] = None,
+    validation: Annotated[float | None, typer.Option(help=_SHARE_HELP.format("validation"))] = None,
+    test: Annotated[float | None, typer.Option(help=_SHARE_HELP.format("the test"))] = None,
+    seed: Annotated[int, typer.Option(help="Determines the split, the first weights, the order.")] = 0,
+    l2: Annotated[float, typer.Option(help="λ of λ Σw² added to the loss.")] = 0.0,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the run; by default runs/NAME-001.")
+    ] = None,
+    header: HeaderOption = HeaderChoice.AUTO,
+    kinds: KindsOption = "",
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Train a network on DATA, rate it on rows it has not seen, and save it with its preprocessing."""
+    screen = Screen(as_json, quiet)
+    options = TrainOptions(
+        data=data,
+        target=target,
+        model=model,
+        hidden=None if hidden is None else widths_of(hidden),
+        epochs=_positive("--epochs", epochs),
+        learning_rate=lr,
+        batch_size=_batch_size(batch_size),
+        optimizer=optimizer,
+        loss=loss,
+        validation=validation,
+        test=test,
+        seed=_seed(seed),
+        l2=l2,
+        out=out,
+        header=header_of(header),
+        kinds=dict(kinds_of(kinds)),
+    )
+    result = run_job(options, screen.note, progress="silent" if quiet else "auto")
+    show(result, screen)
+    if result.interrupted:
+        raise typer.Exit(INTERRUPTED)
+
+
+def show(result: Result, screen: Screen) -> None:
+    """The table of figures, and where everything is."""
+    parts = list(result.scores)
+    rows = [
+        [metric.replace("_", " "), *(number(result.scores[part][metric]) for part in parts), number(value)]
+        for metric, value in result.baseline.items()
+    ]
+    screen.table("Result", ["", *parts, "baseline"], rows)
+    screen.result(f"Baseline: {result.baseline_name}.")
+    if result.interrupted:
+        screen.result("Interrupted: this is the best model so far.")
+    screen.result(f"Written: {', '.join(map(str, result.files))}")
+    screen.json(result.summary)
+
+
+def _positive(option: str, value: int | None) -> int | None:
+    if value is not None and value < 1:
+        raise OptionError(option, rule="this is a whole number from 1", got=str(value))
+    return value
+
+
+def _seed(value: int) -> int:
+    if not 0 <= value < 2**64:
+        raise OptionError("--seed", rule="a seed is a whole number from 0 to 2^64 - 1", got=str(value))
+    return value
+
+
+def _batch_size(text: str) -> int | str:
+    if text == "auto":
+        return text
+    if not (text.isascii() and text.isdigit()) or int(text) < 1:
+        raise OptionError("--batch-size", rule="this is a whole number from 1, or auto", got=repr(text))
+    return int(text)

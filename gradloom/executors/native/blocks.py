@@ -1,0 +1,163 @@
+"""Code for the straight-line program of a kernel at one index, or at as many neighbouring ones as a vector holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradloom.executors.native import scalars
+from gradloom.executors.native.builder import Function, Index, Value, vector
+from gradloom.executors.native.loops import Affine, Apply, Block, Gathered, Given, Load, RandomWord, Scalar
+from gradloom.ir.graph import Node
+
+
+@dataclass(frozen=True)
+class Here:
+    """An index of a loop nest.
+
+    Attributes:
+        index: the value of each loop variable (of lane 0).
+        lanes: how many neighbouring indices are computed together.
+        axis: the loop variable along which they lie.
+    """
+
+    index: Sequence[Index]
+    lanes: int
+    axis: int
+
+    def stride(self, place: Affine) -> int:
+        """How far apart neighbouring lanes are."""
+        return place.strides[self.axis] if self.lanes > 1 else 0
+
+
+@dataclass
+class BlockWriter:
+    """Writes the code of blocks into a function.
+
+    Attributes:
+        b: the function.
+        pointers: the address of each buffer.
+        fault: address of a flag (i64) that is set where an index lies outside its axis.
+    """
+
+    b: Function
+    pointers: Mapping[Node, Value]
+    fault: Value | None = None
+
+    def values(self, block: Block, here: Here, given: Mapping[Node, Value]) -> list[Value]:
+        """The value of every instruction; scalars where all lanes agree."""
+        found: list[Value] = []
+        for instruction, dtype in zip(block.code, block.dtypes):
+            if isinstance(instruction, Load):
+                found.append(self.load(instruction.buffer, dtype, instruction.place, here))
+            elif isinstance(instruction, Scalar):
+                found.append(self.b.const(scalars.REGISTER[dtype.name], instruction.value))
+            elif isinstance(instruction, Given):
+                found.append(given[instruction.node])
+            elif isinstance(instruction, Apply):
+                found.append(self._apply(instruction, block, found))
+            elif isinstance(instruction, RandomWord):
+                found.append(self._random(instruction, here))
+            else:
+                found.append(self._gather(instruction, dtype, found[instruction.position], here))
+        return found
+
+    def offset(self, place: Affine, here: Here) -> Index:
+        """The place in a buffer, of lane 0."""
+        total: Index = place.offset
+        for s, i in zip(place.strides, here.index):
+            total = self.b.iadd(total, self.b.imul(i, s))
+        return total
+
+    def load(self, buffer: Node, dtype: np.dtype, place: Affine, here: Here) -> Value:
+        """Elements of a buffer: one for all lanes, a vector, or one by one."""
+        b, memory = self.b, scalars.MEMORY[dtype.name]
+        stride = here.stride(place)
+        start = b.at(self.pointers[buffer], self.offset(place, here), memory)
+        if stride == 0:
+            return self._received(b.load(start, memory, dtype.itemsize), dtype)
+        if stride == 1:
+            return self._received(b.load(start, vector(memory, here.lanes), dtype.itemsize), dtype)
+        found: Value | None = None
+        for lane in range(here.lanes):
+            element = b.load(b.at(start, lane * stride, memory), memory, dtype.itemsize)
+            found = b.insert(found, vector(memory, here.lanes), element, lane)
+        assert found is not None
+        return self._received(found, dtype)
+
+    def memory(self, buffer: Node) -> str:
+        """The LLVM type of a buffer's elements."""
+        return _memory(buffer.dtype)
+
+    def _received(self, x: Value, dtype: np.dtype) -> Value:
+        """An element in memory as an element to compute with: booleans are bytes there."""
+        return self.b.compare("ne", x, self.b.const(x.type, 0)) if dtype.kind == "b" else x
+
+    def store(self, x: Value, buffer: Node, place: Affine, here: Here) -> None:
+        """Write elements to a buffer."""
+        b = self.b
+        dtype = buffer.dtype
+        memory = scalars.MEMORY[dtype.name]
+        x = b.splat(b.convert(x, memory) if dtype.kind == "b" else x, here.lanes)
+        start = b.at(self.pointers[buffer], self.offset(place, here), memory)
+        if here.lanes == 1 or here.stride(place) == 1:
+            b.store(x, start, dtype.itemsize)
+            return
+        for lane in range(here.lanes):
+            b.store(b.lane(x, lane), b.at(start, lane * here.stride(place), memory), dtype.itemsize)
+
+    def _apply(self, instruction: Apply, block: Block, found: Sequence[Value]) -> Value:
+        args = [found[i] for i in instruction.operands]
+        lanes = max(a.lanes for a in args)
+        operand = block.dtypes[instruction.operands[-1]]
+        wide = [self.b.splat(a, lanes) for a in args]
+        return scalars.apply(self.b, instruction.name, wide, operand, np.dtype(instruction.dtype))
+
+    def _random(self, instruction: RandomWord, here: Here) -> Value:
+        b = self.b
+        start = b.at(self.pointers[instruction.buffer], self.offset(instruction.key, here), "i32")
+        key = b.load(start, "i32", 4), b.load(b.at(start, 1, "i32"), "i32", 4)
+        place = b.index(self.offset(instruction.place, here))
+        stride = here.stride(instruction.place)
+        if stride:
+            steps = ", ".join(f"i64 {lane * stride}" for lane in range(here.lanes))
+            kind = vector("i64", here.lanes)
+            place = b.add(b.splat(place, here.lanes), Value(f"<{steps}>", kind))
+        return scalars.threefry(b, key, place)
+
+    def _gather(self, instruction: Gathered, dtype: np.dtype, position: Value, here: Here) -> Value:
+        b = self.b
+        position = b.convert(position, "i64")
+        if position.lanes == 1:
+            moved = b.at(
+                self.pointers[instruction.buffer], self.checked_position(position, instruction), _memory(dtype)
+            )
+            return BlockWriter(b, {instruction.buffer: moved}).load(instruction.buffer, dtype, instruction.place, here)
+        found: Value | None = None
+        stride = here.stride(instruction.place)
+        for lane in range(here.lanes):
+            offset = b.iadd(
+                self.checked_position(b.lane(position, lane), instruction), self.offset(instruction.place, here)
+            )
+            address = b.at(self.pointers[instruction.buffer], b.iadd(offset, lane * stride), _memory(dtype))
+            element = b.load(address, _memory(dtype), dtype.itemsize)
+            found = b.insert(found, vector(_memory(dtype), here.lanes), element, lane)
+        assert found is not None
+        return self._received(found, dtype)
+
+    def checked_position(self, position: Value, instruction: Gathered) -> Index:
+        """The distance of a position from the first; outside the axis the flag is set and the first is taken."""
+        b = self.b
+        position = b.convert(position, "i64")
+        inside = b.compare("ult", position, b.const("i64", instruction.size))
+        if self.fault is not None:
+            outside = b.binary("xor", inside, b.const("i1", 1))
+            with b.when(outside):
+                b.store(b.const("i64", 1), self.fault, 8)
+        return b.imul(b.select(inside, position, b.const("i64", 0)), instruction.step)
+
+
+def _memory(dtype: np.dtype) -> str:
+    return scalars.MEMORY[dtype.name]

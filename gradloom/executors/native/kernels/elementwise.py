@@ -1,0 +1,119 @@
+"""Plain loops: every element of some tensors of one shape, computed from elements of others.
+
+Loops that all accesses move through evenly are merged, so most kernels are one loop over memory.  Work is divided
+into units (blocks of a long loop, or turns of the outermost) by the size of the problem alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gradloom.executors.native.blocks import BlockWriter, Here
+from gradloom.executors.native.builder import Function, Index
+from gradloom.executors.native.fuse import Kernel, Store
+from gradloom.executors.native.loops import Block, Merged, merge
+from gradloom.executors.native.target import Target
+
+BLOCK_ELEMENTS = 1024
+
+
+def widths(count: int, lanes: int) -> list[int]:
+    """Vector widths that cover ``count`` < 2 · lanes elements: 16, 8, ... as they fit."""
+    found = []
+    width = lanes
+    while count:
+        while width > count:
+            width //= 2
+        found.append(width)
+        count -= width
+    return found
+
+
+def lanes_of(target: Target, *blocks: Block | None) -> int:
+    """Elements computed together: a register of the widest floating (or else any) type that occurs."""
+    dtypes = [d for block in blocks if block for d in block.dtypes]
+    floating = [d.itemsize for d in dtypes if d.kind == "f"]
+    return target.lanes(max(floating or [d.itemsize for d in dtypes] or [4]))
+
+
+@dataclass
+class Row:
+    """A run of neighbouring elements along one loop: full vectors in a loop, then the rest in narrower ones."""
+
+    b: Function
+    lanes: int
+
+    def cover(self, start: Index, count: int, body: Callable[[Index, int], None]) -> None:
+        """Call ``body(first, lanes)`` such that every element from ``start`` on is met once."""
+        full = count // self.lanes * self.lanes
+        if full > self.lanes:
+            with self.b.loop(0, full, self.lanes) as i:
+                body(self.b.iadd(start, i), self.lanes)
+        elif full:
+            body(start, self.lanes)
+        done = full
+        for width in widths(count - full, self.lanes):
+            body(self.b.iadd(start, done), width)
+            done += width
+
+
+def units(kernel: Kernel, merged: Merged) -> int:
+    """Into how many parts the work of a kernel can be divided."""
+    if len(merged.sizes) == 1:
+        return -(-merged.sizes[0] // BLOCK_ELEMENTS)
+    return merged.sizes[0] if merged.sizes else 1
+
+
+def merged_loops(kernel: Kernel) -> Merged:
+    """The loops of a plain kernel."""
+    return merge([kernel.shape], [*kernel.block.places(), *(s.place for s in kernel.stores)])
+
+
+def write(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
+    """Write the function's body; parameters ``begin`` and ``end`` say which units.  Returns the number of units."""
+    b = writer.b
+    merged = merged_loops(kernel)
+    block = kernel.block.rewritten(merged.place)
+    stores = [Store(s.value, s.buffer, merged.place(s.place)) for s in kernel.stores]
+    row = Row(b, lanes_of(target, kernel.block))
+
+    def element(index: list[Index], lanes: int) -> None:
+        here = Here(index, lanes, len(index) - 1)
+        values = writer.values(block, here, {})
+        for s in stores:
+            writer.store(values[s.value], s.buffer, s.place, here)
+
+    begin, end = b.param("begin"), b.param("end")
+    if not merged.sizes:
+        element([], 1)
+    elif len(merged.sizes) == 1:
+        _one_loop(b, merged.sizes[0], row, element)
+    else:
+        with b.loop(begin, end) as first:
+            _nested(b, merged.sizes[1:], [first], row, element)
+    return units(kernel, merged)
+
+
+def _one_loop(b: Function, size: int, row: Row, element: Callable[[list[Index], int], None]) -> None:
+    """One long loop in blocks; the last block may be shorter."""
+    full, rest = divmod(size, BLOCK_ELEMENTS)
+    begin, end = b.param("begin"), b.param("end")
+    if full:
+        with b.loop(begin, b.imin(end, full)) as block:
+            start = b.imul(block, BLOCK_ELEMENTS)
+            row.cover(start, BLOCK_ELEMENTS, lambda i, lanes: element([i], lanes))
+    if rest:
+        with b.when(b.compare("sgt", end, b.index(full))):
+            row.cover(full * BLOCK_ELEMENTS, rest, lambda i, lanes: element([i], lanes))
+
+
+def _nested(
+    b: Function, sizes: tuple[int, ...], outer: list[Index], row: Row, element: Callable[[list[Index], int], None]
+) -> None:
+    """Loops inside loops, the innermost in vectors."""
+    if len(sizes) == 1:
+        row.cover(0, sizes[0], lambda i, lanes: element([*outer, i], lanes))
+        return
+    with b.loop(0, sizes[0]) as i:
+        _nested(b, sizes[1:], [*outer, i], row, element)

@@ -1,0 +1,114 @@
+"""A compiled program: memory, threads, the call."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+
+import numpy as np
+
+from gradloom import config
+from gradloom.errors import IndexRangeError
+from gradloom.executors.native.compile import HOST, compile_module
+from gradloom.executors.native.fuse import Plan, plan, storage
+from gradloom.executors.native.layout import lay_out
+from gradloom.executors.native.memory import Memory, place_buffers
+from gradloom.executors.native.module import write_module
+from gradloom.executors.native.target import host
+from gradloom.ir.graph import CONSTANT, PLACEHOLDER, Graph, Node, project
+
+PARALLEL_FROM = 400_000
+"""Programs with less work than this run on one thread: the others would cost more to wake than they help."""
+
+
+class NativeProgram:
+    """A graph compiled to machine code."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        target = host()
+        self.plan = plan(lay_out(graph))
+        self.memory = place_buffers(self.plan)
+        self.module = write_module(self.plan, self.memory, target)
+        self.code = compile_module(self.module.text, target)
+        self.threads = config.threads() if self.module.work >= PARALLEL_FROM else 1
+        self.constants = {n: np.ascontiguousarray(n.value) for n in self.memory.inputs if n.op is CONSTANT}
+
+    def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The graph's outputs for these inputs."""
+        held = {x: np.ascontiguousarray(a) for x, a in zip(self.graph.inputs, arrays)}
+        held |= self.constants
+        held |= {n: np.empty(n.shape, n.dtype) for n in self.memory.outputs}
+        table = np.array([held[n].ctypes.data for n in (*self.memory.inputs, *self.memory.outputs)] or [0], np.uintp)
+        arena = np.empty(self.memory.size + 64, np.uint8)
+        first = -arena.ctypes.data % 64
+        state = np.zeros(40, np.int64)
+        host = _Host(self.plan, self.memory, held, arena[first:])
+        self._run(table.ctypes.data, arena.ctypes.data + first, state.ctypes.data, host.address)
+        host.check()
+        if state[32]:
+            raise IndexRangeError(
+                "take",
+                rule="positions must lie inside their axis",
+                got="one outside",
+                fix="Check the indices, or bring them into range with gl.clip.",
+            )
+        return [self._output(y, held) for y in self.plan.graph.outputs]
+
+    def _run(self, *addresses: int | None) -> None:
+        others = [_pool().submit(self.code.function, t, self.threads, *addresses) for t in range(1, self.threads)]
+        self.code.function(0, self.threads, *addresses)
+        for other in others:
+            other.result()
+
+    def _output(self, node, held) -> np.ndarray:
+        root = storage(node)
+        if root.op is CONSTANT:
+            return np.array(root.value).reshape(node.shape)
+        value = held[root].reshape(node.shape)
+        return value.copy() if root.op is PLACEHOLDER else value
+
+
+class _Host:
+    """Runs kernels that only NumPy has, on the buffers of one call; an error waits until the program is over."""
+
+    def __init__(self, plan: Plan, memory: Memory, held: dict[Node, np.ndarray], arena: np.ndarray) -> None:
+        self.plan, self.memory, self.held, self.arena = plan, memory, held, arena
+        self.error: BaseException | None = None
+        needed = any(k.host for k in plan.kernels)
+        self._callback = HOST(self._run) if needed else None
+        self.address = ctypes.cast(self._callback, ctypes.c_void_p).value if self._callback else None
+
+    def _array(self, node: Node) -> np.ndarray:
+        root = storage(node)
+        if root in self.held:
+            return self.held[root].reshape(node.shape)
+        if root.op is CONSTANT:
+            return root.value.reshape(node.shape)
+        start, size = self.memory.offsets[root], node.tensor_type.size * node.dtype.itemsize
+        return self.arena[start : start + size].view(node.dtype).reshape(node.shape)
+
+    def _run(self, number: int) -> None:
+        kernel = self.plan.kernels[number]
+        assert kernel.core is not None
+        if self.error is not None:
+            return
+        try:
+            with np.errstate(all="ignore"):
+                found = kernel.core.op.compute(*(self._array(x) for x in kernel.core.inputs), **kernel.core.attrs)
+            for node in kernel.nodes:
+                self._array(node)[...] = found[node.attrs["index"]] if node.op is project else found
+        except BaseException as error:
+            self.error = error
+
+    def check(self) -> None:
+        """Raise what went wrong during the call."""
+        if self.error is not None:
+            raise self.error
+
+
+@lru_cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(64, thread_name_prefix="gradloom")

@@ -1,0 +1,73 @@
+"""The machine that code is made for: vector width, registers, LLVM's target."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from functools import lru_cache
+
+import llvmlite.binding as llvm
+
+from gradloom import config
+from gradloom.errors import OptionError
+
+
+@dataclass(frozen=True)
+class Target:
+    """What kernels need to know of a processor.
+
+    Attributes:
+        name: for messages and keys of caches.
+        cpu: LLVM's name of the processor.
+        features: LLVM's feature string.
+        vector_bytes: width of a vector register.
+        registers: number of vector registers.
+    """
+
+    name: str
+    cpu: str
+    features: str
+    vector_bytes: int
+    registers: int
+
+    def lanes(self, itemsize: int) -> int:
+        """Elements of a vector."""
+        return max(1, self.vector_bytes // itemsize)
+
+
+_LESSER = {
+    "avx2": Target("avx2", "haswell", "", 32, 16),
+    "sse2": Target("sse2", "x86-64", "", 16, 16),
+}
+
+
+@lru_cache
+def host(forced: str | None = None) -> Target:
+    """This machine, or a lesser x86 processor by name (GRADLOOM_CPU).
+
+    Raises:
+        OptionError: the forced name is unknown.
+    """
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    name = config.cpu() if forced is None else forced
+    if name is not None:
+        if name not in _LESSER:
+            raise OptionError("GRADLOOM_CPU", rule=f"is one of {', '.join(_LESSER)}", got=repr(name))
+        return _LESSER[name]
+    features = llvm.get_host_cpu_features()
+    flat, cpu = features.flatten(), llvm.get_host_cpu_name()
+    if platform.machine() in ("aarch64", "arm64"):
+        return Target("neon", cpu, flat, 16, 32)
+    if features.get("avx512f") and features.get("avx512vl"):
+        # Server processors are tuned for 256-bit vectors by default, which halves these kernels.
+        return Target("avx512", cpu, flat + ",-prefer-256-bit", 64, 32)
+    if features.get("avx2") and features.get("fma"):
+        return Target("avx2", cpu, flat, 32, 16)
+    return Target("sse2", cpu, flat, 16, 16)
+
+
+def machine(target: Target) -> llvm.TargetMachine:
+    """LLVM's code generator for a target."""
+    triple = llvm.Target.from_default_triple()
+    return triple.create_target_machine(cpu=target.cpu, features=target.features, opt=3, jit=True)

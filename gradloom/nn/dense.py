@@ -1,0 +1,78 @@
+"""The dense (fully connected) layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gradloom.errors import ShapeError
+from gradloom.ir.tensortype import TensorType
+from gradloom.nn import activations, options
+from gradloom.nn.init import Initializer
+from gradloom.nn.init import get as initializer
+from gradloom.nn.module import Module
+from gradloom.tensor import Tensor
+
+
+class Dense(Module):
+    """g(x W + b): every output sees every input.
+
+    Rows are examples: x is (n, in), W (in, out), b (out,).  Inputs with more axes are worked on along their last.
+    The size of the input is learned at the first call.
+
+    Args:
+        units: number of outputs.
+        activation: name or module of g; None for a linear layer.
+        bias: whether there is a b.
+        init: name or function of the initialiser of W.
+        bias_init: likewise of b.
+
+    Raises:
+        OptionError: the number of units is not a whole number from 1.
+        UnknownNameError: no activation or initialiser has this name.
+    """
+
+    weight: Tensor
+
+    def __init__(
+        self,
+        units: int,
+        *,
+        activation: str | Module | None = None,
+        bias: bool = True,
+        init: str | Initializer = "glorot_uniform",
+        bias_init: str | Initializer = "zeros",
+    ) -> None:
+        self.units = options.whole("Dense", "units", units)
+        self.activation = None if activation is None else activations.get(activation)
+        self.has_bias = options.flag("Dense", "bias", bias)
+        for chosen in (init, bias_init):
+            initializer(chosen)  # refuses unknown names now; the names as they are go into model files
+        self.init, self.bias_init = init, bias_init
+        self.bias: Tensor | None = None
+
+    def config(self) -> dict[str, Any]:
+        """The options; ``bias`` says whether there is one, while the attribute is the tensor itself."""
+        return {**super().config(), "bias": self.has_bias}
+
+    def build(self, x: TensorType) -> None:
+        """Make W and b for as many features as x has."""
+        if not x.rank:
+            raise ShapeError("Dense", rule="the input needs an axis of features", got=str(x))
+        self.add_parameter("weight", (x.shape[-1], self.units), initializer(self.init))
+        if self.has_bias:
+            self.add_parameter("bias", (self.units,), initializer(self.bias_init))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """g(x W + b)."""
+        expected = self.weight.shape[0]
+        if x.shape[-1:] != (expected,):
+            raise ShapeError(
+                "Dense",
+                rule=f"expected {expected} features on the last axis",
+                got=f"{x.shape[-1] if x.shape else 'no axis'} in {x.type}",
+                fix="The layer took its width from its first input: give inputs of that width, or make a new layer.",
+            )
+        outputs = x @ self.weight
+        if self.bias is not None:
+            outputs = outputs + self.bias
+        return outputs if self.activation is None else self.activation(outputs)

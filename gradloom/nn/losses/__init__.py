@@ -1,0 +1,59 @@
+"""Losses: what training makes small."""
+
+from __future__ import annotations
+
+from gradloom.nn import description, options
+from gradloom.nn.description import Description
+from gradloom.nn.losses.base import Loss
+from gradloom.nn.losses.classification import BinaryCrossEntropy, CrossEntropy
+from gradloom.nn.losses.regression import AbsoluteError, Huber, SquaredError
+
+__all__ = [
+    "NAMES",
+    "AbsoluteError",
+    "BinaryCrossEntropy",
+    "CrossEntropy",
+    "Huber",
+    "Loss",
+    "SquaredError",
+    "build",
+    "describe",
+    "get",
+]
+
+_TABLE = description.table_of((SquaredError, AbsoluteError, Huber, BinaryCrossEntropy, CrossEntropy))
+
+NAMES: dict[str, Loss] = {
+    "squared_error": SquaredError(),
+    "half_squared_error": SquaredError("half"),
+    "sum_squared_error": SquaredError("sum"),
+    "mse": SquaredError(),
+    "absolute_error": AbsoluteError(),
+    "mae": AbsoluteError(),
+    "huber": Huber(),
+    "binary_cross_entropy": BinaryCrossEntropy(),
+    "cross_entropy": CrossEntropy(),
+}
+
+
+def get(loss: str | Loss) -> Loss:
+    """The loss of a name, such as "cross_entropy"; a loss is returned as it is.
+
+    Raises:
+        UnknownNameError: no loss has this name.
+    """
+    return loss if isinstance(loss, Loss) else options.named("losses.get", "loss", loss, NAMES)
+
+
+def describe(loss: Loss) -> Description:
+    """A loss as JSON."""
+    return description.encode(loss, _TABLE)
+
+
+def build(described: object) -> Loss:
+    """The loss of a description.
+
+    Raises:
+        ModelFileError: the description is damaged or names a loss that is not known.
+    """
+    return description.decode(described, _TABLE, Loss)

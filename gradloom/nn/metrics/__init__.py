@@ -1,0 +1,66 @@
+"""Metrics: how good a model is, in terms that people read."""
+
+from __future__ import annotations
+
+from gradloom.nn import description, options
+from gradloom.nn.description import Description
+from gradloom.nn.metrics.base import Metric, StreamingMetric, WholeSetMetric
+from gradloom.nn.metrics.classification import F1, Accuracy, ConfusionMatrix, ErrorRate, Precision, Recall, TopK
+from gradloom.nn.metrics.ranking import RocAuc
+from gradloom.nn.metrics.regression import MAE, MSE, R2, RMSE
+
+__all__ = [
+    "F1",
+    "MAE",
+    "MSE",
+    "NAMES",
+    "R2",
+    "RMSE",
+    "Accuracy",
+    "ConfusionMatrix",
+    "ErrorRate",
+    "Metric",
+    "Precision",
+    "Recall",
+    "RocAuc",
+    "StreamingMetric",
+    "TopK",
+    "WholeSetMetric",
+    "build",
+    "describe",
+    "get",
+]
+
+CLASSES = (Accuracy, ErrorRate, TopK, Precision, Recall, F1, ConfusionMatrix, MSE, RMSE, MAE, R2, RocAuc)
+_TABLE = description.table_of(CLASSES)
+
+NAMES: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        *(Accuracy(), ErrorRate(), TopK(3), TopK(5), Precision(), Recall(), F1(), ConfusionMatrix()),
+        *(MSE(), RMSE(), MAE(), R2(), RocAuc()),
+    )
+}
+
+
+def get(metric: str | Metric) -> Metric:
+    """The metric of a name, such as "accuracy"; a metric is returned as it is.
+
+    Raises:
+        UnknownNameError: no metric has this name.
+    """
+    return metric if isinstance(metric, Metric) else options.named("metrics.get", "metric", metric, NAMES)
+
+
+def describe(metric: Metric) -> Description:
+    """A metric as JSON."""
+    return description.encode(metric, _TABLE)
+
+
+def build(described: object) -> Metric:
+    """The metric of a description.
+
+    Raises:
+        ModelFileError: the description is damaged or names a metric that is not known.
+    """
+    return description.decode(described, _TABLE, Metric)

@@ -1,0 +1,201 @@
+"""Metrics of decisions between classes.
+
+Outputs are logits: one an example (two classes, class 1 from a probability ``threshold`` on) or one for each class
+(the largest wins).  Targets are class indices or one-hot rows.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from gradloom import functional as fn
+from gradloom.errors import OptionError, ShapeError
+from gradloom.nn import options
+from gradloom.nn.metrics.base import EXACT, StreamingMetric, ratio, weighted_mean_sums
+from gradloom.nn.metrics.decisions import Decisions
+from gradloom.nn.pairs import class_targets, example_weights, scores
+from gradloom.tensor import Tensor
+
+
+def check_threshold(who: str, threshold: float) -> None:
+    """Refuse a threshold that is not a probability inside (0, 1)."""
+    if not 0 < options.number(who, "threshold", threshold, low=0, high=1) < 1:
+        raise OptionError(who, rule="threshold lies between 0 and 1", got=repr(threshold))
+
+
+@dataclass(frozen=True)
+class Accuracy(StreamingMetric[float]):
+    """The share of examples whose class is right."""
+
+    threshold: float = 0.5
+    name: ClassVar[str] = "accuracy"
+    higher_is_better: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_threshold("Accuracy", self.threshold)
+
+    def sums(self, outputs: Any, targets: Any, weights: Any = None) -> Tensor:
+        """(weight of the right ones, weight of all)."""
+        found = Decisions.of("Accuracy", outputs, targets, weights, self.threshold)
+        return weighted_mean_sums(found.chosen == found.actual, found.weights)
+
+    def finish(self, sums: np.ndarray) -> float:
+        """The first over the second."""
+        return ratio(sums[0], sums[1])
+
+
+@dataclass(frozen=True)
+class ErrorRate(Accuracy):
+    """The share of examples whose class is wrong: 1 - accuracy, the mean of the 0-1 loss."""
+
+    name: ClassVar[str] = "error_rate"
+    higher_is_better: ClassVar[bool] = False
+
+    def finish(self, sums: np.ndarray) -> float:
+        """1 - accuracy."""
+        return 1 - ratio(sums[0], sums[1])
+
+
+@dataclass(frozen=True)
+class TopK(StreamingMetric[float]):
+    """The share of examples whose class is among the ``k`` with the largest logits."""
+
+    k: int = 5
+    higher_is_better: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        options.whole("TopK", "k", self.k)
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """Such as top_5."""
+        return f"top_{self.k}"
+
+    def sums(self, outputs: Any, targets: Any, weights: Any = None) -> Tensor:
+        """(weight of the right ones, weight of all)."""
+        logits = scores("TopK", outputs)
+        if logits.ndim != 2 or logits.shape[1] < self.k:
+            fix = f"Use a smaller k than {self.k}." if logits.ndim == 2 else "Outputs are (examples, classes)."
+            raise ShapeError("TopK", rule="there must be at least k classes", got=str(logits.type), fix=fix)
+        actual = class_targets("TopK", logits, targets)
+        if actual.ndim == 2:
+            actual = fn.argmax(actual, -1)
+        _, places = fn.top_k(logits, self.k)
+        right = fn.any(places == fn.expand_dims(actual, -1), -1)
+        return weighted_mean_sums(right, example_weights("TopK", weights, logits.shape[0], EXACT))
+
+    def finish(self, sums: np.ndarray) -> float:
+        """The first over the second."""
+        return ratio(sums[0], sums[1])
+
+
+def _counts(found: Decisions) -> Tensor:
+    """Weights counted by (actual, chosen) class, shape (k, k)."""
+    actual = fn.one_hot(found.actual, found.classes, EXACT)
+    chosen = fn.one_hot(found.chosen, found.classes, EXACT)
+    return actual.T @ (chosen * found.weights.reshape(-1, 1))
+
+
+@dataclass(frozen=True)
+class ConfusionMatrix(StreamingMetric[np.ndarray]):
+    """How often (by weight) class i was taken for class j: rows are actual classes, columns chosen ones."""
+
+    threshold: float = 0.5
+    name: ClassVar[str] = "confusion_matrix"
+    higher_is_better: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_threshold("ConfusionMatrix", self.threshold)
+
+    def sums(self, outputs: Any, targets: Any, weights: Any = None) -> Tensor:
+        """The matrix, row by row."""
+        return _counts(Decisions.of("ConfusionMatrix", outputs, targets, weights, self.threshold)).reshape(-1)
+
+    def finish(self, sums: np.ndarray) -> np.ndarray:
+        """The matrix (classes, classes)."""
+        side = math.isqrt(len(sums))
+        return np.asarray(sums).reshape(side, side)
+
+
+@dataclass(frozen=True)
+class _ByClass(StreamingMetric[float]):
+    """A score of each class, reduced to one number.
+
+    Args:
+        average: "binary" for the score of class 1, "macro" for the mean over the classes that occur in targets or
+            outputs, "auto" for binary where there are two classes.
+        threshold: see the head of this file.
+    """
+
+    average: str = "auto"
+    threshold: float = 0.5
+    higher_is_better: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        options.choice(type(self).__name__, "average", self.average, ("auto", "binary", "macro"))
+        check_threshold(type(self).__name__, self.threshold)
+
+    def sums(self, outputs: Any, targets: Any, weights: Any = None) -> Tensor:
+        """For each class the weight of what is right, what was chosen, what is actual; one row after the other."""
+        who = type(self).__name__
+        found = Decisions.of(who, outputs, targets, weights, self.threshold)
+        if self.average == "binary" and found.classes != 2:
+            fix = "Use average='macro'."
+            raise OptionError(who, rule="a binary average needs 2 classes", got=str(found.classes), fix=fix)
+        chosen = fn.one_hot(found.chosen, found.classes, EXACT) * found.weights.reshape(-1, 1)
+        actual = fn.one_hot(found.actual, found.classes, EXACT)
+        held = actual * found.weights.reshape(-1, 1)
+        return fn.concatenate([fn.sum(column, 0) for column in (chosen * actual, chosen, held)])
+
+    def finish(self, sums: np.ndarray) -> float:
+        """The score of class 1, or the mean of the scores."""
+        right, chosen, actual = np.asarray(sums, np.float64).reshape(3, -1)
+        by_class = self._scores(right, chosen, actual)
+        if self.average == "binary" or (self.average == "auto" and len(right) == 2):
+            return float(by_class[1])
+        occurs = chosen + actual > 0
+        return float(by_class[occurs].mean()) if occurs.any() else float("nan")
+
+    @abstractmethod
+    def _scores(self, right: np.ndarray, chosen: np.ndarray, actual: np.ndarray) -> np.ndarray:
+        """The score of each class, from what is right, what was chosen and what is actual."""
+
+
+def _quotients(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """0 where nothing was counted."""
+    return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
+
+
+@dataclass(frozen=True)
+class Precision(_ByClass):
+    """How much of what was taken for a class is of it; 0 if nothing was."""
+
+    name: ClassVar[str] = "precision"
+
+    def _scores(self, right: np.ndarray, chosen: np.ndarray, actual: np.ndarray) -> np.ndarray:
+        return _quotients(right, chosen)
+
+
+@dataclass(frozen=True)
+class Recall(_ByClass):
+    """How much of a class was found; 0 if there is none of it."""
+
+    name: ClassVar[str] = "recall"
+
+    def _scores(self, right: np.ndarray, chosen: np.ndarray, actual: np.ndarray) -> np.ndarray:
+        return _quotients(right, actual)
+
+
+@dataclass(frozen=True)
+class F1(_ByClass):
+    """The harmonic mean of precision and recall: 2 right / (chosen + actual)."""
+
+    name: ClassVar[str] = "f1"
+
+    def _scores(self, right: np.ndarray, chosen: np.ndarray, actual: np.ndarray) -> np.ndarray:
+        return _quotients(2 * right, chosen + actual)

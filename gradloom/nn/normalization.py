@@ -1,0 +1,79 @@
+"""Normalising what flows between layers."""
+
+from __future__ import annotations
+
+from gradloom import functional as fn
+from gradloom.errors import ShapeError
+from gradloom.ir.tensortype import TensorType
+from gradloom.nn import init, options
+from gradloom.nn.module import Module, current_call
+from gradloom.tensor import Tensor
+
+
+class BatchNorm(Module):
+    """Each channel with mean 0 and variance 1 over the batch, then scaled and shifted.
+
+        y = γ (x - μ) / √(σ² + ε) + β
+
+    While training μ and σ² are those of the batch, over all axes but the last; σ² is biased (divided by the count),
+    here and in the running statistics.  When predicting they are the running ones,
+    ``running = (1 - momentum) · running + momentum · batch``.
+
+    Args:
+        momentum: weight of the new batch in the running statistics.
+        eps: ε.
+        affine: whether there are γ (``scale``) and β (``shift``); without them fewer functions can be represented.
+
+    Raises:
+        ShapeError: a training batch has one value a channel, or the number of channels changes.
+
+    Source: Ioffe and Szegedy (2015).
+    """
+
+    scale: Tensor
+    shift: Tensor
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, *, momentum: float = 0.1, eps: float = 1e-5, affine: bool = True) -> None:
+        self.momentum = options.number("BatchNorm", "momentum", momentum, low=0, high=1)
+        self.eps = options.positive("BatchNorm", "eps", eps)
+        self.affine = options.flag("BatchNorm", "affine", affine)
+
+    def build(self, x: TensorType) -> None:
+        """Make γ, β and the running statistics for the channels of x."""
+        if x.rank < 2:
+            raise ShapeError("BatchNorm", rule="the input needs axes of examples and of channels", got=str(x))
+        channels = x.shape[-1:]
+        if self.affine:
+            self.add_parameter("scale", channels, init.ones)
+            self.add_parameter("shift", channels, init.zeros)
+        self.add_state("running_mean", fn.zeros(channels))
+        self.add_state("running_var", fn.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The normalised x."""
+        if x.shape[-1:] != self.running_mean.shape:
+            rule = f"expected {self.running_mean.shape[0]} channels on the last axis"
+            raise ShapeError("BatchNorm", rule=rule, got=str(x.type), fix="Give it the width of its first input.")
+        mean, var = self._of_batch(x) if current_call().training else (self.running_mean, self.running_var)
+        y = (x - mean) * fn.rsqrt(var + self.eps)
+        return y * self.scale + self.shift if self.affine else y
+
+    def _of_batch(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The statistics of the batch, which are also mixed into the running ones."""
+        if x.size == x.shape[-1]:
+            raise ShapeError(
+                "BatchNorm",
+                rule="a training batch needs more than one value a channel, for one alone has no variance",
+                got=f"a batch of 1 example, {x.type}",
+                fix="Use larger batches, or leave out a last batch of a single example.",
+            )
+        axes = tuple(range(x.ndim - 1))
+        mean, var = fn.mean(x, axes), fn.var(x, axes)
+        self.running_mean = self._mixed(self.running_mean, mean)
+        self.running_var = self._mixed(self.running_var, var)
+        return mean, var
+
+    def _mixed(self, running: Tensor, new: Tensor) -> Tensor:
+        return ((1 - self.momentum) * running + self.momentum * new).astype(running.dtype)
