@@ -1,21 +1,51 @@
-"""Optimisers and schedules: pure functions of gradients, state, parameters and hyperparameters."""
+"""Optimisers: pure functions from gradients and a state to new parameters and a new state.
+
+The named ones (:class:`Adam`, ...) are chains of pieces (:class:`ScaleByAdam`, ...), which can be chained anew with
+:func:`chain` and :class:`Composed`.
+"""
+
+from __future__ import annotations
 
 from gradloom.optim import schedules
-from gradloom.optim.optimizers import SGD, AdaDelta, AdaGrad, Adam, AdamW, Optimizer, RMSProp, exponential_average
-from gradloom.optim.pieces import global_norm
-from gradloom.optim.registry import build, describe, get
+from gradloom.optim.adaptive import ScaleByAdaDelta, ScaleByAdaGrad, ScaleByAdam, ScaleByRms
+from gradloom.optim.averaging import ExponentialAverage
+from gradloom.optim.base import Optimizer, Piece
+from gradloom.optim.chain import Chain, Prefixed, chain
+from gradloom.optim.clipping import ClipByNorm, ClipByValue, global_norm
+from gradloom.optim.decay import AddDecayedWeights
+from gradloom.optim.learning_rate import ScaleByLearningRate
+from gradloom.optim.momentum import ScaleByMomentum
+from gradloom.optim.optimizers import SGD, AdaDelta, AdaGrad, Adam, AdamW, Composed, RMSProp
+from gradloom.optim.registry import NAMES, build, describe, get
+from gradloom.optim.schedules import Schedule
 
 __all__ = [
+    "NAMES",
     "SGD",
     "AdaDelta",
     "AdaGrad",
     "Adam",
     "AdamW",
+    "AddDecayedWeights",
+    "Chain",
+    "ClipByNorm",
+    "ClipByValue",
+    "Composed",
+    "ExponentialAverage",
     "Optimizer",
+    "Piece",
+    "Prefixed",
     "RMSProp",
+    "ScaleByAdaDelta",
+    "ScaleByAdaGrad",
+    "ScaleByAdam",
+    "ScaleByLearningRate",
+    "ScaleByMomentum",
+    "ScaleByRms",
+    "Schedule",
     "build",
+    "chain",
     "describe",
-    "exponential_average",
     "get",
     "global_norm",
     "schedules",

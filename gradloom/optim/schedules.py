@@ -1,170 +1,239 @@
-"""How the learning rate changes with the number of updates.
+"""Learning rates that change from step to step.
 
-A schedule is evaluated inside the training step, from the step count and from its own numbers, which are inputs of
-the compiled program: changing one compiles nothing anew.  η₀ is the initial rate, k the number of updates made.
+A schedule is a function of the number k of updates made so far, computed inside the training step: the first
+update has k = 0.  Its numbers are hyperparameters of the step (``lr.initial``), so changing them compiles nothing.
 """
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+from functools import reduce
+from typing import Annotated, Any
 
-from gradloom import functional as gl
+from gradloom import functional as fn
 from gradloom.errors import OptionError
-from gradloom.tensor import Tensor
-
-Hyper = Mapping[str, Any]  # numbers or scalar tensors, by name
-
-
-def check(who: str, rule: str, holds: bool, got: object) -> None:
-    """Refuse an option that breaks a rule."""
-    if not holds:
-        raise OptionError(who, rule=rule, got=str(got))
+from gradloom.ir.tensortype import promote
+from gradloom.optim.names import named, under
+from gradloom.optim.options import Flag, NotNegative, Options, Rate, Share, Steps, rate, refusal, whole
+from gradloom.tensor import Tensor, tensor
 
 
-def double(value: Any) -> Tensor:
-    """A number, count or scalar tensor in float64: hyperparameters keep their digits until they meet a parameter."""
-    return gl.cast(value, "float64") if isinstance(value, Tensor) else gl.full((), value, "float64")
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """Base: fields that are numbers become inputs of the program under ``lr.<field>``."""
-
-    def __post_init__(self) -> None:
-        for f in fields(self):
-            value = getattr(self, f.name)
-            if isinstance(value, (int, float)):
-                who = type(self).__name__
-                check(who, f"{f.name} must be finite and not negative", math.isfinite(value) and value >= 0, value)
+class Schedule(Options, ABC):
+    """Base of schedules.  For one of your own, write :meth:`rate` in a frozen dataclass."""
 
     def hyperparameters(self) -> dict[str, float]:
-        """The schedule's numbers by name."""
-        return {f.name: float(v) for f in fields(self) if isinstance(v := getattr(self, f.name), (int, float))}
+        """Numbers that are inputs of a compiled step, by name: the numbers among the options."""
+        return self.numbers()
 
-    def rate(self, step: Tensor, hyper: Hyper) -> Tensor:
-        """The learning rate after ``step`` updates (float64), with the numbers in ``hyper``."""
-        raise NotImplementedError
+    def __call__(self, step: Any, hyper: Mapping[str, Any] | None = None) -> Tensor:
+        """The learning rate.
 
-    def __call__(self, step: int | Tensor) -> Tensor:
-        """The learning rate after ``step`` updates, with the schedule's own numbers."""
-        return self.rate(double(step), self.hyperparameters())
+        Args:
+            step: number of updates made so far, a whole number or a tensor of such.
+            hyper: hyperparameters as numbers or scalar tensors; those that are missing have the values of the options.
+
+        Returns:
+            Rates in the shape of ``step``, in the data type of the tensors in ``hyper``; float64 if there are none.
+        """
+        given = {name: value for name, value in (hyper or {}).items() if name in self.hyperparameters()}
+        floats = [value.dtype for value in given.values() if isinstance(value, Tensor) and value.type.is_float]
+        dtype = reduce(promote, floats) if floats else "float64"
+        values = {name: tensor(v, dtype) for name, v in {**self.hyperparameters(), **given}.items()}
+        return self.rate(tensor(step, dtype), values)
+
+    @abstractmethod
+    def rate(self, step: Tensor, values: Mapping[str, Tensor]) -> Tensor:
+        """The learning rate from the step and the hyperparameters, all of one float type."""
 
 
 @dataclass(frozen=True)
 class Constant(Schedule):
-    """η = η₀."""
+    """The same rate always; a number in place of a schedule means this."""
 
-    initial: float
+    value: Rate
 
-    def rate(self, step: Tensor, hyper: Hyper) -> Tensor:
-        """η₀, whatever the step."""
-        return double(hyper["initial"])
+    def hyperparameters(self) -> dict[str, float]:
+        """One number, which is the learning rate itself."""
+        return {"": self.value}
+
+    def rate(self, step: Tensor, values: Mapping[str, Tensor]) -> Tensor:
+        """η."""
+        return values[""] + fn.zeros_like(step)
+
+
+def as_schedule(lr: float | Schedule) -> Schedule:
+    """A number as a schedule."""
+    return lr if isinstance(lr, Schedule) else Constant(lr)
+
+
+def _rate_or_schedule(who: str, name: str, value: object) -> float | Schedule:
+    return value if isinstance(value, Schedule) else rate(who, name, value)
+
+
+LearningRate = Annotated[float | Schedule, _rate_or_schedule]
 
 
 @dataclass(frozen=True)
 class StepDecay(Schedule):
-    """η = η₀ · factor^⌊k / every⌋: the rate drops by ``factor`` after every so many updates."""
+    """η_k = initial · factor^⌊k / every⌋.
 
-    initial: float
-    factor: float = 0.1
-    every: int = 1000
+    Args:
+        initial: the first rate.
+        factor: by which the rate is multiplied.
+        every: after how many steps.
+    """
 
-    def rate(self, step: Tensor, hyper: Hyper) -> Tensor:
-        """η₀ · factor^⌊k / every⌋."""
-        return double(hyper["initial"]) * double(hyper["factor"]) ** gl.floor(step / double(hyper["every"]))
+    initial: Rate
+    factor: Share = 0.1
+    every: Steps = 1000
+
+    def rate(self, step: Tensor, values: Mapping[str, Tensor]) -> Tensor:
+        """See the class."""
+        return values["initial"] * values["factor"] ** fn.floor(step / values["every"])
 
 
 @dataclass(frozen=True)
 class Exponential(Schedule):
-    """η = η₀ · decay^k."""
+    """η_k = initial · decay^(k / every).
 
-    initial: float
-    decay: float = 0.999
+    Args:
+        initial: the first rate.
+        decay: by which the rate has been multiplied after ``every`` steps.
+        every: the number of steps.
+    """
 
-    def rate(self, step: Tensor, hyper: Hyper) -> Tensor:
-        """η₀ · decay^k."""
-        return double(hyper["initial"]) * double(hyper["decay"]) ** step
+    initial: Rate
+    decay: Share = 0.96
+    every: Steps = 1000
+
+    def rate(self, step: Tensor, values: Mapping[str, Tensor]) -> Tensor:
+        """See the class."""
+        return values["initial"] * values["decay"] ** (step / values["every"])
 
 
 @dataclass(frozen=True)
 class InverseTime(Schedule):
-    """η = η₀ / (1 + decay · k)."""
+    """η_k = initial / (1 + decay · k)."""
 
-    initial: float
-    decay: float = 0.001
+    initial: Rate
+    decay: NotNegative = 0.01
 
-    def rate(self, step: Tensor, hyper: Hyper) -> Tensor:
-        """η₀ / (1 + decay · k)."""
-        return double(hyper["initial"]) / (1.0 + double(hyper["decay"]) * step)
+    def rate(self, step: Tensor, values: Mapping[str, Tensor]) -> Tensor:
+        """See the class."""
+        return values["initial"] / (1 + values["decay"] * step)
 
 
 @dataclass(frozen=True)
 class Linear(Schedule):
-    """η_k = (1 - k/τ) η₀ + (k/τ) η_τ, and η_τ from then on.
+    """Annealing: η_k = (1 - k/τ) · initial + (k/τ) · final for k ≤ τ = steps, then ``final`` (catalogue 123)."""
 
-    The course notes call it annealing (S3:369); there the loop ends at τ, here the rate stays.
-    """
+    initial: Rate
+    final: Rate
+    steps: Steps
 
-    initial: float
-    final: float = 0.0
-    steps: int = 1000
-
-    def rate(self, step: Tensor, hyper: Hyper) -> Tensor:
-        """The point between η₀ and η_τ."""
-        done = progress(step, hyper["steps"])
-        return (1.0 - done) * double(hyper["initial"]) + done * double(hyper["final"])
+    def rate(self, step: Tensor, values: Mapping[str, Tensor]) -> Tensor:
+        """See the class."""
+        done = fn.minimum(step / values["steps"], 1)
+        return (1 - done) * values["initial"] + done * values["final"]
 
 
 @dataclass(frozen=True)
 class Cosine(Schedule):
-    """η = η_min + ½ (η₀ - η_min)(1 + cos πk/τ), and η_min from then on (Loshchilov and Hutter, 2017)."""
+    """η_k = floor + (initial - floor) · (1 + cos(π k / steps)) / 2 for k ≤ steps, then ``floor``.
 
-    initial: float
-    final: float = 0.0
-    steps: int = 1000
+    From Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017.
 
-    def rate(self, step: Tensor, hyper: Hyper) -> Tensor:
-        """Half a wave from η₀ down to η_min."""
-        share = 0.5 * (1.0 + gl.cos(progress(step, hyper["steps"]) * math.pi))
-        final = double(hyper["final"])
-        return final + share * (double(hyper["initial"]) - final)
+    Args:
+        initial: the first rate.
+        steps: length of the half wave.
+        floor: the lowest rate.
+        restarts: begin again after each half wave.
+    """
+
+    initial: Rate
+    steps: Steps
+    floor: Rate = 0.0
+    restarts: Flag = False
+
+    def rate(self, step: Tensor, values: Mapping[str, Tensor]) -> Tensor:
+        """See the class."""
+        length = values["steps"]
+        done = fn.remainder(step, length) / length if self.restarts else fn.minimum(step / length, 1)
+        return values["floor"] + (values["initial"] - values["floor"]) * (1 + fn.cos(math.pi * done)) / 2
 
 
 @dataclass(frozen=True)
-class WarmUp(Schedule):
-    """η = (k + 1)/n · η₀ for the first n updates, then the schedule that it leads to, counted from its start.
+class Warmup(Schedule):
+    """A linear rise before another schedule, in equal parts from the first update on.
+
+    η_k = start + (after_0 - start) · (k + 1) / (steps + 1) for k < steps, then after_(k - steps).
 
     Args:
-        then: what follows; its first rate is where the warm-up ends.
-        steps: n.
+        after: the schedule (or constant rate) that follows.
+        steps: number of updates with a smaller rate than its first.
+        start: where the rise begins.
     """
 
-    then: Schedule
-    steps: int = 100
+    after: LearningRate
+    steps: Steps
+    start: Rate = 0.0
 
     def hyperparameters(self) -> dict[str, float]:
-        """Its own number, and those of what follows."""
-        inner = {f"then.{name}": value for name, value in self.then.hyperparameters().items()}
-        return {"steps": float(self.steps), **inner}
+        """Those of the rise, and those of what follows as ``after``."""
+        return {"steps": float(self.steps), "start": self.start, **named("after", self._after.hyperparameters())}
 
-    def rate(self, step: Tensor, hyper: Hyper) -> Tensor:
-        """A line up to the first rate of what follows, then that."""
-        inner = {name.removeprefix("then."): v for name, v in hyper.items() if name.startswith("then.")}
-        steps = double(hyper["steps"])
-        rising = (step + 1.0) / gl.maximum(steps, 1.0) * self.then.rate(double(0), inner)
-        later = self.then.rate(gl.maximum(step - steps, 0.0), inner)
-        return gl.where(step < steps, rising, later)
+    @property
+    def _after(self) -> Schedule:
+        return as_schedule(self.after)
 
-
-def progress(step: Tensor, steps: Any) -> Tensor:
-    """k/τ, at most 1."""
-    return gl.minimum(step / gl.maximum(double(steps), 1.0), 1.0)
+    def rate(self, step: Tensor, values: Mapping[str, Tensor]) -> Tensor:
+        """See the class."""
+        steps, start, rest = values["steps"], values["start"], under("after", values)
+        peak = self._after(fn.zeros_like(step), rest)
+        rising = start + (peak - start) * ((step + 1) / (steps + 1))
+        return fn.where(step < steps, rising, self._after(fn.maximum(step - steps, 0), rest))
 
 
-SCHEDULES: dict[str, type[Schedule]] = {
-    cls.__name__: cls for cls in (Constant, StepDecay, Exponential, InverseTime, Linear, Cosine, WarmUp)
-}
-"""The schedules by name."""
+@dataclass(frozen=True)
+class Piecewise(Schedule):
+    """The first rate until the first boundary, the second until the second, and so on.
+
+    Args:
+        boundaries: rising numbers of steps; from step ``boundaries[i]`` on the rate is ``rates[i + 1]``.
+        rates: one more than there are boundaries.
+    """
+
+    boundaries: tuple[int, ...]
+    rates: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        who = type(self).__name__
+        for name, check in (("boundaries", whole), ("rates", rate)):
+            entries = getattr(self, name)
+            if not isinstance(entries, (list, tuple)):
+                raise refusal(who, name, "is a list of numbers", entries)
+            checked = tuple(check(who, f"{name}[{i}]", entry) for i, entry in enumerate(entries))
+            object.__setattr__(self, name, checked)
+        if len(self.rates) != len(self.boundaries) + 1:
+            raise OptionError(
+                who,
+                rule="there is one rate more than there are boundaries",
+                got=f"{len(self.rates)} rates, {len(self.boundaries)} boundaries",
+            )
+        if any(a >= b for a, b in zip(self.boundaries, self.boundaries[1:])):
+            raise refusal(who, "boundaries", "rise", self.boundaries, "Sort them, and name each once.")
+
+    def hyperparameters(self) -> dict[str, float]:
+        """``boundaries.0``, ..., ``rates.0``, ..."""
+        lists = {"boundaries": self.boundaries, "rates": self.rates}
+        return {f"{name}.{i}": float(entry) for name, entries in lists.items() for i, entry in enumerate(entries)}
+
+    def rate(self, step: Tensor, values: Mapping[str, Tensor]) -> Tensor:
+        """See the class."""
+        found = values["rates.0"] + fn.zeros_like(step)
+        for i in range(len(self.boundaries)):
+            found = fn.where(step < values[f"boundaries.{i}"], found, values[f"rates.{i + 1}"])
+        return found

@@ -60,7 +60,7 @@ def _parts(data: Any, who: str) -> tuple[Any, Any, Any]:
     if hasattr(data, "inputs") and hasattr(data, "targets"):
         parts = (data.inputs, data.targets, getattr(data, "weights", None))
     elif isinstance(data, (tuple, list)) and len(data) in (2, 3):
-        parts = (*data, None)[:3]
+        parts = (data[0], data[1], data[2] if len(data) == 3 else None)
     else:
         raise DataError(
             who,

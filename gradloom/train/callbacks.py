@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from gradloom.errors import OptionError, unknown_name
 from gradloom.nn import Module
-from gradloom.train.history import History, is_better, worst
+from gradloom.train.history import History, is_better
 
 
 class Run(Protocol):
@@ -18,6 +18,10 @@ class Run(Protocol):
 
     def stop(self, reason: str) -> None:
         """End training after this epoch."""
+        ...
+
+    def falls(self, column: str) -> bool:
+        """Whether a column of the history should fall (losses, errors) rather than rise."""
         ...
 
     def save(self, path: Any) -> None:
@@ -54,7 +58,9 @@ class EarlyStopping(Callback):
         self.patience, self.monitor, self.margin, self.warmup = patience, monitor, margin, warmup
 
     def on_start(self, run: Run) -> None:
-        self.best, self.best_epoch, self.since, self.seen = worst(self.monitor), None, 0, 0
+        self.best = math.inf if run.falls(self.monitor) else -math.inf
+        self.best_epoch: int | None = None
+        self.since = self.seen = 0
         self.kept: Any = None
 
     def on_epoch(self, run: Run, row: dict[str, float]) -> None:
@@ -66,7 +72,7 @@ class EarlyStopping(Callback):
         value = row[self.monitor]
         self.seen += 1
         self.since += 1
-        if is_better(self.monitor, value, self.best, self.margin):
+        if is_better(value, self.best, falls=run.falls(self.monitor), margin=self.margin):
             self.best, self.best_epoch, self.since = value, int(row["epoch"]), 0
             self.kept = run.model.parameters(), run.model.state()
         if self.since >= self.patience and self.seen > self.warmup:

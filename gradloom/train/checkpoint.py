@@ -40,7 +40,7 @@ def write(path: str | Path, description: Mapping[str, Any], tensors: Mapping[str
         ModelFileError: the folder does not exist or cannot be written, or the disk is full; an old file is kept.
     """
     target = Path(path)
-    arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    arrays = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     text = json.dumps({**description, "format": FORMAT_VERSION}, allow_nan=True)
     metadata = {"gradloom": text, "checksum": _checksum(text, arrays)}
     try:

@@ -9,20 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-LOWER_IS_BETTER = ("loss", "error_rate", "mse", "rmse", "mae")
 
-
-def is_better(monitor: str, new: float, old: float, margin: float = 0.0) -> bool:
-    """Whether a value of a quantity is an improvement: losses and errors fall, other metrics rise."""
+def is_better(new: float, old: float, *, falls: bool, margin: float = 0.0) -> bool:
+    """Whether a value is an improvement: of a quantity that should fall (a loss), or rise (an accuracy)."""
     if math.isnan(new):
         return False
-    falls = monitor.removeprefix("val_") in LOWER_IS_BETTER
     return new < old - margin if falls else new > old + margin
-
-
-def worst(monitor: str) -> float:
-    """A value that any other improves on."""
-    return math.inf if monitor.removeprefix("val_") in LOWER_IS_BETTER else -math.inf
 
 
 @dataclass

@@ -46,7 +46,7 @@ class Recipe:
     model: nn.Module
     loss: Loss
     optimizer: Optimizer
-    metrics: Sequence[StreamingMetric]
+    metrics: Sequence[StreamingMetric[Any]]
 
     def hyperparameters(self, l1: float, l2: float) -> dict[str, float]:
         """All numbers that are inputs of the step, by name."""
@@ -87,9 +87,10 @@ class Recipe:
         return matched, self._sums(self.loss(matched, targets, weights), matched, targets, weights)
 
     def _sums(self, loss: Tensor, outputs: Any, targets: Any, weights: Tensor) -> list[Tensor]:
-        """Total weight, weighted loss, then what each metric adds up."""
+        """Total weight, weighted sum of the losses, then what each metric adds up."""
         total = gl.sum(weights)
-        return [total, loss * total, *(metric.sums(outputs, targets, weights) for metric in self.metrics)]
+        losses = loss if self.loss.reduction == "sum" else loss * total
+        return [total, losses, *(metric.sums(outputs, targets, weights) for metric in self.metrics)]
 
 
 def penalty(parameters: Tensors, l1: Any, l2: Any) -> Tensor:
@@ -97,7 +98,8 @@ def penalty(parameters: Tensors, l1: Any, l2: Any) -> Tensor:
     total: Any = gl.zeros(())
     for leaf in tree.leaves(parameters):
         if leaf.ndim >= 2:
-            total = total + l1 * gl.sum(gl.abs(leaf)) + l2 * gl.sum(leaf * leaf)
+            first, second = (gl.cast(rate, leaf.dtype) for rate in (l1, l2))
+            total = total + first * gl.sum(gl.abs(leaf)) + second * gl.sum(leaf * leaf)
     return total
 
 

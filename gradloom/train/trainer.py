@@ -18,7 +18,7 @@ from gradloom.data.table import Table
 from gradloom.errors import DataError, NonFiniteError, OptionError
 from gradloom.executors import DEFAULT
 from gradloom.nn.losses import Loss
-from gradloom.nn.metrics import Metric, StreamingMetric
+from gradloom.nn.metrics import Metric, StreamingMetric, WholeSetMetric
 from gradloom.optim import Optimizer
 from gradloom.tensor import tensor
 from gradloom.train import checkpoint as checkpoint_file
@@ -156,6 +156,7 @@ class Trainer:
                 row = self._run_epoch(examples, size, shuffle, shown)
                 if held_out is not None:
                     row.update({f"val_{name}": value for name, value in self._measured(held_out).items()})
+                row = {name: float(value) for name, value in row.items() if isinstance(value, (int, float))}
                 self.history.rows.append(row)
                 shown.epoch(row)
                 for hook in hooks:
@@ -172,6 +173,11 @@ class Trainer:
     def stop(self, reason: str) -> None:
         """End training after this epoch; for callbacks."""
         self._stop = reason
+
+    def falls(self, column: str) -> bool:
+        """Whether a column of the history should fall (losses, errors) rather than rise."""
+        name = column.removeprefix("val_")
+        return all(not m.higher_is_better for m in self.metrics if m.name == name)
 
     def _prepare(self, inputs: np.ndarray) -> None:
         """Make parameters and optimiser state for inputs of this type, unless they exist."""
@@ -193,11 +199,11 @@ class Trainer:
                 got=f"{inputs.shape[1:]} and {self.input_type[1]}",
             )
 
-    def _run_epoch(self, examples: Examples, size: int, shuffle: bool, shown: Progress) -> dict[str, float]:
+    def _run_epoch(self, examples: Examples, size: int, shuffle: bool, shown: Progress) -> dict[str, Any]:
         """Go through the data once, or through the rest of an epoch that was interrupted."""
         base = random.key(self.seed)
         order = order_of_epoch(random.fold_in(base, 1), self.epoch, len(examples), shuffle)
-        key, hyper = random.fold_in(base, 2), self._recipe.hyperparameters(self.l1, self.l2)
+        key, hyper = random.fold_in(base, 2), self._hyperparameters()
         batches = -(-len(order) // size)
         carry, totals, done, steps = self._carry(), self._totals, self.position, self.step
         shown.begin()
@@ -218,6 +224,11 @@ class Trainer:
         self._adopt(carry, steps, 0, [])
         self.epoch += 1
         return {"epoch": self.epoch, **self._finished(totals)}
+
+    def _hyperparameters(self) -> dict[str, Any]:
+        """The numbers of the recipe in float64, so that none loses digits on its way into the step."""
+        numbers = self._recipe.hyperparameters(self.l1, self.l2)
+        return {name: tensor(value, "float64") for name, value in numbers.items()}
 
     def _carry(self) -> dict[str, Any]:
         """What goes through the steps of an epoch."""
@@ -247,7 +258,7 @@ class Trainer:
 
     # Measuring --------------------------------------------------------------------------------------------------
 
-    def evaluate(self, data: Any) -> dict[str, float]:
+    def evaluate(self, data: Any) -> dict[str, Any]:
         """Loss and metrics on a data set.
 
         Args:
@@ -257,7 +268,7 @@ class Trainer:
         self._check_inputs(examples.inputs, "evaluate")
         return self._measured(examples)
 
-    def _measured(self, examples: Examples) -> dict[str, float]:
+    def _measured(self, examples: Examples) -> dict[str, Any]:
         parameters, state = self.model.parameters(), self.model.state()
         totals: list[np.ndarray] | None = None
         outputs = []
@@ -268,16 +279,16 @@ class Trainer:
             outputs.append(found.numpy())
         assert totals is not None
         row = self._finished(totals)
-        whole = [m for m in self.metrics if not isinstance(m, StreamingMetric)]
+        whole = [m for m in self.metrics if isinstance(m, WholeSetMetric)]
         if whole:
             joined = np.concatenate(outputs)
             row.update({m.name: m.compute(joined, examples.targets, examples.weights) for m in whole})
         return row
 
-    def _finished(self, totals: list[np.ndarray]) -> dict[str, float]:
-        """Loss and streaming metrics from their sums; metrics that are not one number are left to ``evaluate``."""
+    def _finished(self, totals: list[np.ndarray]) -> dict[str, Any]:
+        """Loss (the mean by example) and streaming metrics from their sums."""
         weight, loss, *sums = totals
-        row: dict[str, float] = {"loss": float(loss / max(float(weight), 1e-30))}
+        row: dict[str, Any] = {"loss": float(loss / max(float(weight), 1e-30))}
         for metric, value in zip(self._recipe.metrics, sums):
             row[metric.name] = metric.finish(value)
         return row

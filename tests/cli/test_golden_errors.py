@@ -82,7 +82,12 @@ COMMANDS = {
         "--optimizer: no optimizer has this name; got 'adamm'. Did you mean 'adam'? Known: adadelta, adagrad,"
         " adam, adamw, momentum, nesterov, rmsprop, sgd.",
     ),
-    "negative learning rate": Command(flowers, f"{TRAIN_FLOWERS} --lr -0.1", USAGE, ""),
+    "negative learning rate": Command(
+        flowers,
+        f"{TRAIN_FLOWERS} --lr -0.1",
+        USAGE,
+        "Adam: the learning rate is a finite number not below 0, or a schedule; got -0.1",
+    ),
     "negative l2": Command(flowers, f"{TRAIN_FLOWERS} --l2 -1", USAGE, "Trainer: l2 must not be negative; got -1.0"),
     "batch larger than data": Command(
         flowers,
@@ -349,7 +354,13 @@ COMMANDS = {
         "split: the validation part must have at least one row; got a share of 0.2 of 2 rows. Give it a "
         "greater share or more rows, or a share of 0 if you do not want it.",
     ),
-    "training diverges": Command(prices, "train prices.csv --target price --optimizer sgd --lr 1e30", FAILURE, ""),
+    "training diverges": Command(
+        prices,
+        "train prices.csv --target price --optimizer sgd --lr 1e30",
+        FAILURE,
+        "fit: the loss must stay finite; got NaN or infinity in batch 2 of 6 of epoch 1. Lower the learning "
+        "rate, clip gradients (clip_norm=1.0), or scale the inputs.",
+    ),
 }
 
 MODEL_COMMANDS = {
@@ -575,7 +586,11 @@ CALLS = {
         "absolute_error, binary_cross_entropy, cross_entropy, half_squared_error, huber, mae, mse, "
         "squared_error, sum_squared_error.",
     ),
-    "learning rate": Call(lambda: optim.Adam(-1.0), OptionError, ""),
+    "learning rate": Call(
+        lambda: optim.Adam(-1.0),
+        OptionError,
+        "Adam: the learning rate is a finite number not below 0, or a schedule; got -1.0",
+    ),
     "shapes that only broadcast": Call(
         lambda: nn.losses.get("squared_error")(np.zeros((8, 1), np.float32), np.zeros(8, np.float32)),
         ShapeError,

@@ -1,0 +1,173 @@
+"""Pieces that give every parameter a step size of its own, from the squares of its gradients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from gradloom import functional as fn
+from gradloom import tree
+from gradloom.optim.base import Hyper, Piece, State, Tensors, blend, no_steps, zeros_like
+from gradloom.optim.options import EpsMode, Flag, Fraction, MaybeFraction, Positive, Share, words
+from gradloom.tensor import Tensor, tensor
+
+
+def divide_by_root(u: Tensor, square: Tensor, eps: Any, mode: EpsMode) -> Tensor:
+    """u / √(s + ε) ("inside"), u / (√s + ε) ("outside") or u / √s ("none").
+
+    Where s is 0 the root has no derivative, and u / √s no value.  A parameter without gradients must not spoil
+    derivatives of whole training runs with NaN, so the root of 0 is given the derivative 0, and in the last mode
+    u is not divided (it is 0 as well).
+    """
+    e = tensor(eps, u.dtype)
+    if mode == "inside":
+        return u / fn.sqrt(square + e)
+    is_positive = square > 0
+    root = fn.sqrt(fn.where(is_positive, square, 1))
+    return u / root if mode == "none" else u / (fn.where(is_positive, root, 0) + e)
+
+
+def _squares(tensors: Tensors) -> Tensors:
+    return tree.map(fn.square, tensors)
+
+
+@dataclass(frozen=True)
+class ScaleByAdaGrad(Piece):
+    """G = decay · G + u², u ↦ u / √(G + ε).
+
+    From Duchi, Hazan and Singer, "Adaptive subgradient methods", 2011; there ``decay`` is 1.
+
+    Args:
+        decay: how much of the old sum is kept.
+        eps: ε.
+        eps_mode: where ε stands, see :func:`divide_by_root`.
+    """
+
+    decay: Share = 1.0
+    eps: Positive = 1e-6
+    eps_mode: EpsMode = "inside"
+
+    def init(self, parameters: Tensors) -> State:
+        """The sum G."""
+        return {"square": zeros_like(parameters)}
+
+    def update(self, updates: Tensors, state: State, parameters: Tensors, hyper: Hyper) -> tuple[Tensors, State]:
+        """See the class."""
+        values = self.values(hyper)
+        square = tree.map(lambda s, u: tensor(values["decay"], u.dtype) * s + fn.square(u), state["square"], updates)
+        scaled = tree.map(lambda u, s: divide_by_root(u, s, values["eps"], self.eps_mode), updates, square)
+        return scaled, {"square": square}
+
+
+@dataclass(frozen=True)
+class ScaleByRms(Piece):
+    """s = ρ s + (1 - ρ) u², u ↦ u / √(s + ε).
+
+    From Tieleman and Hinton, "Lecture 6.5: rmsprop", 2012.
+
+    Args:
+        rho: ρ; about 1 / (1 - ρ) steps are remembered.
+        eps: ε.
+        eps_mode: where ε stands, see :func:`divide_by_root`.
+    """
+
+    rho: Fraction = 0.9
+    eps: Positive = 1e-6
+    eps_mode: EpsMode = "inside"
+
+    def init(self, parameters: Tensors) -> State:
+        """The average s."""
+        return {"square": zeros_like(parameters)}
+
+    def update(self, updates: Tensors, state: State, parameters: Tensors, hyper: Hyper) -> tuple[Tensors, State]:
+        """See the class."""
+        values = self.values(hyper)
+        square = blend(state["square"], _squares(updates), values["rho"])
+        scaled = tree.map(lambda u, s: divide_by_root(u, s, values["eps"], self.eps_mode), updates, square)
+        return scaled, {"square": square}
+
+
+@dataclass(frozen=True)
+class ScaleByAdaDelta(Piece):
+    """s = ρ s + (1 - ρ) u², u' = √(d + ε) / √(s + ε) · u, d = γ d + (1 - γ) u'², u ↦ u'.
+
+    From Zeiler, "ADADELTA: an adaptive learning rate method", 2012.
+
+    Args:
+        rho: ρ.
+        eps: ε; it also sets the size of the first steps.
+        rho_updates: γ; the same as ρ by default.
+    """
+
+    rho: Fraction = 0.9
+    eps: Positive = 1e-6
+    rho_updates: MaybeFraction = None
+
+    def init(self, parameters: Tensors) -> State:
+        """The averages s of squared gradients and d of squared updates."""
+        return {"square": zeros_like(parameters), "updates": zeros_like(parameters)}
+
+    def update(self, updates: Tensors, state: State, parameters: Tensors, hyper: Hyper) -> tuple[Tensors, State]:
+        """See the class."""
+        values = self.values(hyper)
+        square = blend(state["square"], _squares(updates), values["rho"])
+
+        def scale(u: Tensor, s: Tensor, d: Tensor) -> Tensor:
+            e = tensor(values["eps"], u.dtype)
+            return fn.sqrt(d + e) / fn.sqrt(s + e) * u
+
+        scaled = tree.map(scale, updates, square, state["updates"])
+        rho_updates = values["rho" if self.rho_updates is None else "rho_updates"]
+        return scaled, {"square": square, "updates": blend(state["updates"], _squares(scaled), rho_updates)}
+
+
+Squares = Annotated[Literal["gradient", "smoothed"], words("gradient", "smoothed")]
+
+
+@dataclass(frozen=True)
+class ScaleByAdam(Piece):
+    """m = β₁ m + (1 - β₁) u, v = β₂ v + (1 - β₂) u², u ↦ m̂ / (√v̂ + ε) with m̂ = m / (1 - β₁ᵗ), v̂ = v / (1 - β₂ᵗ).
+
+    The corrections take away the pull of m and v to the zero that they begin at.
+    From Kingma and Ba, "Adam: a method for stochastic optimization", 2015.
+
+    Args:
+        beta1: β₁.
+        beta2: β₂.
+        eps: ε.
+        eps_mode: where ε stands, see :func:`divide_by_root`.
+        bias_correction: whether m and v are corrected; without it the first steps are 1 - β₁ over √(1 - β₂) times
+            as long.
+        squares: "smoothed" averages m² in place of u² ("RMSProp with momentum", catalogue 118).
+    """
+
+    beta1: Fraction = 0.9
+    beta2: Fraction = 0.999
+    eps: Positive = 1e-8
+    eps_mode: EpsMode = "outside"
+    bias_correction: Flag = True
+    squares: Squares = "gradient"
+
+    def init(self, parameters: Tensors) -> State:
+        """The averages m and v and the number of steps."""
+        return {"step": no_steps(), "mean": zeros_like(parameters), "square": zeros_like(parameters)}
+
+    def update(self, updates: Tensors, state: State, parameters: Tensors, hyper: Hyper) -> tuple[Tensors, State]:
+        """See the class."""
+        values, step = self.values(hyper), state["step"] + 1
+        mean = blend(state["mean"], updates, values["beta1"])
+        squared = _squares(updates if self.squares == "gradient" else mean)
+        square = blend(state["square"], squared, values["beta2"])
+
+        def scale(m: Tensor, v: Tensor) -> Tensor:
+            if self.bias_correction:
+                m, v = unbiased(m, values["beta1"], step), unbiased(v, values["beta2"], step)
+            return divide_by_root(m, v, values["eps"], self.eps_mode)
+
+        return tree.map(scale, mean, square), {"step": step, "mean": mean, "square": square}
+
+
+def unbiased(average: Tensor, beta: Any, step: Tensor) -> Tensor:
+    """An exponentially weighted average of ``step`` values that began at 0, divided by its total weight 1 - βᵗ."""
+    b = tensor(beta, average.dtype)
+    return average / (1 - b ** step.astype(b.dtype))

@@ -1,0 +1,113 @@
+"""Pieces one after the other."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from gradloom.errors import OptionError, ShapeError
+from gradloom.optim.base import Hyper, Piece, State, Tensors
+from gradloom.optim.names import named, under
+
+
+@dataclass(frozen=True)
+class Chain(Piece):
+    """Each piece is given what the one before it made; the state holds theirs by name.  See :func:`chain`."""
+
+    pieces: tuple[Piece, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "pieces", tuple(self.pieces))
+        for piece in self.pieces:
+            if not isinstance(piece, Piece):
+                raise OptionError(
+                    "chain",
+                    rule="it consists of pieces",
+                    got=repr(piece)[:100],
+                    fix="Pass e.g. optim.ClipByNorm(1.0), optim.ScaleByAdam(), optim.ScaleByLearningRate(0.001).",
+                )
+        self._refuse_twins("piece", [piece.name for piece in self.pieces])
+        self._refuse_twins("hyperparameter", [name for piece in self.pieces for name in piece.hyperparameters()])
+
+    @staticmethod
+    def _refuse_twins(kind: str, names: list[str]) -> None:
+        twins = [name for name, count in Counter(names).items() if count > 1]
+        if twins:
+            raise OptionError(
+                "chain",
+                rule=f"each {kind} needs a name of its own",
+                got=f"{twins[0]} more than once",
+                fix='Put one of the pieces into optim.Prefixed("late", piece).',
+            )
+
+    def hyperparameters(self) -> dict[str, float]:
+        """Those of all pieces."""
+        return {name: value for piece in self.pieces for name, value in piece.hyperparameters().items()}
+
+    def init(self, parameters: Tensors) -> State:
+        """The states of the pieces by their names."""
+        return {piece.name: piece.init(parameters) for piece in self.pieces}
+
+    def update(self, updates: Tensors, state: State, parameters: Tensors, hyper: Hyper) -> tuple[Tensors, State]:
+        """The pieces in order.
+
+        Raises:
+            ShapeError: the state lacks a piece's.
+        """
+        new_state = {}
+        for piece in self.pieces:
+            if piece.name not in state:
+                raise ShapeError(
+                    "chain",
+                    rule="the state must be the one that this optimiser made",
+                    got=f"no {piece.name} among {', '.join(state) or 'nothing'}",
+                    fix="Make it with init(parameters).",
+                )
+            updates, new_state[piece.name] = piece.update(updates, state[piece.name], parameters, hyper)
+        return updates, new_state
+
+
+def chain(*pieces: Piece) -> Chain:
+    """Pieces one after the other; chains among them are spread out.
+
+    Raises:
+        OptionError: two pieces or two hyperparameters have one name.
+    """
+    flat: list[Piece] = []
+    for piece in pieces:
+        flat += piece.pieces if isinstance(piece, Chain) else (piece,)
+    return Chain(tuple(flat))
+
+
+@dataclass(frozen=True)
+class Prefixed(Piece):
+    """A piece under another name, so that a chain can hold two of a kind.
+
+    Args:
+        prefix: put before the name of the piece and the names of its hyperparameters, with a point.
+        piece: the piece.
+    """
+
+    prefix: str
+    piece: Piece
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.prefix, str) or not self.prefix or not isinstance(self.piece, Piece):
+            raise OptionError("Prefixed", rule="it takes a word and a piece", got=f"{self.prefix!r}, {self.piece!r}")
+
+    @property
+    def name(self) -> str:
+        """With the prefix."""
+        return f"{self.prefix}.{self.piece.name}"
+
+    def hyperparameters(self) -> dict[str, float]:
+        """Those of the piece, with the prefix."""
+        return named(self.prefix, self.piece.hyperparameters())
+
+    def init(self, parameters: Tensors) -> State:
+        """The state of the piece."""
+        return self.piece.init(parameters)
+
+    def update(self, updates: Tensors, state: State, parameters: Tensors, hyper: Hyper) -> tuple[Tensors, State]:
+        """What the piece does."""
+        return self.piece.update(updates, state, parameters, under(self.prefix, hyper))

@@ -1,0 +1,35 @@
+"""The piece that turns a direction into a step downhill."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gradloom import tree
+from gradloom.optim.base import Hyper, Piece, State, Tensors, no_steps
+from gradloom.optim.names import named, under
+from gradloom.optim.schedules import LearningRate, as_schedule
+from gradloom.tensor import tensor
+
+
+@dataclass(frozen=True)
+class ScaleByLearningRate(Piece):
+    """u ↦ -η_k · u.
+
+    Args:
+        lr: η, a number or a schedule of the number k of steps made so far.
+    """
+
+    lr: LearningRate
+
+    def hyperparameters(self) -> dict[str, float]:
+        """``lr``, or the numbers of the schedule as ``lr.initial`` and so on."""
+        return named("lr", as_schedule(self.lr).hyperparameters())
+
+    def init(self, parameters: Tensors) -> State:
+        """The number of steps made."""
+        return {"step": no_steps()}
+
+    def update(self, updates: Tensors, state: State, parameters: Tensors, hyper: Hyper) -> tuple[Tensors, State]:
+        """See the class."""
+        rate = as_schedule(self.lr)(state["step"], under("lr", self.values(hyper)))
+        return tree.map(lambda u: -tensor(rate, u.dtype) * u, updates), {"step": state["step"] + 1}
