@@ -18,10 +18,17 @@ from gradloom.ir.tensortype import TensorType
 from gradloom.ops import core, elementwise, reduce
 from gradloom.semantics import Axis
 
+TensorLike = Any  # what a public function takes for a tensor: a tensor, an array, a number, or nested lists of numbers
+
 
 def unwrap(value: Any) -> Any:
     """The node of a tensor; any other value as it is."""
     return value.node if isinstance(value, Tensor) else value
+
+
+def node_of(value: TensorLike, who: str) -> Node:
+    """The node of a tensor, or a new one for any other value."""
+    return semantics.to_node(unwrap(value), who)
 
 
 class Tensor:

@@ -18,7 +18,12 @@ executors
 semantics
 einsum indexing
 tensor
-functional windows
+creation pointwise windows
+reductions arrangement products
+functional
+tracing
+compiling vectorising loops
+derivatives
 transforms
 random
 gradloom

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from inspect import isfunction
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import gradloom as gl
+from gradloom import arrangement, creation, functional, pointwise, products, reductions
 
 _POSITIVE = [0.0, 0.5, 1.0, 2.5, 1e-8, 30.0, 800.0, np.inf]
 SPECIAL = np.array([*_POSITIVE, *(-x for x in _POSITIVE), np.nan])
@@ -32,6 +35,14 @@ BINARY = {
     "atan2": np.arctan2, "equal": np.equal, "not_equal": np.not_equal, "less": np.less, "less_equal": np.less_equal,
     "greater": np.greater, "greater_equal": np.greater_equal,
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("room", [arrangement, creation, pointwise, products, reductions])
+def test_every_function_is_public(room: ModuleType):
+    made = {name for name, f in vars(room).items() if isfunction(f) and f.__module__ == room.__name__}
+    public = {name for name in made if not name.startswith("_")}
+    assert public
+    assert public <= set(functional.__all__) <= set(gl.__all__)
 
 
 @pytest.mark.parametrize("name", UNARY)

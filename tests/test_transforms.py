@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -43,6 +45,29 @@ def differences(f, x: np.ndarray, step: float = 1e-3) -> np.ndarray:
         near, far = (f(x + k * step * d) - f(x - k * step * d) for k in (1, 2))
         columns.append((8 * near - far) / (12 * step))
     return np.stack(columns, -1)
+
+
+# Tracing --------------------------------------------------------------------------------------------------------
+
+
+def input_names(f, *args) -> list[str]:
+    return [x.attrs["name"] for x in gl.trace(f, *args).inputs]
+
+
+def test_inputs_are_named_by_parameters_and_paths():
+    def f(x, /, parameters, *rest):
+        return x * parameters["weight"] + parameters["bias"][1] + rest[0]
+
+    args = 1.0, {"weight": 2.0, "bias": [3.0, 4.0]}, 5.0
+    names = ["x", "parameters.bias.0", "parameters.bias.1", "parameters.weight", "2"]
+    assert input_names(f, *args) == names
+    assert input_names(gl.jit(gl.grad(f, argnums=1)), *args) == names
+
+
+def test_inputs_of_a_function_without_a_signature_are_numbered():
+    with pytest.raises(ValueError, match="no signature found"):
+        inspect.signature(dict)
+    assert input_names(dict, {"a": 1.0}) == ["0.a"]
 
 
 # Derivatives ----------------------------------------------------------------------------------------------------

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from gradloom.errors import unknown_name
 from gradloom.executors.base import Executor
+from gradloom.executors.native.executor import NativeExecutor
 from gradloom.executors.reference import ReferenceExecutor
 
-_EXECUTORS: dict[str, Executor] = {executor.name: executor for executor in (ReferenceExecutor(),)}
+_EXECUTORS: dict[str, Executor] = {executor.name: executor for executor in (ReferenceExecutor(), NativeExecutor())}
 
 DEFAULT = "reference"
 

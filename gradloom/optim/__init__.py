@@ -9,13 +9,14 @@ from __future__ import annotations
 from gradloom.optim import schedules
 from gradloom.optim.adaptive import ScaleByAdaDelta, ScaleByAdaGrad, ScaleByAdam, ScaleByRms
 from gradloom.optim.averaging import ExponentialAverage
-from gradloom.optim.base import Optimizer, Piece
+from gradloom.optim.base import Optimizer
 from gradloom.optim.chain import Chain, Prefixed, chain
 from gradloom.optim.clipping import ClipByNorm, ClipByValue, global_norm
 from gradloom.optim.decay import AddDecayedWeights
 from gradloom.optim.learning_rate import ScaleByLearningRate
 from gradloom.optim.momentum import ScaleByMomentum
 from gradloom.optim.optimizers import SGD, AdaDelta, AdaGrad, Adam, AdamW, Composed, RMSProp
+from gradloom.optim.piece import Piece
 from gradloom.optim.registry import NAMES, build, describe, get
 from gradloom.optim.schedules import Schedule
 

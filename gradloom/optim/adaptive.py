@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from gradloom import functional as fn
 from gradloom import tree
-from gradloom.optim.base import Hyper, Piece, State, Tensors, blend, no_steps, zeros_like
 from gradloom.optim.options import EpsMode, Flag, Fraction, MaybeFraction, Positive, Share, words
+from gradloom.optim.piece import Hyper, Piece, State, Tensors, blend, no_steps, zeros_like
 from gradloom.tensor import Tensor, tensor
 
 

@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 
 from gradloom.errors import OptionError, ShapeError
-from gradloom.optim.base import Hyper, Piece, State, Tensors
 from gradloom.optim.names import named, under
+from gradloom.optim.piece import Hyper, Piece, State, Tensors
 
 
 @dataclass(frozen=True)
@@ -17,15 +17,13 @@ class Chain(Piece):
     pieces: tuple[Piece, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "pieces", tuple(self.pieces))
-        for piece in self.pieces:
-            if not isinstance(piece, Piece):
-                raise OptionError(
-                    "chain",
-                    rule="it consists of pieces",
-                    got=repr(piece)[:100],
-                    fix="Pass e.g. optim.ClipByNorm(1.0), optim.ScaleByAdam(), optim.ScaleByLearningRate(0.001).",
-                )
+        if not isinstance(self.pieces, tuple) or not all(isinstance(piece, Piece) for piece in self.pieces):
+            raise OptionError(
+                "chain",
+                rule="it consists of pieces",
+                got=repr(self.pieces)[:100],
+                fix="Pass e.g. optim.ClipByNorm(1.0), optim.ScaleByAdam(), optim.ScaleByLearningRate(0.001).",
+            )
         self._refuse_twins("piece", [piece.name for piece in self.pieces])
         self._refuse_twins("hyperparameter", [name for piece in self.pieces for name in piece.hyperparameters()])
 

@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 
 from gradloom.errors import OptionError
 from gradloom.optim.adaptive import ScaleByAdaDelta, ScaleByAdaGrad, ScaleByAdam, ScaleByRms, Squares
-from gradloom.optim.base import Hyper, Optimizer, Piece, State, Tensors, add, as_parameters, zeros_like
+from gradloom.optim.base import Optimizer, as_parameters
 from gradloom.optim.chain import Chain, chain
-from gradloom.optim.clipping import ClipByNorm
+from gradloom.optim.clipping import ClipByNorm, ClipByValue
 from gradloom.optim.decay import AddDecayedWeights
 from gradloom.optim.learning_rate import ScaleByLearningRate
 from gradloom.optim.momentum import ScaleByMomentum, Start
@@ -26,6 +26,7 @@ from gradloom.optim.options import (
     Share,
     words,
 )
+from gradloom.optim.piece import Hyper, Piece, State, Tensors, add, zeros_like
 from gradloom.optim.schedules import LearningRate
 
 Nesterov = Annotated[Literal[False, True, "reparametrised"], words(False, True, "reparametrised")]
@@ -48,10 +49,9 @@ class Composed(Optimizer):
         if not isinstance(self.piece, Piece):
             raise OptionError("Composed", rule="it takes one piece", got=repr(self.piece)[:100], fix="Use optim.chain.")
 
-    @property
-    def chain(self) -> Piece:
+    def pieces(self) -> tuple[Piece, ...]:
         """The piece."""
-        return self.piece
+        return (self.piece,)
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ class NamedOptimizer(Optimizer):
         weight_decay: λ; λθ is added to the gradient, as by a penalty (λ/2) ‖θ‖².  At 0 it is left out of the step.
         decay_bias: whether vectors and scalars decay too.
         clip_norm: the largest norm of all gradients together (before decay); None sets no bound.
+        clip_value: the largest absolute value of an element of a gradient; None sets no bound.
     """
 
     lr: LearningRate
@@ -70,18 +71,20 @@ class NamedOptimizer(Optimizer):
     weight_decay: NotNegative = 0.0
     decay_bias: Flag = True
     clip_norm: MaybePositive = None
+    clip_value: MaybePositive = None
 
-    @cached_property
-    def chain(self) -> Chain:
-        """The pieces, one after the other."""
-        return chain(*self._bounds(), *self.pieces())
+    def pieces(self) -> tuple[Piece, ...]:
+        """Bounds and decay of the gradient, the method itself, the learning rate."""
+        return (*self._bounds(), *self._decay(), *self._method(), ScaleByLearningRate(self.lr))
 
     @abstractmethod
-    def pieces(self) -> tuple[Piece, ...]:
-        """From clipped gradients to what is added to the parameters."""
+    def _method(self) -> tuple[Piece, ...]:
+        """What is between the gradient and the learning rate."""
 
     def _bounds(self) -> tuple[Piece, ...]:
-        return () if self.clip_norm is None else (ClipByNorm(self.clip_norm),)
+        by_value = () if self.clip_value is None else (ClipByValue(self.clip_value),)
+        by_norm = () if self.clip_norm is None else (ClipByNorm(self.clip_norm),)
+        return (*by_value, *by_norm)
 
     def _decay(self) -> tuple[Piece, ...]:
         return (AddDecayedWeights(self.weight_decay, self.decay_bias),) if self.weight_decay else ()
@@ -102,6 +105,7 @@ class SGD(NamedOptimizer):
         weight_decay: λ of L2 in the gradient.
         decay_bias: whether vectors and scalars decay too.
         clip_norm: the largest norm of all gradients together.
+        clip_value: the largest element of a gradient.
     """
 
     lr: LearningRate = 0.01
@@ -121,25 +125,22 @@ class SGD(NamedOptimizer):
                     got=f"momentum=0, {name}={getattr(self, name)!r}",
                     fix="Set momentum, e.g. to 0.9.",
                 )
-        assert self._motion  # checks form and start against each other
+        self._method()  # refuses a start that does not fit the form
+
+    def pieces(self) -> tuple[Piece, ...]:
+        """Bounds and decay of the gradient, then momentum and learning rate in the order of the form."""
+        return (*self._bounds(), *self._decay(), *self._motion.pieces)
+
+    def _method(self) -> tuple[Piece, ...]:
+        if self.momentum == 0:
+            return ()
+        is_average, is_reparametrised = self.momentum_form == "ewma", self.nesterov == "reparametrised"
+        return (ScaleByMomentum(self.momentum, is_average, self.start, is_reparametrised),)
 
     @cached_property
     def _motion(self) -> Chain:
-        """Learning rate and momentum, in the order of the form."""
         rate = ScaleByLearningRate(self.lr)
-        if self.momentum == 0:
-            return chain(rate)
-        momentum = ScaleByMomentum(
-            self.momentum,
-            average=self.momentum_form == "ewma",
-            start=self.start,
-            nesterov=self.nesterov == "reparametrised",
-        )
-        return chain(rate, momentum) if self.momentum_form == "inside" else chain(momentum, rate)
-
-    def pieces(self) -> tuple[Piece, ...]:
-        """Decay, then momentum and learning rate."""
-        return (*self._decay(), self._motion)
+        return chain(rate, *self._method()) if self.momentum_form == "inside" else chain(*self._method(), rate)
 
     def lookahead(self, parameters: Tensors, state: State, hyper: Hyper | None = None) -> Tensors:
         """Where a zero gradient would lead, if ``nesterov`` is True: θ - ημv."""
@@ -162,6 +163,7 @@ class AdaGrad(NamedOptimizer):
         weight_decay: λ of L2 in the gradient.
         decay_bias: whether vectors and scalars decay too.
         clip_norm: the largest norm of all gradients together.
+        clip_value: the largest element of a gradient.
     """
 
     lr: LearningRate = 0.01
@@ -170,10 +172,8 @@ class AdaGrad(NamedOptimizer):
     _: KW_ONLY
     eps_mode: EpsMode = "inside"
 
-    def pieces(self) -> tuple[Piece, ...]:
-        """Decay, scaling, learning rate."""
-        scaling = ScaleByAdaGrad(self.decay, self.eps, self.eps_mode)
-        return (*self._decay(), scaling, ScaleByLearningRate(self.lr))
+    def _method(self) -> tuple[Piece, ...]:
+        return (ScaleByAdaGrad(self.decay, self.eps, self.eps_mode),)
 
 
 @dataclass(frozen=True)
@@ -190,6 +190,7 @@ class AdaDelta(NamedOptimizer):
         weight_decay: λ of L2 in the gradient.
         decay_bias: whether vectors and scalars decay too.
         clip_norm: the largest norm of all gradients together.
+        clip_value: the largest element of a gradient.
     """
 
     lr: LearningRate = 1.0
@@ -198,10 +199,8 @@ class AdaDelta(NamedOptimizer):
     _: KW_ONLY
     rho_updates: MaybeFraction = None
 
-    def pieces(self) -> tuple[Piece, ...]:
-        """Decay, scaling, learning rate."""
-        scaling = ScaleByAdaDelta(self.rho, self.eps, self.rho_updates)
-        return (*self._decay(), scaling, ScaleByLearningRate(self.lr))
+    def _method(self) -> tuple[Piece, ...]:
+        return (ScaleByAdaDelta(self.rho, self.eps, self.rho_updates),)
 
 
 @dataclass(frozen=True)
@@ -217,6 +216,7 @@ class RMSProp(NamedOptimizer):
         weight_decay: λ of L2 in the gradient.
         decay_bias: whether vectors and scalars decay too.
         clip_norm: the largest norm of all gradients together.
+        clip_value: the largest element of a gradient.
     """
 
     lr: LearningRate = 0.001
@@ -226,11 +226,9 @@ class RMSProp(NamedOptimizer):
     _: KW_ONLY
     eps_mode: EpsMode = "inside"
 
-    def pieces(self) -> tuple[Piece, ...]:
-        """Decay, scaling, momentum, learning rate."""
+    def _method(self) -> tuple[Piece, ...]:
         momentum = (ScaleByMomentum(self.momentum),) if self.momentum else ()
-        scaling = ScaleByRms(self.rho, self.eps, self.eps_mode)
-        return (*self._decay(), scaling, *momentum, ScaleByLearningRate(self.lr))
+        return (ScaleByRms(self.rho, self.eps, self.eps_mode), *momentum)
 
 
 @dataclass(frozen=True)
@@ -248,6 +246,7 @@ class Adam(NamedOptimizer):
         weight_decay: λ of L2 in the gradient; see :class:`AdamW` for decoupled decay.
         decay_bias: whether vectors and scalars decay too.
         clip_norm: the largest norm of all gradients together.
+        clip_value: the largest element of a gradient.
     """
 
     lr: LearningRate = 0.001
@@ -259,12 +258,8 @@ class Adam(NamedOptimizer):
     bias_correction: Flag = True
     squares: Squares = "gradient"
 
-    def pieces(self) -> tuple[Piece, ...]:
-        """Decay, scaling, learning rate."""
-        return (*self._decay(), self._scaling(), ScaleByLearningRate(self.lr))
-
-    def _scaling(self) -> Piece:
-        return ScaleByAdam(self.beta1, self.beta2, self.eps, self.eps_mode, self.bias_correction, self.squares)
+    def _method(self) -> tuple[Piece, ...]:
+        return (ScaleByAdam(self.beta1, self.beta2, self.eps, self.eps_mode, self.bias_correction, self.squares),)
 
 
 @dataclass(frozen=True)
@@ -279,5 +274,5 @@ class AdamW(Adam):
     weight_decay: NotNegative = 0.01
 
     def pieces(self) -> tuple[Piece, ...]:
-        """Scaling, decay, learning rate."""
-        return (self._scaling(), *self._decay(), ScaleByLearningRate(self.lr))
+        """As in Adam, but with the decay behind the scaling."""
+        return (*self._bounds(), *self._method(), *self._decay(), ScaleByLearningRate(self.lr))

@@ -41,7 +41,7 @@ PIECES = (
 
 SCHEDULES = (
     *(schedules.Constant, schedules.StepDecay, schedules.Exponential, schedules.InverseTime, schedules.Linear),
-    *(schedules.Cosine, schedules.Warmup, schedules.Piecewise),
+    *(schedules.Cosine, schedules.WarmUp, schedules.Piecewise),
 )
 
 _TABLE: dict[str, type[Options]] = {cls.__name__: cls for cls in (*OPTIMIZERS, *PIECES, *SCHEDULES)}

@@ -166,7 +166,7 @@ class Cosine(Schedule):
 
 
 @dataclass(frozen=True)
-class Warmup(Schedule):
+class WarmUp(Schedule):
     """A linear rise before another schedule, in equal parts from the first update on.
 
     η_k = start + (after_0 - start) · (k + 1) / (steps + 1) for k < steps, then after_(k - steps).

@@ -86,7 +86,7 @@ COMMANDS = {
         flowers,
         f"{TRAIN_FLOWERS} --lr -0.1",
         USAGE,
-        "Adam: the learning rate is a finite number not below 0, or a schedule; got -0.1",
+        "Adam: lr is a finite number not below 0; got lr=-0.1. The step is already taken downhill.",
     ),
     "negative l2": Command(flowers, f"{TRAIN_FLOWERS} --l2 -1", USAGE, "Trainer: l2 must not be negative; got -1.0"),
     "batch larger than data": Command(
@@ -589,7 +589,7 @@ CALLS = {
     "learning rate": Call(
         lambda: optim.Adam(-1.0),
         OptionError,
-        "Adam: the learning rate is a finite number not below 0, or a schedule; got -1.0",
+        "Adam: lr is a finite number not below 0; got lr=-1.0. The step is already taken downhill.",
     ),
     "shapes that only broadcast": Call(
         lambda: nn.losses.get("squared_error")(np.zeros((8, 1), np.float32), np.zeros(8, np.float32)),

@@ -17,7 +17,7 @@ from gradloom.ir.graph import PRIMITIVES, Graph
 from gradloom.ir.interpret import evaluate
 from gradloom.ir.tensortype import ORDER
 
-EXECUTORS = {"reference": 0.0}
+EXECUTORS = {"reference": 0.0, "native": 1e-13}
 """Every executor with the relative tolerance that its results have against the primitives' NumPy meaning."""
 
 EXAMPLES = 3

@@ -145,8 +145,8 @@ def test_verification_looks_inside_loops(x):
 def test_text():
     text = str(gl.trace(affine, np.ones(3), np.ones(3)))
     assert text.splitlines() == [
-        "affine(0: float64[3], 1: float64[3])",
-        "  %2: float64[3] = mul 0 1",
+        "affine(w: float64[3], x: float64[3])",
+        "  %2: float64[3] = mul w x",
         "  %3: float64[3] = add %2 1.5",
         "  %4: float64[] = reduce_sum %3 axes=(0,)",
         "  return %4",
@@ -158,7 +158,7 @@ def test_text_of_loops_and_constants():
         return gl.scan(lambda c, e: (gl.where(gl.tensor([True, False]), c, e), None), np.zeros(2), x)[0]
 
     text = str(gl.trace(f, np.ones((4, 2))))
-    assert "scan 0 0 body=<lambda>" in text.replace("<2 values>", "0")
+    assert "scan <2 values> x body=<lambda>" in text
     assert "\n    <lambda>(carry: float64[2], x: float64[2])\n" in text
     assert "select <2 values> carry x" in text
     assert "True" in str(gl.trace(lambda m: gl.logical_and(m, True), np.ones(2, bool)))

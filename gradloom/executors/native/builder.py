@@ -37,7 +37,15 @@ class Value:
         return self.element in FLOATS
 
 
-Index = Value | int
+@dataclass(frozen=True)
+class Shifted:
+    """An index a constant away from another: the constant is added in the address of a load, at no cost."""
+
+    base: Value
+    shift: int
+
+
+Index = Value | Shifted | int
 
 
 def vector(element: str, lanes: int) -> str:
@@ -54,6 +62,13 @@ def literal(element: str, value: float | int | bool) -> str:
             return "0xH" + struct.pack(">e", value).hex().upper()
         return "0x" + struct.pack(">d", value).hex().upper()
     return str(int(value))
+
+
+def _parts(x: Index) -> tuple[Value | None, int]:
+    """An index as a value (None for a constant) and a constant."""
+    if isinstance(x, int):
+        return None, x
+    return (x.base, x.shift) if isinstance(x, Shifted) else (x, 0)
 
 
 @dataclass
@@ -75,6 +90,7 @@ class Function:
     needs: set[str] = field(default_factory=set)
     _count: int = 0
     _block: str = "entry"
+    _known: dict[str, Value] = field(default_factory=dict)
 
     def text(self) -> str:
         """The whole definition."""
@@ -99,6 +115,12 @@ class Function:
         self.lines.append(f"  {name} = {text}")
         return Value(name, type)
 
+    def pure(self, type: str, text: str) -> Value:
+        """An instruction without side effects: within a block the same text is the same value."""
+        if text not in self._known:
+            self._known[text] = self.emit(type, text)
+        return self._known[text]
+
     def do(self, text: str) -> None:
         """An instruction without a result."""
         self.lines.append(f"  {text}")
@@ -107,6 +129,7 @@ class Function:
         """Begin a block."""
         self.lines.append(f"{name}:")
         self._block = name
+        self._known.clear()
 
     def fresh(self, stem: str) -> str:
         """A new label."""
@@ -125,10 +148,12 @@ class Function:
         text = literal(plain.element, value)
         if plain.lanes == 1:
             return Value(text, type)
-        return Value("<" + ", ".join([f"{plain.element} {text}"] * plain.lanes) + ">", type)
+        return Value(f"splat ({plain.element} {text})", type)
 
     def index(self, value: Index) -> Value:
-        """An i64 of a Python int or a value."""
+        """An i64 of an index."""
+        if isinstance(value, Shifted):
+            return self.pure("i64", f"add nsw i64 {value.base.text}, {value.shift}")
         return Value(str(value), "i64") if isinstance(value, int) else value
 
     def convert(self, x: Value, element: str, *, signed: bool = True) -> Value:
@@ -157,9 +182,9 @@ class Function:
         if lanes == 1 or x.lanes == lanes:
             return x
         target = vector(x.type, lanes)
-        first = self.emit(target, f"insertelement {target} poison, {x.type} {x.text}, i64 0")
+        first = self.pure(target, f"insertelement {target} poison, {x.type} {x.text}, i64 0")
         zeros = f"<{lanes} x i32> zeroinitializer"
-        return self.emit(target, f"shufflevector {target} {first.text}, {target} poison, {zeros}")
+        return self.pure(target, f"shufflevector {target} {first.text}, {target} poison, {zeros}")
 
     def lane(self, x: Value, i: int) -> Value:
         """One element of a vector."""
@@ -226,29 +251,37 @@ class Function:
             return x + y
         if x == 0 or y == 0:
             return y if x == 0 else x
-        return self.emit("i64", f"add nsw i64 {self.index(x).text}, {self.index(y).text}")
+        (a, m), (b, n) = _parts(x), _parts(y)
+        both = a or b
+        assert both is not None
+        total = self.pure("i64", f"add nsw i64 {a.text}, {b.text}") if a and b else both
+        return Shifted(total, m + n) if m + n else total
 
     def imul(self, x: Index, y: Index) -> Index:
-        """x · y of indices."""
-        if isinstance(x, int) and isinstance(y, int):
+        """x · y of indices, at least one of them a constant."""
+        if not isinstance(y, int):
+            x, y = y, x
+        assert isinstance(y, int), "indices are affine"
+        if isinstance(x, int):
             return x * y
-        if x == 1 or y == 1:
-            return y if x == 1 else x
-        if x == 0 or y == 0:
+        if y == 0:
             return 0
-        return self.emit("i64", f"mul nsw i64 {self.index(x).text}, {self.index(y).text}")
+        base, shift = _parts(x)
+        assert base is not None
+        scaled = base if y == 1 else self.pure("i64", f"mul nsw i64 {base.text}, {y}")
+        return Shifted(scaled, shift * y) if shift else scaled
 
     def idiv(self, x: Index, y: Index) -> Index:
         """⌊x / y⌋ of non-negative indices."""
         if isinstance(x, int) and isinstance(y, int):
             return x // y
-        return x if y == 1 else self.emit("i64", f"udiv i64 {self.index(x).text}, {self.index(y).text}")
+        return x if y == 1 else self.pure("i64", f"udiv i64 {self.index(x).text}, {self.index(y).text}")
 
     def irem(self, x: Index, y: Index) -> Index:
         """x mod y of non-negative indices."""
         if isinstance(x, int) and isinstance(y, int):
             return x % y
-        return 0 if y == 1 else self.emit("i64", f"urem i64 {self.index(x).text}, {self.index(y).text}")
+        return 0 if y == 1 else self.pure("i64", f"urem i64 {self.index(x).text}, {self.index(y).text}")
 
     def imin(self, x: Index, y: Index) -> Index:
         """The smaller of two indices."""
@@ -261,9 +294,10 @@ class Function:
 
     def at(self, pointer: Value, offset: Index, element: str) -> Value:
         """The address of an element."""
-        if offset == 0:
-            return pointer
-        return self.emit("ptr", f"getelementptr inbounds {element}, ptr {pointer.text}, i64 {self.index(offset).text}")
+        base, shift = _parts(offset)
+        for step in ([base.text] if base else []) + ([str(shift)] if shift else []):
+            pointer = self.pure("ptr", f"getelementptr inbounds {element}, ptr {pointer.text}, i64 {step}")
+        return pointer
 
     def load(self, pointer: Value, type: str, align: int) -> Value:
         """The element or vector at an address."""

@@ -107,6 +107,12 @@ class Kernel:
     operands: tuple[Load, ...] = ()
     segments: tuple[tuple[int, ...], ...] = ()
 
+    def __str__(self) -> str:
+        """``contract + select [128,256]``: the node around which the loops are, what is fused to it, the loops."""
+        names = [n.op.name for n in self.nodes] or ["fill" if self.region and self.region.source is None else "copy"]
+        inner = f" over [{','.join(map(str, self.reduced))}]" if self.reduced else ""
+        return f"{' + '.join(names)} [{','.join(map(str, self.shape))}]{inner}{' on the host' if self.host else ''}"
+
     @property
     def results(self) -> list[Node]:
         """The buffers it writes."""

@@ -6,7 +6,9 @@ at a barrier.  Work is cut by the size of the problem, so results do not depend 
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gradloom.executors.native.blocks import BlockWriter
@@ -71,20 +73,23 @@ class Module:
     work: int
 
 
-def write_module(plan: Plan, memory: Memory, target: Target) -> Module:
-    """Write all kernels and the program that runs them."""
+FAULT_SLOT, CLOCK_SLOT = 32, 64
+"""Places in the program's state (8 bytes each): the flag for indices out of range; cycles spent in each kernel."""
+
+
+def write_module(plan: Plan, memory: Memory, target: Target, *, clocks: bool = False) -> Module:
+    """Write all kernels and the program that runs them.
+
+    Args:
+        plan: the kernels.
+        memory: where buffers lie.
+        target: the machine.
+        clocks: add up the processor's cycles spent in each kernel by the first thread, for profiles.
+    """
     table = {node: i for i, node in enumerate((*memory.inputs, *memory.outputs))}
-    main = Function(
-        "program",
-        [
-            ("i64", "thread", ""),
-            ("i64", "threads", ""),
-            ("ptr", "table", ""),
-            ("ptr", "arena", ""),
-            ("ptr", "state", ""),
-        ],
-        internal=False,
-    )
+    numbers, addresses = ("thread", "threads"), ("table", "arena", "state", "host")
+    params = [*(("i64", name, "") for name in numbers), *(("ptr", name, "") for name in addresses)]
+    main = Function("program", params, internal=False)
     functions = [main]
     pointers = _Pointers(main, table, memory)
     work = 0
@@ -96,7 +101,9 @@ def write_module(plan: Plan, memory: Memory, target: Target) -> Module:
             continue
         function, buffers, units = _write_kernel(f"kernel{number}", kernel, target)
         functions.append(function)
-        _call(main, function, [pointers.of(b) for b in buffers], units)
+        given = [pointers.of(b) for b in buffers]
+        with _clock(main, number) if clocks else contextlib.nullcontext():
+            _call(main, function, given, units)
         work += _work(kernel)
     main.finish()
     declarations = sorted({d for f in functions for d in f.needs})
@@ -148,11 +155,22 @@ def _call(main: Function, function: Function, addresses: list[Value], units: int
     """Each thread's share of the units: from units · thread / threads on."""
     thread, threads = main.param("thread"), main.param("threads")
     begin = main.idiv(main.imul(thread, units), threads)
-    end = main.idiv(main.imul(main.index(main.iadd(thread, 1)), units), threads)
-    fault = main.at(main.param("state"), 256, "i8")
+    end = main.idiv(main.index(main.imul(main.iadd(thread, 1), units)), threads)
+    fault = main.at(main.param("state"), FAULT_SLOT, "i64")
     listed = ", ".join(f"{a.type} {a.text}" for a in (*addresses, fault, main.index(begin), main.index(end)))
     main.do(f"call void @{function.name}({listed})")
     main.do(f"call void @barrier(ptr {main.param('state').text}, i64 {threads.text})")
+
+
+@contextlib.contextmanager
+def _clock(main: Function, number: int) -> Iterator[None]:
+    """Add the cycles that pass inside to a kernel's slot, on the first thread."""
+    before = main.call("llvm.readcyclecounter", "i64")
+    yield
+    spent = main.sub(main.call("llvm.readcyclecounter", "i64"), before)
+    with main.when(main.compare("eq", main.param("thread"), main.index(0))):
+        slot = main.at(main.param("state"), CLOCK_SLOT + number, "i64")
+        main.store(main.add(main.load(slot, "i64", 8), spent), slot, 8)
 
 
 def _call_host(main: Function, number: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -14,8 +15,8 @@ from gradloom.errors import IndexRangeError
 from gradloom.executors.native.compile import HOST, compile_module
 from gradloom.executors.native.fuse import Plan, plan, storage
 from gradloom.executors.native.layout import lay_out
-from gradloom.executors.native.memory import Memory, place_buffers
-from gradloom.executors.native.module import write_module
+from gradloom.executors.native.memory import ALIGNMENT, Memory, place_buffers
+from gradloom.executors.native.module import CLOCK_SLOT, FAULT_SLOT, write_module
 from gradloom.executors.native.target import host
 from gradloom.ir.graph import CONSTANT, PLACEHOLDER, Graph, Node, project
 
@@ -24,31 +25,45 @@ PARALLEL_FROM = 400_000
 
 
 class NativeProgram:
-    """A graph compiled to machine code."""
+    """A graph compiled to machine code.
 
-    def __init__(self, graph: Graph) -> None:
+    Attributes:
+        plan: the kernels.
+        memory: where buffers lie.
+        threads: how many threads run it.
+    """
+
+    def __init__(self, graph: Graph, *, clocks: bool = False) -> None:
         self.graph = graph
-        target = host()
         self.plan = plan(lay_out(graph))
         self.memory = place_buffers(self.plan)
-        self.module = write_module(self.plan, self.memory, target)
-        self.code = compile_module(self.module.text, target)
+        self.module = write_module(self.plan, self.memory, host(), clocks=clocks)
+        self.code = compile_module(self.module.text, host())
         self.threads = config.threads() if self.module.work >= PARALLEL_FROM else 1
-        self.constants = {n: np.ascontiguousarray(n.value) for n in self.memory.inputs if n.op is CONSTANT}
+        self._constants = {n: np.asarray(n.value, order="C") for n in self.memory.inputs if n.op is CONSTANT}
+        self._state = np.zeros(CLOCK_SLOT + len(self.plan.kernels), np.int64)
+        self._arena = np.empty(self.memory.size + ALIGNMENT, np.uint8)
+        self._in_use = threading.Lock()  # a program has one arena: callers on several threads take turns
 
     def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """The graph's outputs for these inputs."""
-        held = {x: np.ascontiguousarray(a) for x, a in zip(self.graph.inputs, arrays)}
-        held |= self.constants
+        """The graph's outputs for these inputs.
+
+        Raises:
+            IndexRangeError: a position lies outside its axis.
+        """
+        held = {x: np.asarray(a, order="C") for x, a in zip(self.graph.inputs, arrays)}
+        held |= self._constants
         held |= {n: np.empty(n.shape, n.dtype) for n in self.memory.outputs}
-        table = np.array([held[n].ctypes.data for n in (*self.memory.inputs, *self.memory.outputs)] or [0], np.uintp)
-        arena = np.empty(self.memory.size + 64, np.uint8)
-        first = -arena.ctypes.data % 64
-        state = np.zeros(40, np.int64)
-        host = _Host(self.plan, self.memory, held, arena[first:])
-        self._run(table.ctypes.data, arena.ctypes.data + first, state.ctypes.data, host.address)
-        host.check()
-        if state[32]:
+        table = np.array([held[n].ctypes.data for n in (*self.memory.inputs, *self.memory.outputs)], np.uintp)
+        first = -self._arena.ctypes.data % ALIGNMENT
+        with self._in_use:
+            self._state[:CLOCK_SLOT] = 0
+            host = _Host(self.plan, self.memory, held, self._arena[first:])
+            addresses = (a.ctypes.data for a in (table, self._arena[first:], self._state))
+            self._run(*addresses, host.address)
+            host.check()
+            outside = bool(self._state[FAULT_SLOT])
+        if outside:
             raise IndexRangeError(
                 "take",
                 rule="positions must lie inside their axis",
@@ -57,13 +72,27 @@ class NativeProgram:
             )
         return [self._output(y, held) for y in self.plan.graph.outputs]
 
+    def profile(self, arrays: Sequence[np.ndarray], runs: int = 20) -> str:
+        """Cycles a run in each kernel, as a table: what it computes, on how many elements, its share of the whole."""
+        timed = NativeProgram(self.graph, clocks=True)
+        timed.threads = self.threads
+        timed(arrays)
+        timed._state[CLOCK_SLOT:] = 0
+        for _ in range(runs):
+            timed(arrays)
+        cycles = timed._state[CLOCK_SLOT:] / runs
+        lines = [f"{'cycles':>12}  share  kernel"]
+        for kernel, count in zip(timed.plan.kernels, cycles):
+            lines.append(f"{count:12,.0f}  {count / max(cycles.sum(), 1):5.1%}  {kernel}")
+        return "\n".join([*lines, f"{cycles.sum():12,.0f}         all"])
+
     def _run(self, *addresses: int | None) -> None:
         others = [_pool().submit(self.code.function, t, self.threads, *addresses) for t in range(1, self.threads)]
         self.code.function(0, self.threads, *addresses)
         for other in others:
             other.result()
 
-    def _output(self, node, held) -> np.ndarray:
+    def _output(self, node: Node, held: dict[Node, np.ndarray]) -> np.ndarray:
         root = storage(node)
         if root.op is CONSTANT:
             return np.array(root.value).reshape(node.shape)

@@ -5,11 +5,21 @@ from __future__ import annotations
 import platform
 from dataclasses import dataclass
 from functools import lru_cache
-
-import llvmlite.binding as llvm
+from types import ModuleType
+from typing import Any
 
 from gradloom import config
 from gradloom.errors import OptionError
+
+
+@lru_cache
+def llvm() -> ModuleType:
+    """llvmlite's binding of LLVM, loaded when the first program is compiled: it takes a tenth of a second."""
+    import llvmlite.binding as binding  # noqa: PLC0415
+
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+    return binding
 
 
 @dataclass(frozen=True)
@@ -48,15 +58,13 @@ def host(forced: str | None = None) -> Target:
     Raises:
         OptionError: the forced name is unknown.
     """
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
     name = config.cpu() if forced is None else forced
     if name is not None:
         if name not in _LESSER:
             raise OptionError("GRADLOOM_CPU", rule=f"is one of {', '.join(_LESSER)}", got=repr(name))
         return _LESSER[name]
-    features = llvm.get_host_cpu_features()
-    flat, cpu = features.flatten(), llvm.get_host_cpu_name()
+    features = llvm().get_host_cpu_features()
+    flat, cpu = features.flatten(), llvm().get_host_cpu_name()
     if platform.machine() in ("aarch64", "arm64"):
         return Target("neon", cpu, flat, 16, 32)
     if features.get("avx512f") and features.get("avx512vl"):
@@ -67,7 +75,7 @@ def host(forced: str | None = None) -> Target:
     return Target("sse2", cpu, flat, 16, 16)
 
 
-def machine(target: Target) -> llvm.TargetMachine:
+def machine(target: Target) -> Any:
     """LLVM's code generator for a target."""
-    triple = llvm.Target.from_default_triple()
+    triple = llvm().Target.from_default_triple()
     return triple.create_target_machine(cpu=target.cpu, features=target.features, opt=3, jit=True)

@@ -14,7 +14,8 @@ from gradloom.executors.native.target import Target
 
 def write(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
     """Write the function's body; units are turns of the loops in front of the axis."""
-    assert kernel.core is not None and kernel.inner is not None
+    assert kernel.core is not None
+    assert kernel.inner is not None
     b, shape, node, inner = writer.b, kernel.shape, kernel.core, kernel.inner
     axis = node.attrs["axis"]
     before, behind = shape[:axis], shape[axis + 1 :]

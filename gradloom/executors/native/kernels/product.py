@@ -152,13 +152,15 @@ class _Product:
 
         def turn(summed: list[Index], tile: list[Value]) -> list[Value]:
             index = self._index(around, row, column, summed)
-            loaded = [
-                self._read(self.right, self.right_place, index, self.column, place, width)
-                for place, width in zip(places, vectors)
-            ]
+            right, left = (
+                self._address(self.right, self.right_place, index),
+                self._address(self.left, self.left_place, index),
+            )
+            loaded = [self._element(right, place, width) for place, width in zip(places, vectors)]
+            step = self.left_place.strides[self.row] if self.row is not None else 0
             found = []
             for i in range(rows):
-                element = self._read(self.left, self.left_place, index, self.row, i, 1)
+                element = self._element(left, i * step, 1)
                 for j, width in enumerate(vectors):
                     found.append(self._multiply_add(b.splat(element, width), loaded[j], tile[i * len(vectors) + j]))
             return found
@@ -175,12 +177,15 @@ class _Product:
     def _multiply_add(self, x: Value, y: Value, total: Value) -> Value:
         return self.b.fma(x, y, total) if x.is_float else self.b.add(self.b.mul(x, y), total)
 
-    def _read(
-        self, operand: Load, place: Affine, index: list[Index], axis: int | None, shift: int, lanes: int
-    ) -> Value:
-        """Elements of an operand at an index moved ``shift`` along one loop."""
-        moved = place if axis is None else Affine(place.offset + shift * place.strides[axis], place.strides)
-        return self.writer.load(operand.buffer, self.dtype, moved, Here(index, lanes, axis or 0))
+    def _address(self, operand: Load, place: Affine, index: list[Index]) -> Value:
+        """Where an operand's element at an index lies."""
+        offset = self.writer.offset(place, Here(index, 1, 0))
+        return self.b.at(self.writer.pointers[operand.buffer], offset, REGISTER[self.dtype.name])
+
+    def _element(self, address: Value, shift: int, lanes: int) -> Value:
+        """Elements at a constant distance from an address."""
+        kind = REGISTER[self.dtype.name]
+        return self.b.load(self.b.at(address, shift, kind), vector(kind, lanes), self.dtype.itemsize)
 
     def _sum(self, sizes: Sequence[int], outer: list[Index], carried: list[Value], turn: Turn) -> list[Value]:
         """Loops inside loops that carry the tile."""

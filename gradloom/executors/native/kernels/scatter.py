@@ -40,7 +40,8 @@ def _copy(writer: BlockWriter, kernel: Kernel, target: Target) -> None:
 
 def _add(writer: BlockWriter, kernel: Kernel, target: Target) -> None:
     """The updates, in vectors where a vector goes to one position."""
-    assert kernel.inner is not None and kernel.core is not None
+    assert kernel.core is not None
+    assert kernel.inner is not None
     inner, store = kernel.inner, kernel.stores[1]
     axis, b = kernel.core.attrs["axis"], writer.b
     size, step = kernel.shape[axis], _stride(kernel, axis)

@@ -1,0 +1,230 @@
+"""Derivatives: gradients, products with the Jacobian from either side, and whole matrices of derivatives.
+
+Each traces the function and gives its graph to forward or reverse mode (gradloom/autodiff).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from gradloom.autodiff.forward import pushforward
+from gradloom.autodiff.reverse import pullback
+from gradloom.errors import DTypeError, OptionError, ShapeError
+from gradloom.ir.graph import Node, constant, fill, substitute
+from gradloom.ir.tensortype import TensorType
+from gradloom.semantics import cast
+from gradloom.tensor import Tensor, node_of
+from gradloom.tracing import Arguments, Function, Results, graph_and_results, parameter_names
+from gradloom.vectorising import vmap
+
+
+def _chosen(who: str, args: tuple[Any, ...], argnums: int | Sequence[int]) -> tuple[int, ...]:
+    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    for n in numbers:
+        if not -len(args) <= n < len(args):
+            raise OptionError(who, rule=f"argnums counts the {len(args)} arguments from 0", got=str(n))
+    return tuple(n % len(args) for n in numbers)
+
+
+def _check_float(who: str, nodes: Sequence[Node]) -> None:
+    for x in nodes:
+        if not x.tensor_type.is_float:
+            raise DTypeError(
+                who,
+                rule="a derivative exists with respect to floats alone",
+                got=str(x.type),
+                fix="Convert the argument with gl.cast(x, 'float32'), or leave it out of argnums.",
+            )
+
+
+@dataclass
+class _Differentiable:
+    """A function traced at its arguments, with those to differentiate by replaced by placeholders.
+
+    Only these are replaced, so that everything that depends on the others alone is computed at once.
+    """
+
+    who: str
+    f: Function
+    args: tuple[Any, ...]
+    numbers: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        self.chosen = Arguments(self.who, tuple(self.args[n] for n in self.numbers))
+        _check_float(self.who, self.chosen.nodes)
+        names = parameter_names(self.f, len(self.args))
+        self.inputs = self.chosen.placeholders([names[n] for n in self.numbers])
+        args = list(self.args)
+        for n, value in zip(self.numbers, self.chosen.rebuilt(self.inputs)):
+            args[n] = value
+        self.result = self.f(*args)
+
+    def settle(self, nodes: Sequence[Node]) -> list[Node]:
+        """Put the true arguments back in place of the placeholders."""
+        return substitute(nodes, dict(zip(self.inputs, self.chosen.nodes)))
+
+    def gradients(self, nodes: Sequence[Node], single: bool) -> Any:
+        """Nodes for each chosen argument, nested as the arguments are."""
+        nested = self.chosen.rebuilt(nodes)
+        return nested[0] if single else nested
+
+
+def value_and_grad(f: Function, argnums: int | Sequence[int] = 0, *, has_aux: bool = False) -> Function:
+    """The function that returns ``f(*args)`` and its gradient, by reverse mode.
+
+    Args:
+        f: a function whose result is one float; with ``has_aux`` a pair (that float, anything else).
+        argnums: which arguments to differentiate by (nested values allowed).
+        has_aux: whether ``f`` returns a pair.
+
+    Returns:
+        A function that returns ``(value, gradient)``; the gradient is nested as the argument is, and a tuple where
+        ``argnums`` is one.
+
+    Raises:
+        ShapeError: the result is not a scalar.
+        DTypeError: the result or an argument is not of floats.
+    """
+
+    @wraps(f)
+    def differentiated(*args: Any) -> Any:
+        traced = _Differentiable("grad", f, args, _chosen("grad", args, argnums))
+        value, aux = traced.result if has_aux else (traced.result, None)
+        output = node_of(value, "grad")
+        _check_scalar(output)
+        aux_found = Results.of(aux, "grad")
+        values, found = pullback(
+            [output, *aux_found.nodes], traced.inputs, [fill(output.tensor_type, 1)] + [None] * len(aux_found.nodes)
+        )
+        settled = traced.settle([*values, *found])
+        gradient = traced.gradients(settled[len(values) :], isinstance(argnums, int))
+        result = Tensor(settled[0])
+        return ((result, aux_found.rebuilt(settled[1 : len(values)])) if has_aux else result), gradient
+
+    return differentiated
+
+
+def _check_scalar(output: Node) -> None:
+    if output.shape != ():
+        raise ShapeError(
+            "grad",
+            rule="the function must return a scalar",
+            got=str(output.type),
+            fix="Reduce it with gl.sum or gl.mean, or use gl.jacobian.",
+        )
+    _check_float("grad", [output])
+
+
+def grad(f: Function, argnums: int | Sequence[int] = 0, *, has_aux: bool = False) -> Function:
+    """The gradient function of ``f``; see :func:`value_and_grad`.  With ``has_aux`` it returns (gradient, aux)."""
+    both = value_and_grad(f, argnums, has_aux=has_aux)
+
+    @wraps(f)
+    def differentiated(*args: Any) -> Any:
+        value, gradient = both(*args)
+        return (gradient, value[1]) if has_aux else gradient
+
+    return differentiated
+
+
+def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+    """The value of ``f`` and its directional derivative J·t, by forward mode.
+
+    Args:
+        f: a function.
+        primals: its arguments, a tuple or list.
+        tangents: the direction t, nested and shaped as the arguments.
+    """
+    traced = _Differentiable("jvp", f, tuple(primals), tuple(range(len(primals))))
+    direction = Arguments("jvp", tuple(tangents))
+    _check_alike("jvp", "each tangent must have the shape of its argument", traced.chosen, direction)
+    seeds = {x: cast(t, x.dtype) for x, t in zip(traced.inputs, direction.nodes)}
+    found = Results.of(traced.result, "jvp")
+    values, changes = pushforward(found.nodes, seeds)
+    moved = [fill(y.tensor_type, 0) if t is None else t for t, y in zip(changes, found.nodes)]
+    settled = traced.settle([*values, *moved])
+    return found.rebuilt(settled[: len(values)]), found.rebuilt(settled[len(values) :])
+
+
+def _check_alike(who: str, rule: str, first: Arguments, second: Arguments) -> None:
+    a, b = ([x.shape for x in arguments.nodes] for arguments in (first, second))
+    if a != b:
+        raise ShapeError(who, rule=rule, got=f"shapes {a} and {b}")
+
+
+def vjp(f: Function, *primals: Any) -> tuple[Any, Function]:
+    """The value of ``f`` and a function from cotangents of the result to cotangents of the arguments (vᵀJ).
+
+    Args:
+        f: a function.
+        primals: its arguments.
+
+    Returns:
+        ``(value, pull)``; ``pull(v)``, for v nested as the value, gives a tuple with one entry an argument.
+    """
+    traced = _Differentiable("vjp", f, primals, tuple(range(len(primals))))
+    found = Results.of(traced.result, "vjp")
+
+    def pull(cotangent: Any) -> tuple[Any, ...]:
+        given = Results.of(cotangent, "vjp")
+        if [x.shape for x in given.nodes] != [y.shape for y in found.nodes]:
+            raise ShapeError(
+                "vjp",
+                rule="the cotangent must have the shape of the result",
+                got=f"{[str(x.type) for x in given.nodes]} for {[str(y.type) for y in found.nodes]}",
+            )
+        cotangents = [cast(ct, y.dtype) for ct, y in zip(given.nodes, found.nodes)]
+        _, back = pullback(found.nodes, traced.inputs, cotangents)
+        return traced.gradients(traced.settle(back), single=False)
+
+    return found.rebuilt(traced.settle(found.nodes)), pull
+
+
+def jacobian(f: Function, argnums: int = 0) -> Function:
+    """The Jacobian function of ``f``: for a result of shape S and an argument of shape T an array of shape S + T.
+
+    The cheaper mode is chosen: reverse where the result has fewer elements than the argument, forward otherwise.
+    ``f`` takes and returns single tensors at ``argnums`` and as its result.
+    """
+
+    @wraps(f)
+    def differentiated(*args: Any) -> Tensor:
+        (number,) = _chosen("jacobian", args, argnums)
+        argument = node_of(args[number], "jacobian")
+        _check_float("jacobian", [argument])
+
+        def of_one(x: Tensor) -> Tensor:
+            return f(*args[:number], x, *args[number + 1 :])
+
+        result = graph_and_results(of_one, Arguments("jacobian", (Tensor(argument),)))[0].outputs[0]
+        _check_float("jacobian", [result])
+        build = _reverse_jacobian if result.tensor_type.size < argument.tensor_type.size else _forward_jacobian
+        return build(of_one, Tensor(argument), result.tensor_type)
+
+    return differentiated
+
+
+def _basis(type: TensorType) -> Tensor:
+    """The unit directions of a tensor, one along the first axis for each element."""
+    return Tensor(constant(np.eye(type.size, dtype=type.dtype).reshape(type.size, *type.shape)))
+
+
+def _forward_jacobian(f: Function, x: Tensor, result: TensorType) -> Tensor:
+    columns = vmap(lambda t: jvp(f, (x,), (t,))[1])(_basis(x.type))
+    order = (*range(1, 1 + result.rank), 0)
+    return columns.transpose(*order).reshape(*result.shape, *x.shape)
+
+
+def _reverse_jacobian(f: Function, x: Tensor, result: TensorType) -> Tensor:
+    rows = vmap(lambda ct: vjp(f, x)[1](ct)[0])(_basis(result))
+    return rows.reshape(*result.shape, *x.shape)
+
+
+def hessian(f: Function, argnums: int = 0) -> Function:
+    """The matrix of second derivatives of a scalar function, shape T + T, by forward over reverse mode."""
+    return jacobian(grad(f, argnums), argnums)

@@ -1,0 +1,84 @@
+"""What a piece is: one rule of an optimiser.
+
+Pieces are pure: they hold no tensors, only options.  What changes from step to step is a *state* that goes in and
+comes out, so that a training step is one graph.  Numbers among the options are *hyperparameters*: they enter that
+graph as inputs (``hyper``), and another learning rate compiles nothing anew.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+from gradloom import functional as fn
+from gradloom import tree
+from gradloom.optim.options import Options
+from gradloom.tensor import Tensor, tensor
+
+Tensors = Any  # nested dicts of tensors
+State = dict[str, Any]  # likewise, always with the same structure and types
+Hyper = Mapping[str, Any]  # numbers or scalar tensors by name
+
+
+class Piece(Options, ABC):
+    """One rule that turns updates into better updates; the first piece of a chain is given the gradients.
+
+    For one of your own, write a frozen dataclass with :meth:`update`, and :meth:`init` where it has a state.
+    """
+
+    @property
+    def name(self) -> str:
+        """Under which a chain keeps its state."""
+        return type(self).__name__
+
+    def hyperparameters(self) -> dict[str, float]:
+        """Numbers that are inputs of a compiled step, by name: the numbers among the options."""
+        return self.numbers()
+
+    def values(self, hyper: Hyper) -> dict[str, Any]:
+        """The hyperparameters as they stand in ``hyper``; one that is missing there has the value of its option."""
+        return {**self.hyperparameters(), **hyper}
+
+    def init(self, parameters: Tensors) -> State:
+        """The state before the first step; none by default."""
+        return {}
+
+    @abstractmethod
+    def update(self, updates: Tensors, state: State, parameters: Tensors, hyper: Hyper) -> tuple[Tensors, State]:
+        """The new updates and the new state.
+
+        Args:
+            updates: nested and shaped as the parameters.
+            state: as :meth:`init` or the last call gave it.
+            parameters: where the step begins.
+            hyper: see :meth:`hyperparameters`.
+        """
+
+
+# Trees of tensors -----------------------------------------------------------------------------------------------
+
+
+def zeros_like(parameters: Tensors) -> Tensors:
+    """Zeros of the types of the parameters."""
+    return tree.map(fn.zeros_like, parameters)
+
+
+def add(parameters: Tensors, updates: Tensors) -> Tensors:
+    """Parameters plus updates."""
+    return tree.map(lambda p, u: p + u, parameters, updates)
+
+
+def blend(old: Tensors, new: Tensors, beta: Any) -> Tensors:
+    """β · old + (1 - β) · new, the step of an exponentially weighted average."""
+
+    def blended(x: Tensor, y: Tensor) -> Tensor:
+        b = tensor(beta, x.dtype)
+        return b * x + (1 - b) * y
+
+    return tree.map(blended, old, new)
+
+
+def no_steps() -> Tensor:
+    """The number of steps before the first."""
+    return tensor(0, "int64")
