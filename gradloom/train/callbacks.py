@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any, Protocol
 
-from gradloom.errors import OptionError, unknown_name
-from gradloom.nn import Module
+from gradloom.errors import unknown_name
+from gradloom.nn import Module, options
 from gradloom.train.history import History, is_better
 
 
@@ -24,7 +25,15 @@ class Run(Protocol):
         """Whether a column of the history should fall (losses, errors) rather than rise."""
         ...
 
-    def save(self, path: Any) -> None:
+    def snapshot(self) -> dict[str, Any]:
+        """All that training changes, for :meth:`restore`."""
+        ...
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Go back to a snapshot."""
+        ...
+
+    def save(self, path: str | Path) -> None:
         """Write the model file."""
         ...
 
@@ -36,64 +45,82 @@ class Callback:
         """Before the first epoch."""
 
     def on_epoch(self, run: Run, row: dict[str, float]) -> None:
-        """After each epoch; ``row`` is its line of the history."""
+        """After each epoch.
+
+        Args:
+            run: the trainer.
+            row: the epoch's line of the history.
+        """
 
     def on_end(self, run: Run) -> None:
-        """After training, however it ended."""
+        """After training, however it ended; ``run.history.stopped`` says how."""
 
 
 class EarlyStopping(Callback):
-    """Stop when a monitored quantity no longer improves, and always give back the best weights.
+    """Stop when a monitored quantity no longer improves, and give back the best weights, whatever ended training.
+
+    With the weights come the state and the optimiser's state of the best epoch, so training can go on from there.
 
     Args:
-        monitor: a column of the history, ``val_loss`` by default.
         patience: stop after so many epochs without improvement.
+        monitor: a column of the history, ``val_loss`` by default.
         margin: smaller changes do not count as improvement.
         warmup: epochs at the start during which training never stops.
+
+    Raises:
+        OptionError: an option is out of range.
+        UnknownNameError: after the first epoch, if the history has no such column.
+
+    Source: Prechelt, "Early stopping - but when?" (1998).
     """
 
     def __init__(self, patience: int = 5, *, monitor: str = "val_loss", margin: float = 0.0, warmup: int = 0) -> None:
-        if patience < 1:
-            raise OptionError("EarlyStopping", rule="patience is a whole number of epochs from 1", got=str(patience))
-        self.patience, self.monitor, self.margin, self.warmup = patience, monitor, margin, warmup
+        self.patience = options.whole("EarlyStopping", "patience", patience)
+        self.monitor = monitor
+        self.margin = options.number("EarlyStopping", "margin", margin, low=0)
+        self.warmup = options.whole("EarlyStopping", "warmup", warmup, least=0)
 
     def on_start(self, run: Run) -> None:
+        """Forget what an earlier training kept."""
         self.best = math.inf if run.falls(self.monitor) else -math.inf
         self.best_epoch: int | None = None
         self.since = self.seen = 0
-        self.kept: Any = None
+        self.kept: dict[str, Any] | None = None
 
     def on_epoch(self, run: Run, row: dict[str, float]) -> None:
+        """Keep the weights if they are the best so far; stop if none were for too long."""
         if self.monitor not in row:
-            fix = "" if not self.monitor.startswith("val_") else " Pass validation data to fit."
             error = unknown_name("EarlyStopping", "column of the history", self.monitor, row)
-            error.fix += fix
+            error.fix += " Pass validation data to fit." if self.monitor.startswith("val_") else ""
             raise error
         value = row[self.monitor]
         self.seen += 1
         self.since += 1
         if is_better(value, self.best, falls=run.falls(self.monitor), margin=self.margin):
             self.best, self.best_epoch, self.since = value, int(row["epoch"]), 0
-            self.kept = run.model.parameters(), run.model.state()
+            self.kept = run.snapshot()
         if self.since >= self.patience and self.seen > self.warmup:
-            run.stop(f"{self.monitor} has not improved for {self.patience} epochs")
+            run.stop(f"{self.monitor} has not improved for {self.since} epochs")
 
     def on_end(self, run: Run) -> None:
-        if self.kept is not None and math.isfinite(self.best):
-            run.model.load(*self.kept)
-            run.history.best_epoch = self.best_epoch
-            self.kept = None
+        """Give the best weights back; where no epoch was finished, the weights stay as they are."""
+        if self.kept is not None:
+            run.restore(self.kept)
+            run.history.best_epoch, self.kept = self.best_epoch, None
 
 
 class Checkpoint(Callback):
     """Save the run after every epoch; the file is replaced in one step, so it is never half written.
 
+    It holds the run as it stands, so that training can go on exactly, not the best weights.
+
     Args:
         path: the model file.
     """
 
-    def __init__(self, path: Any) -> None:
+    def __init__(self, path: str | Path) -> None:
         self.path = path
 
     def on_epoch(self, run: Run, row: dict[str, float]) -> None:
+        """Replace the file."""
         run.save(self.path)

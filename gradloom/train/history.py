@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gradloom.errors import unknown_name
+
 
 def is_better(new: float, old: float, *, falls: bool, margin: float = 0.0) -> bool:
     """Whether a value is an improvement: of a quantity that should fall (a loss), or rise (an accuracy)."""
@@ -32,7 +34,19 @@ class History:
     stopped: str = ""
 
     def column(self, name: str) -> list[float]:
-        """One quantity over the epochs."""
+        """One quantity over the epochs.
+
+        Args:
+            name: ``loss``, ``val_loss``, a metric's name.
+
+        Returns:
+            Its values; an epoch without one is left out.
+
+        Raises:
+            UnknownNameError: no epoch has it.
+        """
+        if self.rows and not any(name in row for row in self.rows):
+            raise unknown_name("History", "column", name, self.rows[-1])
         return [row[name] for row in self.rows if name in row]
 
     def as_json(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from gradloom.data.target import TargetPipeline
 class Preprocessing:
     """Fitted on the training part, stored in the model file.
 
-    Attributes:
+    Args:
         features: from a table to the matrix of inputs.
         target: from the target column to the numbers that are trained on, and back.
     """
@@ -36,8 +36,8 @@ class Preprocessing:
         """
         features, target = state.get("features"), state.get("target")
         return Preprocessing(
-            TablePipeline.from_state(features) if features else None,
-            TargetPipeline.from_state(target) if target else None,
+            None if features is None else TablePipeline.from_state(features),
+            None if target is None else TargetPipeline.from_state(target),
         )
 
 
@@ -58,9 +58,35 @@ class Predictions:
     notes: tuple[str, ...]
 
 
-def probabilities_of(outputs: np.ndarray) -> np.ndarray:
-    """Probabilities of the classes from logits: softmax for (n, k), sigmoid of both classes for (n,) or (n, 1)."""
+def predictions(
+    outputs: np.ndarray, target: TargetPipeline, notes: tuple[str, ...], *, from_logits: bool = True
+) -> Predictions:
+    """What the outputs of a model say, in the target's own terms.
+
+    Args:
+        outputs: of the model, one row for each row of the table.
+        target: how targets were made into numbers.
+        notes: see :class:`Predictions`.
+        from_logits: whether outputs of a classifier are logits rather than probabilities.
+    """
+    if target.task == "regression":
+        return Predictions(target.decode(outputs), None, (), notes)
+    probabilities = probabilities_of(outputs, from_logits=from_logits)
+    return Predictions(target.decode(probabilities.argmax(axis=1)), probabilities, target.classes, notes)
+
+
+def probabilities_of(outputs: np.ndarray, *, from_logits: bool = True) -> np.ndarray:
+    """Probabilities of the classes, shape (n, classes).
+
+    Args:
+        outputs: shape (n, classes), or (n,) or (n, 1) for the second of two classes.
+        from_logits: whether they are logits, of which softmax or sigmoid is taken, or probabilities of the second
+            class already.
+    """
     scores = outputs.astype(np.float64)
+    if not from_logits:
+        second = scores.reshape(len(scores))
+        return np.stack([1 - second, second], axis=1)
     if scores.ndim == 1 or scores.shape[1] == 1:
         scores = np.stack([np.zeros(len(scores)), scores.reshape(-1)], axis=1)
     raised = np.exp(scores - scores.max(axis=1, keepdims=True))

@@ -7,10 +7,11 @@ import sys
 import time
 from typing import TextIO
 
-from gradloom.errors import OptionError
+from gradloom.nn import options
 
 STYLES = ("auto", "bar", "lines", "silent")
 _REDRAW_SECONDS = 0.1
+_BAR_WIDTH = 24
 
 
 def _values(row: dict[str, float]) -> str:
@@ -22,32 +23,42 @@ class Progress:
 
     Args:
         style: "bar", "lines", "silent", or "auto": a bar on a terminal, else lines.
-        epochs: how many epochs there will be at most.
+        epochs: the number of the last epoch that may be trained.
+        stream: where to.
+
+    Raises:
+        OptionError: there is no such style.
     """
 
     def __init__(self, style: str, epochs: int, stream: TextIO | None = None) -> None:
-        if style not in STYLES:
-            raise OptionError("fit", rule=f"progress is one of {', '.join(STYLES)}", got=repr(style))
+        options.choice("fit", "progress", style, STYLES)
         self.stream = stream or sys.stderr
         self.style = ("bar" if self.stream.isatty() else "lines") if style == "auto" else style
         self.epochs = epochs
-        self.drawn = 0.0
-        self.start = time.perf_counter()
+        self.has_open_line = False
 
-    def begin(self) -> None:
-        """A new epoch."""
-        self.start = time.perf_counter()
+    def begin(self, epoch: int, batches: int) -> None:
+        """A new epoch, of so many batches."""
+        self.current, self.batches = epoch, batches
+        self.examples, self.start, self.drawn = 0, time.perf_counter(), 0.0
 
-    def batch(self, epoch: int, done: int, total: int, examples: int, loss: float) -> None:
-        """A batch is done; redraws the bar at most ten times a second."""
+    def batch(self, done: int, examples: int, loss: float) -> None:
+        """A batch is done; redraws the bar at most ten times a second.
+
+        Args:
+            done: batches of the epoch that are done.
+            examples: in this one.
+            loss: the mean over the epoch so far.
+        """
+        self.examples += examples
         now = time.perf_counter()
-        if self.style != "bar" or (now - self.drawn < _REDRAW_SECONDS and done < total):
+        if self.style != "bar" or (now - self.drawn < _REDRAW_SECONDS and done < self.batches):
             return
         self.drawn = now
-        rate = examples / max(now - self.start, 1e-9)
-        filled = 24 * done // total
-        bar = "█" * filled + "░" * (24 - filled)
-        self._draw(f"epoch {epoch}/{self.epochs} {bar} loss {loss:.4g}  {rate:,.0f} examples/s")
+        rate = self.examples / max(now - self.start, 1e-9)
+        filled = _BAR_WIDTH * done // self.batches
+        bar = "█" * filled + "░" * (_BAR_WIDTH - filled)
+        self._draw(f"epoch {self.current}/{self.epochs} {bar} loss {loss:.4g}  {rate:,.0f} examples/s")
 
     def epoch(self, row: dict[str, float]) -> None:
         """An epoch is done."""
@@ -58,13 +69,15 @@ class Progress:
             print(line, file=self.stream, flush=True)
 
     def end(self, sentence: str) -> None:
-        """Training is over, and why."""
+        """Training is over, and why; the cursor is left at the start of a line."""
         if self.style == "silent":
             return
-        lead = "\n" if self.style == "bar" else ""
+        lead = "\n" if self.has_open_line else ""
+        self.has_open_line = False
         print(f"{lead}stopped: {sentence}", file=self.stream, flush=True)
 
     def _draw(self, line: str) -> None:
         width = shutil.get_terminal_size().columns - 1
         self.stream.write("\r" + line[:width].ljust(width))
         self.stream.flush()
+        self.has_open_line = True

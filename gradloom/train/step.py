@@ -11,25 +11,52 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from gradloom import functional as gl
 from gradloom import nn, random, tree
-from gradloom.errors import ShapeError
-from gradloom.nn.losses import Loss
+from gradloom.nn.losses import BinaryCrossEntropy, Loss
 from gradloom.nn.metrics import StreamingMetric
 from gradloom.optim import Optimizer
 from gradloom.tensor import Tensor
+from gradloom.train.targets import match_targets
 from gradloom.transforms import value_and_grad
 
 Tensors = Any  # nested dicts of tensors
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Some examples: inputs and targets along their first axes, and a weight for each."""
+class Place:
+    """Where training stands: behind some batches of an epoch.
 
-    inputs: Any
-    targets: Any
-    weights: Tensor
+    It is replaced as a whole by the next one, so Ctrl-C never finds half of a step.
+
+    Attributes:
+        carry: what goes from step to step, see :meth:`Recipe.train`.
+        batches: how many of the epoch are done.
+        totals: the sums over these batches, see :meth:`Recipe.train`; empty before the first.
+    """
+
+    carry: Tensors
+    batches: int = 0
+    totals: tuple[np.ndarray, ...] = ()
+
+    def after(self, carry: Tensors, sums: Sequence[Tensor]) -> Place:
+        """The place behind one batch more; sums over batches are added up in float64."""
+        values = tuple(s.numpy().astype(np.float64) for s in sums)
+        totals = tuple(a + b for a, b in zip(self.totals, values)) if self.totals else values
+        return Place(carry, self.batches + 1, totals)
+
+    @property
+    def loss(self) -> float:
+        """The mean loss of the examples so far."""
+        return mean_loss(self.totals)
+
+
+def mean_loss(totals: Sequence[np.ndarray]) -> float:
+    """Weighted sum of the losses over total weight; 0 where all weights are 0."""
+    weight, losses = (float(total) for total in totals[:2])
+    return losses / weight if weight else 0.0
 
 
 @dataclass(frozen=True)
@@ -62,7 +89,8 @@ class Recipe:
             hyper: see :meth:`hyperparameters`.
 
         Returns:
-            ``(new carry, sums)``; see :meth:`_sums`.
+            ``(new carry, sums)``: total weight, weighted sum of the losses (without penalties), and what each metric
+            adds up, all measured with the parameters before the update.
         """
         inputs, targets, weights = batch
         step_key = random.fold_in(key, carry["step"])
@@ -86,11 +114,16 @@ class Recipe:
         matched = match_targets(outputs, targets)
         return matched, self._sums(self.loss(matched, targets, weights), matched, targets, weights)
 
+    def finish(self, totals: Sequence[np.ndarray]) -> dict[str, Any]:
+        """Loss (the mean by example) and metrics, by name, from their sums."""
+        finished = {metric.name: metric.finish(total) for metric, total in zip(self.metrics, totals[2:])}
+        return {"loss": mean_loss(totals), **finished}
+
     def _sums(self, loss: Tensor, outputs: Any, targets: Any, weights: Tensor) -> list[Tensor]:
-        """Total weight, weighted sum of the losses, then what each metric adds up."""
         total = gl.sum(weights)
         losses = loss if self.loss.reduction == "sum" else loss * total
-        return [total, losses, *(metric.sums(outputs, targets, weights) for metric in self.metrics)]
+        scores = logits_of(outputs, self.loss)
+        return [total, losses, *(metric.sums(scores, targets, weights) for metric in self.metrics)]
 
 
 def penalty(parameters: Tensors, l1: Any, l2: Any) -> Tensor:
@@ -103,18 +136,11 @@ def penalty(parameters: Tensors, l1: Any, l2: Any) -> Tensor:
     return total
 
 
-def match_targets(outputs: Any, targets: Any) -> Any:
-    """Outputs of shape (n, 1) for targets of shape (n,) lose their last axis; nothing else is adapted.
+def gives_probabilities(loss: Loss) -> bool:
+    """Whether the model that this loss trains gives probabilities rather than logits."""
+    return isinstance(loss, BinaryCrossEntropy) and not loss.from_logits
 
-    Raises:
-        ShapeError: outputs and targets hold different numbers of examples.
-    """
-    if not isinstance(outputs, Tensor) or not isinstance(targets, Tensor):
-        return outputs
-    if outputs.shape[:1] != targets.shape[:1]:
-        raise ShapeError(
-            "train", rule="the model must give one output an example", got=f"{outputs.type} for targets {targets.type}"
-        )
-    if outputs.shape == (*targets.shape, 1) and targets.dtype.kind == "f":
-        return outputs.reshape(*targets.shape)
-    return outputs
+
+def logits_of(outputs: Any, loss: Loss) -> Any:
+    """Outputs as metrics take them: log(p / (1 - p)) of probabilities p, anything else as it is."""
+    return gl.log(outputs) - gl.log1p(-outputs) if gives_probabilities(loss) else outputs

@@ -2,43 +2,44 @@
 
 It hands every batch to one compiled step (train/step.py) and does everything else between steps: order, progress,
 validation, callbacks, checkpoints.  All randomness comes from counters, so the run is determined by its seed and
-can be continued exactly from any epoch.
+can be continued exactly from any batch.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gradloom import nn, optim, random
+from gradloom import nn, optim, random, tree
 from gradloom.data.table import Table
-from gradloom.errors import DataError, NonFiniteError, OptionError
+from gradloom.errors import DataError, NonFiniteError, OptionError, ShapeError
 from gradloom.executors import DEFAULT
+from gradloom.nn import options
 from gradloom.nn.losses import Loss
 from gradloom.nn.metrics import Metric, StreamingMetric, WholeSetMetric
 from gradloom.optim import Optimizer
 from gradloom.tensor import tensor
 from gradloom.train import checkpoint as checkpoint_file
-from gradloom.train.batches import (
-    ClassWeight,
-    Examples,
-    as_examples,
-    as_inputs,
-    choose_batch_size,
-    order_of_epoch,
-    row_groups,
-)
+from gradloom.train import settings
+from gradloom.train.batches import choose_batch_size, order_of_epoch, row_groups
 from gradloom.train.callbacks import Callback, Checkpoint
+from gradloom.train.examples import Examples, as_examples, as_inputs, hold_out
 from gradloom.train.history import History
-from gradloom.train.preprocessing import Predictions, Preprocessing, probabilities_of
+from gradloom.train.preprocessing import Predictions, Preprocessing, predictions
 from gradloom.train.progress import Progress
-from gradloom.train.step import Recipe
-from gradloom.transforms import jit
+from gradloom.train.settings import ClassWeight
+from gradloom.train.step import Place, Recipe, gives_probabilities
+from gradloom.train.targets import check_targets
+from gradloom.train.weighting import with_class_weights
+from gradloom.transforms import jit, trace
 
 EVALUATION_BATCH = 1024
+
+_ORDER, _DRAWS, _HOLD_OUT = 1, 2, 3  # what the random key of a run is used for
 
 
 class Trainer:
@@ -77,21 +78,23 @@ class Trainer:
         preprocessing: Preprocessing | None = None,
         executor: str = DEFAULT,
     ) -> None:
-        for name, value in (("l1", l1), ("l2", l2)):
-            if not value >= 0:
-                raise OptionError("Trainer", rule=f"{name} must not be negative", got=str(value))
-        self.model, self.seed, self.l1, self.l2 = model, seed, float(l1), float(l2)
-        self.loss = nn.losses.get(loss) if isinstance(loss, str) else loss
-        self.optimizer = optimizer or optim.Adam()
-        self.metrics = [nn.metrics.get(m) if isinstance(m, str) else m for m in metrics]
+        self.model = settings.of_kind(model, nn.Module, "model", "a Module, such as nn.Sequential(nn.Dense(10))")
+        chosen = optim.Adam() if optimizer is None else optimizer
+        self.optimizer = settings.of_kind(chosen, Optimizer, "optimizer", "an optimiser, such as optim.Adam(1e-3)")
+        self.loss = nn.losses.get(loss)
+        self.metrics = settings.metrics(metrics)
+        self.seed = options.whole("Trainer", "seed", seed, least=0)
+        self.l1, self.l2 = (options.number("Trainer", n, v, low=0) for n, v in (("l1", l1), ("l2", l2)))
+        settings.check_class_weight(class_weight)
         self.class_weight, self.preprocessing, self.executor = class_weight, preprocessing, executor
         self.history = History()
         self.epoch = self.step = self.position = 0
         self.batch_size: int | None = None
+        self.rows: int | None = None
         self.input_type: tuple[str, tuple[int, ...]] | None = None
         self.optimizer_state: Any = None
         self._stop = ""
-        self._totals: list[np.ndarray] = []
+        self._totals: tuple[np.ndarray, ...] = ()
         streaming = [m for m in self.metrics if isinstance(m, StreamingMetric)]
         self._recipe = Recipe(model, self.loss, self.optimizer, streaming)
         self._train_step: Callable[..., Any] = jit(self._recipe.train, executor)
@@ -112,11 +115,15 @@ class Trainer:
         progress: str = "auto",
         checkpoint: str | Path | None = None,
     ) -> History:
-        """Train for so many epochs more.
+        """Train for so many epochs more; an epoch that was interrupted is finished first and counts as one.
+
+        Loss and metrics of the training data are measured while training, before each update and with dropout on;
+        penalties are not part of the loss that is shown.
 
         Args:
             train: (inputs, targets) or (inputs, targets, weights), or an object with these attributes.
-            validation: the same, measured after each epoch.
+            validation: the same, measured after each epoch; or the share of ``train``, between 0 and 1, that is
+                held out at random for it.
             epochs: how often to go through the data.
             batch_size: examples an update, or "auto" (see train/batches.py).
             shuffle: take the examples in a new order each epoch.
@@ -129,49 +136,46 @@ class Trainer:
 
         Raises:
             DataError: empty, non-finite or inconsistent data.
+            ShapeError: lengths differ, or the data do not fit the model.
             OptionError: an option out of range.
-            NonFiniteError: the loss became NaN or infinite; the weights are those before that epoch, or the best
-                where early stopping kept them.
+            NonFiniteError: the loss or the weights became NaN or infinite; the weights are those before that epoch,
+                or the best where early stopping kept them.
+            KeyboardInterrupt: Ctrl-C.  The weights are those after the last whole batch, or the best; ``save`` and
+                ``fit`` go on from there.
         """
-        if not isinstance(epochs, int) or epochs < 1:
-            raise OptionError("fit", rule="epochs is a whole number from 1", got=repr(epochs))
-        examples = as_examples(train, "fit", class_weight=self.class_weight)
-        held_out = None if validation is None else as_examples(validation, "validation")
-        size = choose_batch_size(batch_size, len(examples))
-        if self.position and size != self.batch_size:
-            raise OptionError(
-                "fit",
-                rule="an interrupted epoch must go on with its batch size",
-                got=f"{size} after {self.batch_size}",
-            )
-        self.batch_size = size
-        self._prepare(examples.inputs)
+        options.whole("fit", "epochs", epochs)
+        examples, held_out = self._parts(train, validation)
+        size = self._size_of_batches(batch_size, len(examples))
+        self._prepare(examples, held_out)
+        self.batch_size, self.rows = size, len(examples)
         shown = Progress(progress, self.epoch + epochs)
         hooks = [*callbacks, *([Checkpoint(checkpoint)] if checkpoint is not None else [])]
-        self._stop = ""
+        self._stop, self.history.best_epoch = "", None
         for hook in hooks:
             hook.on_start(self)
-        try:
-            for _ in range(epochs):
-                row = self._run_epoch(examples, size, shuffle, shown)
-                if held_out is not None:
-                    row.update({f"val_{name}": value for name, value in self._measured(held_out).items()})
-                row = {name: float(value) for name, value in row.items() if isinstance(value, (int, float))}
-                self.history.rows.append(row)
-                shown.epoch(row)
-                for hook in hooks:
-                    hook.on_epoch(self, row)
-                if self._stop:
-                    break
-        finally:
-            for hook in hooks:
-                hook.on_end(self)
-            self.history.stopped = self._stop or f"{self.epoch} epochs are done"
-            shown.end(self.history.stopped)
+        with contextlib.ExitStack() as ending:  # whatever ends training, every hook is told
+            ending.callback(lambda: shown.end(self.history.stopped))
+            for hook in reversed(hooks):
+                ending.callback(hook.on_end, self)
+            try:
+                for _ in range(epochs):
+                    row = self._run_epoch(examples, held_out, shuffle, shown)
+                    for hook in hooks:
+                        hook.on_epoch(self, row)
+                    if self._stop:
+                        break
+                self.history.stopped = self._stop or f"{self.epoch} epochs are done"
+            except BaseException as problem:
+                self.history.stopped = _reason(problem)
+                raise
         return self.history
 
     def stop(self, reason: str) -> None:
-        """End training after this epoch; for callbacks."""
+        """End training after this epoch; for callbacks.
+
+        Args:
+            reason: goes into the history, e.g. "val_loss has not improved for 5 epochs".
+        """
         self._stop = reason
 
     def falls(self, column: str) -> bool:
@@ -179,59 +183,8 @@ class Trainer:
         name = column.removeprefix("val_")
         return all(not m.higher_is_better for m in self.metrics if m.name == name)
 
-    def _prepare(self, inputs: np.ndarray) -> None:
-        """Make parameters and optimiser state for inputs of this type, unless they exist."""
-        if self.input_type is None:
-            example = np.broadcast_to(np.zeros((), inputs.dtype), (2, *inputs.shape[1:]))
-            self.model.initialize(example, seed=self.seed)
-            self.input_type = inputs.dtype.name, inputs.shape[1:]
-        self._check_inputs(inputs, "fit")
-        if self.optimizer_state is None:
-            self.optimizer_state = self.optimizer.init(self.model.parameters())
-
-    def _check_inputs(self, inputs: np.ndarray, who: str) -> None:
-        if self.input_type is None:
-            raise OptionError(who, rule="the model must be trained or loaded first", got="a model without parameters")
-        if inputs.shape[1:] != self.input_type[1]:
-            raise DataError(
-                who,
-                rule="each example must have the shape that the model was trained on",
-                got=f"{inputs.shape[1:]} and {self.input_type[1]}",
-            )
-
-    def _run_epoch(self, examples: Examples, size: int, shuffle: bool, shown: Progress) -> dict[str, Any]:
-        """Go through the data once, or through the rest of an epoch that was interrupted."""
-        base = random.key(self.seed)
-        order = order_of_epoch(random.fold_in(base, 1), self.epoch, len(examples), shuffle)
-        key, hyper = random.fold_in(base, 2), self._hyperparameters()
-        batches = -(-len(order) // size)
-        carry, totals, done, steps = self._carry(), self._totals, self.position, self.step
-        shown.begin()
-        try:
-            for rows in row_groups(order, size, first=done):
-                carry, sums = self._train_step(carry, examples.take(rows), key, hyper)
-                values = [s.numpy().astype(np.float64) for s in sums]
-                if not np.isfinite(values[1]):
-                    raise self._diverged(done + 1, batches)
-                totals = [a + b for a, b in zip(totals, values)] if totals else values
-                done, steps = done + 1, steps + 1
-                shown.batch(
-                    self.epoch + 1, done, batches, (done - self.position) * size, values[1] / max(values[0], 1e-30)
-                )
-        except KeyboardInterrupt:
-            self._adopt(carry, steps, done, totals)
-            raise
-        self._adopt(carry, steps, 0, [])
-        self.epoch += 1
-        return {"epoch": self.epoch, **self._finished(totals)}
-
-    def _hyperparameters(self) -> dict[str, Any]:
-        """The numbers of the recipe in float64, so that none loses digits on its way into the step."""
-        numbers = self._recipe.hyperparameters(self.l1, self.l2)
-        return {name: tensor(value, "float64") for name, value in numbers.items()}
-
-    def _carry(self) -> dict[str, Any]:
-        """What goes through the steps of an epoch."""
+    def snapshot(self) -> dict[str, Any]:
+        """All that training changes, between two epochs; for :meth:`restore`."""
         return {
             "parameters": self.model.parameters(),
             "state": self.model.state(),
@@ -239,102 +192,240 @@ class Trainer:
             "step": tensor(self.step),
         }
 
-    def _adopt(self, carry: dict[str, Any], step: int, position: int, totals: list[np.ndarray]) -> None:
-        """Make the result of some steps the trainer's own."""
-        self.model.load(carry["parameters"], carry["state"])
-        self.optimizer_state, self.step, self.position, self._totals = carry["optimizer"], step, position, totals
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Go back to a snapshot; training then goes on from there with the next epoch."""
+        self._adopt(Place(snapshot))
 
-    def _diverged(self, batch: int, batches: int) -> NonFiniteError:
+    def _parts(self, train: Any, validation: Any) -> tuple[Examples, Examples | None]:
+        """The examples to train on, weighted by their classes, and those to validate on."""
+        examples, held_out = as_examples(train, "fit"), None
+        if isinstance(validation, (int, float)):
+            examples, held_out = hold_out(examples, validation, self._key(_HOLD_OUT))
+        elif validation is not None:
+            held_out = as_examples(validation, "validation")
+        return with_class_weights(examples, self.class_weight), held_out
+
+    def _size_of_batches(self, asked: int | str, rows: int) -> int:
+        """The batch size, which an interrupted epoch keeps."""
+        if not self.position:
+            return choose_batch_size(asked, rows)
+        assert self.batch_size is not None, "a position counts batches"
+        size = self.batch_size if asked == "auto" else choose_batch_size(asked, rows)
+        if (size, rows) != (self.batch_size, self.rows):
+            raise OptionError(
+                "fit",
+                rule="an interrupted epoch must go on with its data and its batch size",
+                got=f"{rows} examples in batches of {size} after {self.rows} in batches of {self.batch_size}",
+                fix="Fit with the same data first, then with the others.",
+            )
+        return size
+
+    def _prepare(self, examples: Examples, held_out: Examples | None) -> None:
+        """Make parameters and optimiser state, unless they exist, and see that the data fit the model."""
+        inputs = examples.inputs
+        if self.input_type is None:
+            self.model.initialize(_example(inputs), seed=self.seed)
+            self.input_type = inputs.dtype.name, inputs.shape[1:]
+        if self.optimizer_state is None:
+            self.optimizer_state = self.optimizer.init(self.model.parameters())
+        self._check_data(examples, "fit")
+        if held_out is not None:
+            self._check_data(held_out, "validation")
+            if held_out.targets.shape[1:] != examples.targets.shape[1:]:
+                raise ShapeError(
+                    "validation",
+                    rule="validation targets must be shaped as those of training",
+                    got=f"{held_out.targets.shape[1:]} and {examples.targets.shape[1:]} an example",
+                )
+
+    def _check_data(self, examples: Examples, who: str) -> None:
+        """Refuse what the compiled steps could only stumble over."""
+        self._check_inputs(examples.inputs, who)
+        outputs = trace(self.model, _example(examples.inputs)).output_types
+        if len(outputs) == 1:
+            check_targets(examples.targets, outputs[0], self.loss, who)
+
+    def _check_inputs(self, inputs: np.ndarray, who: str) -> None:
+        if self.input_type is None:
+            raise OptionError(
+                who,
+                rule="the model must be trained or loaded first",
+                got="a model without parameters",
+                fix="Call fit before, or load a model file.",
+            )
+        if inputs.shape[1:] != self.input_type[1]:
+            raise DataError(
+                who,
+                rule="each example must have the shape that the model was trained on",
+                got=f"{inputs.shape[1:]}, not {self.input_type[1]}",
+                fix="Prepare the inputs as those of training were.",
+            )
+
+    def _run_epoch(
+        self, examples: Examples, held_out: Examples | None, shuffle: bool, shown: Progress
+    ) -> dict[str, float]:
+        """Train for an epoch, or the rest of one that was interrupted, measure it, and note its row of the history."""
+        totals = self._run_batches(examples, shuffle, shown)
+        measured = self._recipe.finish(totals)
+        if held_out is not None:
+            measured |= {f"val_{name}": value for name, value in self._measured(held_out).items()}
+        row: dict[str, float] = {"epoch": self.epoch + 1}
+        row |= {name: float(value) for name, value in measured.items() if isinstance(value, (int, float))}
+        self.history.rows.append(row)
+        self.epoch, self.position, self._totals = self.epoch + 1, 0, ()
+        shown.epoch(row)
+        return row
+
+    def _run_batches(self, examples: Examples, shuffle: bool, shown: Progress) -> tuple[np.ndarray, ...]:
+        """Go through the data once, from the position on; the sums of loss and metrics."""
+        assert self.batch_size is not None
+        order = order_of_epoch(self._key(_ORDER), self.epoch, len(examples), shuffle)
+        batches = row_groups(order, self.batch_size)
+        key, hyper = self._key(_DRAWS), self._hyperparameters()
+        place = Place(self.snapshot(), self.position, self._totals)
+        shown.begin(self.epoch + 1, len(batches))
+        try:
+            for rows in batches[self.position :]:
+                carry, sums = self._train_step(place.carry, examples.take(rows), key, hyper)
+                place = place.after(carry, sums)
+                if not np.isfinite(place.loss):
+                    raise self._diverged("the loss", f"batch {place.batches} of {len(batches)}")
+                shown.batch(place.batches, len(rows), place.loss)
+        except KeyboardInterrupt:
+            self._adopt(place)
+            raise
+        if not all(np.isfinite(leaf.numpy()).all() for leaf in tree.leaves(place.carry["parameters"])):
+            raise self._diverged("every weight", "the last batch")
+        self._adopt(place)
+        return place.totals
+
+    def _key(self, use: int) -> Any:
+        """The random key for one use of randomness in the run."""
+        return random.fold_in(random.key(self.seed), use)
+
+    def _hyperparameters(self) -> dict[str, Any]:
+        """The numbers of the recipe in float64, so that none loses digits on its way into the step."""
+        numbers = self._recipe.hyperparameters(self.l1, self.l2)
+        return {name: tensor(value, "float64") for name, value in numbers.items()}
+
+    def _adopt(self, place: Place) -> None:
+        """Make the result of some steps the trainer's own."""
+        carry = place.carry
+        self.model.load(carry["parameters"], carry["state"])
+        self.optimizer_state, self.step = carry["optimizer"], int(carry["step"].numpy())
+        self.position, self._totals = place.batches, place.totals
+
+    def _diverged(self, what: str, when: str) -> NonFiniteError:
         return NonFiniteError(
             "fit",
-            rule="the loss must stay finite",
-            got=f"NaN or infinity in batch {batch} of {batches} of epoch {self.epoch + 1}",
+            rule=f"{what} must stay finite",
+            got=f"NaN or infinity in {when} of epoch {self.epoch + 1}",
             fix="Lower the learning rate, clip gradients (clip_norm=1.0), or scale the inputs.",
         )
 
-    def resume_totals(self, totals: list[np.ndarray]) -> None:
-        """Sums of loss and metrics over the batches done of an interrupted epoch; for train/loading.py."""
-        self._totals = totals
+    def resume(self, totals: Sequence[np.ndarray]) -> None:
+        """Take up the sums over the batches done of an interrupted epoch; for train/loading.py."""
+        self._totals = tuple(totals)
 
     # Measuring --------------------------------------------------------------------------------------------------
 
     def evaluate(self, data: Any) -> dict[str, Any]:
-        """Loss and metrics on a data set.
+        """Loss and metrics on a data set, by name, in predict mode.
 
         Args:
             data: (inputs, targets) or (inputs, targets, weights).
+
+        Returns:
+            ``loss``, the mean by example, and each metric.
+
+        Raises:
+            DataError: empty, non-finite or inconsistent data, or other inputs than the model was trained on.
+            OptionError: the model has no parameters yet.
         """
         examples = as_examples(data, "evaluate")
-        self._check_inputs(examples.inputs, "evaluate")
+        self._check_data(examples, "evaluate")
         return self._measured(examples)
 
     def _measured(self, examples: Examples) -> dict[str, Any]:
         parameters, state = self.model.parameters(), self.model.state()
-        totals: list[np.ndarray] | None = None
-        outputs = []
+        place, outputs = Place(None), []
         for rows in row_groups(np.arange(len(examples)), EVALUATION_BATCH):
             found, sums = self._measure_step(parameters, state, examples.take(rows))
-            values = [s.numpy().astype(np.float64) for s in sums]
-            totals = values if totals is None else [a + b for a, b in zip(totals, values)]
-            outputs.append(found.numpy())
-        assert totals is not None
-        row = self._finished(totals)
+            place = place.after(None, sums)
+            outputs.append(found)
+        row = self._recipe.finish(place.totals)
         whole = [m for m in self.metrics if isinstance(m, WholeSetMetric)]
         if whole:
-            joined = np.concatenate(outputs)
-            row.update({m.name: m.compute(joined, examples.targets, examples.weights) for m in whole})
-        return row
-
-    def _finished(self, totals: list[np.ndarray]) -> dict[str, Any]:
-        """Loss (the mean by example) and streaming metrics from their sums."""
-        weight, loss, *sums = totals
-        row: dict[str, Any] = {"loss": float(loss / max(float(weight), 1e-30))}
-        for metric, value in zip(self._recipe.metrics, sums):
-            row[metric.name] = metric.finish(value)
+            joined = np.concatenate([found.numpy() for found in outputs])
+            row |= {m.name: m.compute(joined, examples.targets, examples.weights) for m in whole}
         return row
 
     # Using ------------------------------------------------------------------------------------------------------
 
     def predict(self, inputs: Any) -> np.ndarray:
-        """The model's outputs (logits or values) for inputs (n, ...), in predict mode."""
+        """The model's outputs (logits or values), in predict mode.
+
+        Args:
+            inputs: shape (n, ...).
+
+        Returns:
+            Outputs, shape (n, ...).
+
+        Raises:
+            DataError: no rows, values that are not finite numbers, or examples of another shape than in training.
+            OptionError: the model has no parameters yet.
+        """
         x = as_inputs(inputs, "predict")
         self._check_inputs(x, "predict")
         parameters, state = self.model.parameters(), self.model.state()
-        groups = row_groups(np.arange(len(x)), EVALUATION_BATCH)
-        return np.concatenate([self._forward(parameters, state, x[rows]).numpy() for rows in groups])
+        batches = row_groups(np.arange(len(x)), EVALUATION_BATCH)
+        return np.concatenate([self._forward(parameters, state, x[rows]).numpy() for rows in batches])
 
     def predict_table(self, table: Table) -> Predictions:
         """Predictions for the rows of a table, in the target's own terms.
+
+        Args:
+            table: with the columns that the model was trained on, in any order.
 
         Raises:
             OptionError: the model was not trained from a table.
             DataError: columns are missing, or cells are not what they were in training.
         """
-        if self.preprocessing is None or self.preprocessing.features is None or self.preprocessing.target is None:
-            raise OptionError("predict", rule="the model must have been trained from a table", got="no preprocessing")
-        features, target = self.preprocessing.features, self.preprocessing.target
-        outputs = self.predict(features.transform(table))
-        notes = features.unused(table)
-        if target.task == "regression":
-            return Predictions(target.decode(outputs), None, (), notes)
-        probabilities = probabilities_of(outputs)
-        return Predictions(target.decode(probabilities.argmax(axis=1)), probabilities, target.classes, notes)
+        made = self.preprocessing
+        if made is None or made.features is None or made.target is None:
+            raise OptionError(
+                "predict_table",
+                rule="the model must have been trained from a table",
+                got="no preprocessing",
+                fix="Prepare the inputs as those of training were, and call predict.",
+            )
+        outputs, notes = self.predict(made.features.transform(table)), made.features.unused(table)
+        return predictions(outputs, made.target, notes, from_logits=not gives_probabilities(self.loss))
 
     def save(self, path: str | Path) -> None:
         """Write the model file: weights, description, preprocessing, optimiser state, counters, history.
 
         The file is replaced in one step.  See train/checkpoint.py.
 
+        Args:
+            path: where to; folders that do not exist are made.
+
         Raises:
             ModelFileError: it cannot be written; an earlier file is unchanged.
+            OptionError: the model has no parameters yet, or an option of it cannot be written, e.g. a function.
         """
         if self.input_type is None:
-            raise OptionError("save", rule="the model must be trained first", got="a model without parameters")
+            raise OptionError(
+                "save",
+                rule="the model must be trained first",
+                got="a model without parameters",
+                fix="Call fit before.",
+            )
         tensors = {
             **checkpoint_file.flat(self.model.parameters(), "parameters"),
             **checkpoint_file.flat(self.model.state(), "state"),
-            **checkpoint_file.flat(self.optimizer_state or {}, "optimizer"),
-            **checkpoint_file.flat({str(i): tensor(t) for i, t in enumerate(self._totals)}, "totals"),
+            **checkpoint_file.flat(self.optimizer_state, "optimizer"),
+            **{f"totals/{i}": total for i, total in enumerate(self._totals)},
         }
         checkpoint_file.write(path, self._description(), tensors)
 
@@ -349,15 +440,24 @@ class Trainer:
             "seed": self.seed,
             "l1": self.l1,
             "l2": self.l2,
-            "class_weight": self.class_weight
-            if isinstance(self.class_weight, (str, type(None)))
-            else list(self.class_weight.items()),
+            "class_weight": settings.class_weight_as_json(self.class_weight),
             "preprocessing": self.preprocessing.state() if self.preprocessing else None,
             "input": [self.input_type[0], list(self.input_type[1])],
-            "has_optimizer_state": self.optimizer_state is not None,
             "epoch": self.epoch,
             "step": self.step,
             "position": self.position,
             "batch_size": self.batch_size,
+            "rows": self.rows,
             "history": self.history.as_json(),
         }
+
+
+def _example(inputs: np.ndarray) -> np.ndarray:
+    """Two examples of the type of these inputs, which take no memory."""
+    return np.broadcast_to(np.zeros((), inputs.dtype), (2, *inputs.shape[1:]))
+
+
+def _reason(problem: BaseException) -> str:
+    """Why training ended before its time."""
+    is_interrupt = isinstance(problem, KeyboardInterrupt)
+    return "interrupted by Ctrl-C" if is_interrupt else f"an error ({type(problem).__name__})"

@@ -21,7 +21,7 @@ def test_names() -> None:
 
 @pytest.mark.parametrize("name", ["adamm", "", 3, None])
 def test_unknown_names(name: Any) -> None:
-    with pytest.raises(UnknownNameError, match="optim.get: no optimizer has this name"):
+    with pytest.raises(UnknownNameError, match=r"optim\.get: no optimizer has this name"):
         optim.get(name)
     with pytest.raises(OptionError, match="lr is a finite number not below 0"):
         optim.get("adam", -1.0)

@@ -88,6 +88,7 @@ class Function:
     attributes: str = "nounwind"
     lines: list[str] = field(default_factory=list)
     needs: set[str] = field(default_factory=set)
+    entry: list[str] = field(default_factory=list)
     _count: int = 0
     _block: str = "entry"
     _known: dict[str, Value] = field(default_factory=dict)
@@ -96,7 +97,7 @@ class Function:
         """The whole definition."""
         params = ", ".join(f"{kind} {extra} %{name}".replace("  ", " ") for kind, name, extra in self.params)
         linkage = "internal " if self.internal else ""
-        body = "\n".join(self.lines)
+        body = "\n".join([*self.entry, *self.lines])
         return f"define {linkage}{self.result} @{self.name}({params}) {self.attributes} {{\nentry:\n{body}\n}}\n"
 
     def param(self, name: str) -> Value:
@@ -194,6 +195,12 @@ class Function:
         """``x`` (undefined if None) with lane ``i`` set."""
         base = "poison" if x is None else x.text
         return self.emit(type, f"insertelement {type} {base}, {element.type} {element.text}, i64 {i}")
+
+    def local(self, type: str) -> Value:
+        """The address of room on the stack, set aside once at the function's entry."""
+        name = self._name()
+        self.entry.append(f"  {name} = alloca {type}, align 8")
+        return Value(name, "ptr")
 
     # Arithmetic -------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from gradloom.executors.native.target import Target, llvm, machine
 
-HOST = ctypes.CFUNCTYPE(None, ctypes.c_int64)
+HOST = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.POINTER(ctypes.c_void_p))
 _ARGUMENTS = (ctypes.c_int64, ctypes.c_int64, *(ctypes.c_void_p,) * 4)
 
 

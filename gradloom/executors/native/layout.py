@@ -8,7 +8,7 @@ summed over instead (``x @ W.T``), the operand is transposed first.  Before → 
 
 from __future__ import annotations
 
-from gradloom.executors.native.fuse import is_vector_product
+from gradloom.executors.native.kernel import is_vector_product
 from gradloom.ir.graph import Graph, Node, scope_of
 from gradloom.ops import contraction, core
 

@@ -7,16 +7,16 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
 from gradloom import config
 from gradloom.errors import IndexRangeError
 from gradloom.executors.native.compile import HOST, compile_module
-from gradloom.executors.native.fuse import Plan, plan, storage
-from gradloom.executors.native.layout import lay_out
-from gradloom.executors.native.memory import ALIGNMENT, Memory, place_buffers
+from gradloom.executors.native.kernel import Kernel, storage
 from gradloom.executors.native.module import CLOCK_SLOT, FAULT_SLOT, write_module
+from gradloom.executors.native.plan import ALIGNMENT, make_plan
 from gradloom.executors.native.target import host
 from gradloom.ir.graph import CONSTANT, PLACEHOLDER, Graph, Node, project
 
@@ -28,21 +28,19 @@ class NativeProgram:
     """A graph compiled to machine code.
 
     Attributes:
-        plan: the kernels.
-        memory: where buffers lie.
+        plan: the kernels, and where buffers lie.
         threads: how many threads run it.
     """
 
     def __init__(self, graph: Graph, *, clocks: bool = False) -> None:
         self.graph = graph
-        self.plan = plan(lay_out(graph))
-        self.memory = place_buffers(self.plan)
-        self.module = write_module(self.plan, self.memory, host(), clocks=clocks)
+        self.plan = make_plan(graph)
+        self.module = write_module(self.plan, host(), clocks=clocks)
         self.code = compile_module(self.module.text, host())
         self.threads = config.threads() if self.module.work >= PARALLEL_FROM else 1
-        self._constants = {n: np.asarray(n.value, order="C") for n in self.memory.inputs if n.op is CONSTANT}
-        self._state = np.zeros(CLOCK_SLOT + len(self.plan.kernels), np.int64)
-        self._arena = np.empty(self.memory.size + ALIGNMENT, np.uint8)
+        self._constants = {n: np.asarray(n.value, order="C") for n in self.plan.inputs if n.op is CONSTANT}
+        self._state = np.zeros(CLOCK_SLOT + len(self.module.timed), np.int64)
+        self._arena = np.empty(self.plan.size + ALIGNMENT, np.uint8)
         self._in_use = threading.Lock()  # a program has one arena: callers on several threads take turns
 
     def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -53,15 +51,15 @@ class NativeProgram:
         """
         held = {x: np.asarray(a, order="C") for x, a in zip(self.graph.inputs, arrays)}
         held |= self._constants
-        held |= {n: np.empty(n.shape, n.dtype) for n in self.memory.outputs}
-        table = np.array([held[n].ctypes.data for n in (*self.memory.inputs, *self.memory.outputs)], np.uintp)
+        held |= {n: np.empty(n.shape, n.dtype) for n in self.plan.outputs}
+        table = np.array([held[n].ctypes.data for n in (*self.plan.inputs, *self.plan.outputs)], np.uintp)
         first = -self._arena.ctypes.data % ALIGNMENT
         with self._in_use:
             self._state[:CLOCK_SLOT] = 0
-            host = _Host(self.plan, self.memory, held, self._arena[first:])
+            callback = _Host(self.module.hosted)
             addresses = (a.ctypes.data for a in (table, self._arena[first:], self._state))
-            self._run(*addresses, host.address)
-            host.check()
+            self._run(*addresses, callback.address)
+            callback.check()
             outside = bool(self._state[FAULT_SLOT])
         if outside:
             raise IndexRangeError(
@@ -82,7 +80,7 @@ class NativeProgram:
             timed(arrays)
         cycles = timed._state[CLOCK_SLOT:] / runs
         lines = [f"{'cycles':>12}  share  kernel"]
-        for kernel, count in zip(timed.plan.kernels, cycles):
+        for kernel, count in zip(timed.module.timed, cycles):
             lines.append(f"{count:12,.0f}  {count / max(cycles.sum(), 1):5.1%}  {kernel}")
         return "\n".join([*lines, f"{cycles.sum():12,.0f}         all"])
 
@@ -103,32 +101,24 @@ class NativeProgram:
 class _Host:
     """Runs kernels that only NumPy has, on the buffers of one call; an error waits until the program is over."""
 
-    def __init__(self, plan: Plan, memory: Memory, held: dict[Node, np.ndarray], arena: np.ndarray) -> None:
-        self.plan, self.memory, self.held, self.arena = plan, memory, held, arena
+    def __init__(self, kernels: Sequence[Kernel]) -> None:
+        self.kernels = kernels
         self.error: BaseException | None = None
-        needed = any(k.host for k in plan.kernels)
-        self._callback = HOST(self._run) if needed else None
+        self._callback = HOST(self._run) if kernels else None
         self.address = ctypes.cast(self._callback, ctypes.c_void_p).value if self._callback else None
 
-    def _array(self, node: Node) -> np.ndarray:
-        root = storage(node)
-        if root in self.held:
-            return self.held[root].reshape(node.shape)
-        if root.op is CONSTANT:
-            return root.value.reshape(node.shape)
-        start, size = self.memory.offsets[root], node.tensor_type.size * node.dtype.itemsize
-        return self.arena[start : start + size].view(node.dtype).reshape(node.shape)
-
-    def _run(self, number: int) -> None:
-        kernel = self.plan.kernels[number]
-        assert kernel.core is not None
-        if self.error is not None:
+    def _run(self, number: int, addresses: Any) -> None:
+        kernel = self.kernels[number]
+        node = kernel.core
+        if self.error is not None or node is None:
             return
         try:
+            arrays = [_array_at(address, n) for address, n in zip(addresses, (*node.inputs, *kernel.results))]
+            operands, results = arrays[: len(node.inputs)], arrays[len(node.inputs) :]
             with np.errstate(all="ignore"):
-                found = kernel.core.op.compute(*(self._array(x) for x in kernel.core.inputs), **kernel.core.attrs)
-            for node in kernel.nodes:
-                self._array(node)[...] = found[node.attrs["index"]] if node.op is project else found
+                found = node.op.compute(*operands, **node.attrs)
+            for n, place in zip(kernel.results, results):
+                place[...] = found[n.attrs["index"]] if n.op is project else found
         except BaseException as error:
             self.error = error
 
@@ -136,6 +126,15 @@ class _Host:
         """Raise what went wrong during the call."""
         if self.error is not None:
             raise self.error
+
+
+def _array_at(address: int, like: Node) -> np.ndarray:
+    """The buffer at an address as an array."""
+    size = like.tensor_type.size * like.dtype.itemsize
+    if size == 0:
+        return np.empty(like.shape, like.dtype)
+    raw = (ctypes.c_char * size).from_address(address)
+    return np.frombuffer(raw, like.dtype).reshape(like.shape)
 
 
 @lru_cache

@@ -7,7 +7,7 @@ import math
 from gradloom.executors.native import scalars
 from gradloom.executors.native.blocks import BlockWriter, Here
 from gradloom.executors.native.builder import Index, vector
-from gradloom.executors.native.fuse import Kernel
+from gradloom.executors.native.kernel import Kernel
 from gradloom.executors.native.kernels.elementwise import Row, lanes_of
 from gradloom.executors.native.target import Target
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from gradloom.executors.native.blocks import BlockWriter, Here
 from gradloom.executors.native.builder import Function, Index
-from gradloom.executors.native.fuse import Kernel, Store
+from gradloom.executors.native.kernel import Kernel, Store
 from gradloom.executors.native.loops import Block, Merged, merge
 from gradloom.executors.native.target import Target
 
@@ -86,7 +86,8 @@ def write(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
 
     begin, end = b.param("begin"), b.param("end")
     if not merged.sizes:
-        element([], 1)
+        with b.when(b.compare("slt", begin, end)):  # one unit, for one of the threads
+            element([], 1)
     elif len(merged.sizes) == 1:
         _one_loop(b, merged.sizes[0], row, element)
     else:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from gradloom.executors.native.blocks import BlockWriter, Here
 from gradloom.executors.native.builder import Index, Value, vector
-from gradloom.executors.native.fuse import Kernel, Store
+from gradloom.executors.native.kernel import Kernel, Store
 from gradloom.executors.native.kernels.elementwise import widths
 from gradloom.executors.native.loops import Affine, Load, extended, merge
 from gradloom.executors.native.scalars import REGISTER

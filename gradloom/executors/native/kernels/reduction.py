@@ -15,7 +15,7 @@ import numpy as np
 from gradloom.executors.native import scalars, vectormath
 from gradloom.executors.native.blocks import BlockWriter, Here
 from gradloom.executors.native.builder import Function, Index, Value, vector
-from gradloom.executors.native.fuse import Kernel, Store
+from gradloom.executors.native.kernel import Kernel, Store
 from gradloom.executors.native.kernels.elementwise import lanes_of, widths
 from gradloom.executors.native.loops import Block, extended, merge
 from gradloom.executors.native.target import Target
@@ -284,7 +284,8 @@ def write(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
 
     results = r.sizes[: r.kept]
     if not results:
-        r.result([], 1)
+        with b.when(b.compare("slt", begin, end)):  # one unit, for one of the threads
+            r.result([], 1)
         return 1
     if len(results) == 1 and across:
         return _blocks_of_vectors(r, results[0])

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from gradloom.executors.native.blocks import BlockWriter, Here
 from gradloom.executors.native.builder import Index, Value
-from gradloom.executors.native.fuse import Kernel, Store
+from gradloom.executors.native.kernel import Kernel, Store
 from gradloom.executors.native.kernels.elementwise import Row, lanes_of
 from gradloom.executors.native.loops import Gathered
 from gradloom.executors.native.target import Target

@@ -1,0 +1,157 @@
+"""What a kernel is: loops that run together, and the straight-line programs inside them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from gradloom.executors.native.loops import (
+    ELEMENTWISE,
+    Affine,
+    Block,
+    Gathered,
+    Load,
+    RandomWord,
+    only_unit_axes_change,
+)
+from gradloom.executors.native.vectormath import FUNCTIONS
+from gradloom.ir.graph import Node
+from gradloom.ops import contraction, core, index, movement, reduce
+
+REDUCTIONS = frozenset(
+    (
+        *(core.reduce_sum, reduce.reduce_max, reduce.reduce_min, reduce.reduce_prod),
+        *(reduce.reduce_any, reduce.reduce_all, reduce.argmax, reduce.argmin, reduce.logsumexp),
+    )
+)
+SCATTERS = frozenset((index.scatter_add, index.scatter_add_along))
+JOININGS = frozenset((movement.concatenate, movement.pad))
+VIEWS = frozenset((core.broadcast, core.permute, movement.slice, movement.flip))
+DEAR = frozenset(
+    op for op in ELEMENTWISE if op.name in FUNCTIONS or op.name in ("sqrt", "rsqrt", "div", "remainder", "floor_divide")
+)
+"""Primitives that are worth a trip to memory rather than computing them twice."""
+
+NATIVE = REDUCTIONS | SCATTERS | {contraction.contract, reduce.cumsum}
+"""Primitives with a kernel of their own; those that are neither these nor expressions run on the host."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """Instruction ``value`` of a block is written to a buffer."""
+
+    value: int
+    buffer: Node
+    place: Affine
+
+
+@dataclass(frozen=True)
+class Region:
+    """A part of a buffer that is filled from a node of the loops' shape, or with a value where there is none."""
+
+    target: Node
+    source: Node | None
+    value: float
+    place: Affine
+
+
+@dataclass(eq=False)
+class Kernel:
+    """Loops that run together.
+
+    Attributes:
+        shape: sizes of the loops over results.
+        core: the reduction, matrix product or other node around whose result the loops are; None for plain loops.
+        nodes: the nodes in memory that it computes by its block.
+        block: the straight-line program at an index of the results.
+        stores: what is written.
+        inner: for reductions, the program that gives the reduced element, over loops (results, reduced).
+        inner_value: its result's place.
+        reduced: sizes of the reduced loops.
+        position: for scatters, the place in ``inner`` of the position that is added at.
+        region: for plain loops that fill a part of a buffer, what and where.
+        host: whether NumPy computes ``core`` on the host, between kernels.
+        operands: for matrix products, where the operands are read, over loops (results, reduced).
+        segments: for matrix products, the sizes of the loops: shared, of the left, of the right, summed.
+    """
+
+    shape: tuple[int, ...]
+    core: Node | None = None
+    nodes: list[Node] = field(default_factory=list)
+    block: Block = field(default_factory=Block)
+    stores: list[Store] = field(default_factory=list)
+    inner: Block | None = None
+    inner_value: int = 0
+    reduced: tuple[int, ...] = ()
+    position: int = 0
+    region: Region | None = None
+    host: bool = False
+    operands: tuple[Load, ...] = ()
+    segments: tuple[tuple[int, ...], ...] = ()
+
+    def __str__(self) -> str:
+        """``contract + select [128,256]``: the node around which the loops are, what is fused to it, the loops."""
+        names = [n.op.name for n in self.nodes] or ["fill" if self.region and self.region.source is None else "copy"]
+        inner = f" over [{','.join(map(str, self.reduced))}]" if self.reduced else ""
+        return f"{' + '.join(names)} [{','.join(map(str, self.shape))}]{inner}{' on the host' if self.host else ''}"
+
+    @property
+    def results(self) -> list[Node]:
+        """The buffers it writes."""
+        return self.nodes if self.host else [s.buffer for s in self.stores]
+
+    def core_inputs(self) -> tuple[Node, ...]:
+        """The operands of the node around which the loops are."""
+        return self.core.inputs if self.core is not None else ()
+
+    def inner_reads(self, buffer: Node) -> bool:
+        """Whether anything but the block reads a buffer."""
+        inner = self.inner.code if self.inner else ()
+        loads = [i.buffer for i in inner if isinstance(i, (Load, Gathered, RandomWord))]
+        return buffer in map(storage, (*loads, *(load.buffer for load in self.operands)))
+
+    def reads(self) -> list[Node]:
+        """The buffers it reads."""
+        found: dict[Node, None] = {}
+        for block in (self.inner, self.block):
+            for instruction in block.code if block else ():
+                if isinstance(instruction, (Load, Gathered, RandomWord)):
+                    found[instruction.buffer] = None
+        found.update({load.buffer: None for load in self.operands})
+        if self.host and self.core is not None:
+            found.update(dict.fromkeys(self.core.inputs))
+        return list(found)
+
+
+def base_of(node: Node) -> Node:
+    """What lies in memory under views."""
+    while node.op in VIEWS or (node.op is core.reshape and only_unit_axes_change(node)):
+        node = node.inputs[0]
+    return node
+
+
+def storage(node: Node) -> Node:
+    """The node whose memory a node's value lies in: a reshape of a buffer is the same buffer."""
+    while is_alias(node):
+        node = node.inputs[0]
+    return node
+
+
+def is_alias(node: Node) -> bool:
+    """Whether a node is the memory of its operand under another shape."""
+    return node.op is core.reshape and not only_unit_axes_change(node)
+
+
+def product_segments(node: Node) -> tuple[tuple[int, ...], ...]:
+    """Sizes of the loops of a product: shared, free of the left, free of the right, summed."""
+    left, right = node.inputs
+    (sum_left, sum_right), (shared, shared_right) = node.attrs["contract"], node.attrs["batch"]
+    rows = tuple(n for a, n in enumerate(left.shape) if a not in sum_left and a not in shared)
+    columns = tuple(n for a, n in enumerate(right.shape) if a not in sum_right and a not in shared_right)
+    return tuple(left.shape[a] for a in shared), rows, columns, tuple(left.shape[a] for a in sum_left)
+
+
+def is_vector_product(node: Node) -> bool:
+    """Whether one side of a product has a single row or column, so that it is a reduction."""
+    _, rows, columns, _ = product_segments(node)
+    return math.prod(rows) == 1 or math.prod(columns) == 1

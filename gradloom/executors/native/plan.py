@@ -1,0 +1,227 @@
+"""A program's plan: its kernels in order, the plans of the loops and branches inside it, and where all values lie.
+
+A loop's body is planned like a graph of its own.  What it carries from turn to turn lies in the loop's results; a
+carried value is written in place where nothing reads the old one any more, and copied at the end of the turn
+elsewhere.  To make that rare, kernels whose results only leave the turn (parameter updates) run last.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from gradloom.executors.native.bodies import write_bodies
+from gradloom.executors.native.fuse import fuse
+from gradloom.executors.native.kernel import Kernel, Region, storage
+from gradloom.executors.native.layout import lay_out
+from gradloom.executors.native.loops import Affine, Gathered, Load, RandomWord, contiguous
+from gradloom.ir.graph import CONSTANT, PLACEHOLDER, Graph, Node, project
+from gradloom.ir.tensortype import TupleType
+from gradloom.ops import control, elementwise
+
+ALIGNMENT = 64
+
+
+@dataclass
+class Plan:
+    """The kernels of a graph, and places of buffers.
+
+    Attributes:
+        graph: what is computed.
+        kernels: in the order in which they run.
+        inner: for a kernel that is a loop or a branch, the plans of its graphs.
+        inputs: placeholders and constants that kernels read, those in inner plans included.
+        outputs: computed results; they lie where the caller says.
+        offsets: the byte at which every other buffer begins in the arena.
+        size: bytes of the arena.
+        in_place: for the body of a loop, the carried input in whose place an output is written.
+        copied: for the body of a loop, the outputs that are copied to the carried input at the end of a turn.
+        inner_offsets: where the arenas of inner plans begin in this one.
+    """
+
+    graph: Graph
+    kernels: list[Kernel]
+    inner: dict[Kernel, list[Plan]] = field(default_factory=dict)
+    inputs: tuple[Node, ...] = ()
+    outputs: tuple[Node, ...] = ()
+    offsets: dict[Node, int] = field(default_factory=dict)
+    size: int = 0
+    in_place: dict[Node, Node] = field(default_factory=dict)
+    copied: set[Node] = field(default_factory=set)
+    inner_offsets: dict[Kernel, list[int]] = field(default_factory=dict)
+
+    def every_kernel(self) -> list[Kernel]:
+        """All kernels, those in inner plans included."""
+        return [k for kernel in self.kernels for k in (kernel, *_inside(self.inner.get(kernel, [])))]
+
+
+def _inside(plans: list[Plan]) -> list[Kernel]:
+    return [k for p in plans for k in p.every_kernel()]
+
+
+def make_plan(graph: Graph) -> Plan:
+    """Plan a graph: kernels, inner plans, memory."""
+    laid = lay_out(graph)
+    return _complete(Plan(laid, fuse(laid)))
+
+
+def _complete(plan: Plan) -> Plan:
+    """Plan the graphs inside, then assign memory."""
+    kernels: list[Kernel] = []
+    for kernel in plan.kernels:
+        node = kernel.core
+        if node is not None and isinstance(node.type, TupleType):
+            _name_results(kernel, node.type)
+        if node is not None and node.op is control.scan:
+            kernels += _initial_copies(kernel, node)
+            plan.inner[kernel] = [_plan_body(node)]
+        elif node is not None and node.op is control.cond:
+            plan.inner[kernel] = [_plan_branch(graph) for graph in (node.attrs["on_true"], node.attrs["on_false"])]
+        kernels.append(kernel)
+    plan.kernels = kernels
+    _place(plan)
+    return plan
+
+
+# Loops and branches -------------------------------------------------------------------------------------------------
+
+
+def _plan_branch(graph: Graph) -> Plan:
+    laid = _own_outputs(lay_out(graph))
+    return _complete(Plan(laid, fuse(laid)))
+
+
+def _plan_body(node: Node) -> Plan:
+    """The plan of one turn: updates last, carried values in place or copied at the end."""
+    graph = _own_outputs(lay_out(node.attrs["body"]))
+    plan = Plan(graph, _updates_last(fuse(graph)))
+    first, count = node.attrs["consts"], node.attrs["carries"]
+    for carried, output in zip(graph.inputs[first : first + count], graph.outputs):
+        root = storage(output)
+        if _may_overwrite(plan.kernels, carried, root):
+            plan.in_place[root] = carried
+        else:
+            plan.copied.add(root)
+            whole = Affine(0, contiguous(carried.shape))
+            plan.kernels.append(_region_kernel(Region(carried, output, 0.0, whole)))
+    return _complete(plan)
+
+
+def _own_outputs(graph: Graph) -> Graph:
+    """Every output a buffer of its own: inputs, constants and repeated outputs are copied."""
+    seen: set[Node] = set()
+    outputs = []
+    for y in graph.outputs:
+        root = storage(y)
+        if root.op in (PLACEHOLDER, CONSTANT) or root in seen or y.value is not None:
+            y = _copied(y)
+        seen.add(storage(y))
+        outputs.append(y)
+    return Graph(graph.inputs, tuple(outputs), graph.name)
+
+
+def _copied(node: Node) -> Node:
+    """A node that computes the same anew; made directly, for applying the primitive would fold a constant."""
+    return Node(elementwise.stop_gradient, (node,), {}, node.type)
+
+
+def _updates_last(kernels: list[Kernel]) -> list[Kernel]:
+    """Kernels whose results no other kernel reads go to the end, in their order."""
+    read = {storage(b) for k in kernels for b in k.reads()}
+    last = [k for k in kernels if not any(storage(n) in read for n in k.results)]
+    return [k for k in kernels if k not in last] + last
+
+
+def _may_overwrite(kernels: list[Kernel], carried: Node, root: Node) -> bool:
+    """Whether the kernel that writes ``root`` reads the old value only where it writes the new, and is the last to."""
+    place = max((i for i, k in enumerate(kernels) if root in k.results), default=-1)
+    if place < 0 or root.shape != carried.shape:
+        return False
+    writer = kernels[place]
+    if writer.host or writer.region is not None or writer.inner_reads(carried) or len(_writers(kernels, root)) > 1:
+        return False
+    if any(carried in map(storage, k.reads()) for k in kernels[place + 1 :]):
+        return False
+    same = Affine(0, contiguous(carried.shape))
+    return all(
+        isinstance(i, Load) and i.place == same and i.buffer is carried
+        for i in writer.block.code
+        if isinstance(i, (Load, Gathered, RandomWord)) and storage(i.buffer) is carried
+    )
+
+
+def _writers(kernels: list[Kernel], root: Node) -> list[Kernel]:
+    return [k for k in kernels if root in k.results]
+
+
+def _name_results(kernel: Kernel, type: TupleType) -> None:
+    """All results in order; those that nobody asked for exist as well."""
+    assert kernel.core is not None
+    known = {n.attrs["index"]: n for n in kernel.nodes}
+    kernel.nodes = [known.get(i) or project(kernel.core, index=i) for i in range(len(type.parts))]
+
+
+def _initial_copies(kernel: Kernel, node: Node) -> list[Kernel]:
+    """The results of a loop begin as the first carried values."""
+    first, count = node.attrs["consts"], node.attrs["carries"]
+    starts = node.inputs[first : first + count]
+    return [
+        _region_kernel(Region(result, start, 0.0, Affine(0, contiguous(start.shape))))
+        for result, start in zip(kernel.nodes, starts)
+    ]
+
+
+def _region_kernel(region: Region) -> Kernel:
+    kernel = Kernel(region.source.shape if region.source else region.target.shape, region=region)
+    source = region.source
+    write_bodies(kernel, {source} if source is not None else set())
+    return kernel
+
+
+# Memory -------------------------------------------------------------------------------------------------------------
+
+
+def _place(plan: Plan) -> None:
+    """Assign places; first fit among what is free when a buffer is first written."""
+    read: dict[Node, None] = {}
+    for kernel in plan.kernels:
+        read.update((storage(b), None) for b in kernel.reads())
+        for inner in plan.inner.get(kernel, []):
+            read.update((n, None) for n in inner.inputs if n.op is CONSTANT)
+    plan.inputs = tuple(n for n in read if n.op in (PLACEHOLDER, CONSTANT))
+    roots = dict.fromkeys(storage(y) for y in plan.graph.outputs)
+    plan.outputs = tuple(n for n in roots if n.op not in (PLACEHOLDER, CONSTANT) and n not in plan.copied)
+    last_use = {storage(b): step for step, k in enumerate(plan.kernels) for b in (*k.reads(), *k.results)}
+    arena = _Arena()
+    for step, kernel in enumerate(plan.kernels):
+        for node in kernel.results:
+            if node not in plan.outputs and node not in arena.offsets and node.op is not PLACEHOLDER:
+                arena.put(node, node.tensor_type.size * node.dtype.itemsize)
+        inner = plan.inner.get(kernel, [])
+        plan.inner_offsets[kernel] = [arena.put((kernel, i), p.size) for i, p in enumerate(inner)]
+        for what in [w for w in arena.live if last_use.get(w, step) <= step]:
+            del arena.live[what]
+    plan.offsets = {what: offset for what, offset in arena.offsets.items() if isinstance(what, Node)}
+    plan.size = arena.size
+
+
+class _Arena:
+    """Live intervals of bytes."""
+
+    def __init__(self) -> None:
+        self.offsets: dict[Any, int] = {}
+        self.live: dict[Any, tuple[int, int]] = {}
+        self.size = 0
+
+    def put(self, what: Any, size: int) -> int:
+        """Take the lowest gap that is large enough; gives its first byte."""
+        size = -(-max(size, 1) // ALIGNMENT) * ALIGNMENT
+        start = 0
+        for low, high in sorted(self.live.values()):
+            if low - start >= size:
+                break
+            start = max(start, high)
+        self.live[what] = start, start + size
+        self.offsets[what] = start
+        self.size = max(self.size, start + size)
+        return start

@@ -1,0 +1,102 @@
+"""What the header of a model file says of a training run, field by field.
+
+The nested descriptions (model, loss, optimiser, metrics, preprocessing) are checked by those who build them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gradloom.errors import ModelFileError
+
+MOST = 2**63 - 1  # counters are int64 in the graph
+REMEDY = "Save the model again, or use a copy of the file that is whole."
+
+
+@dataclass(frozen=True)
+class Field:
+    """What a field must be, in words and as a test."""
+
+    rule: str
+    holds: Callable[[Any], bool]
+
+
+def _whole(value: Any, most: int = MOST) -> bool:
+    return type(value) is int and 0 <= value <= most
+
+
+def _number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value) and value >= 0
+
+
+def _class_weight(value: Any) -> bool:
+    if not isinstance(value, list):
+        return value in (None, "balanced")
+    return all(isinstance(pair, list) and len(pair) == 2 and _whole(pair[0]) and _number(pair[1]) for pair in value)
+
+
+def _input(value: Any) -> bool:
+    if not isinstance(value, list) or len(value) != 2 or value[0] not in ("float32", "int64", "uint8"):
+        return False
+    shape = value[1]
+    return isinstance(shape, list) and all(map(_whole, shape)) and math.prod(shape) <= np.iinfo(np.int32).max
+
+
+def _history(value: Any) -> bool:
+    if not isinstance(value, dict) or set(value) != {"rows", "best_epoch", "stopped"}:
+        return False
+    rows, best_epoch = value["rows"], value["best_epoch"]
+    is_fine = isinstance(value["stopped"], str) and (best_epoch is None or _whole(best_epoch))
+    return is_fine and isinstance(rows, list) and all(map(_row, rows))
+
+
+def _row(value: Any) -> bool:
+    return isinstance(value, dict) and "epoch" in value and all(type(v) in (int, float) for v in value.values())
+
+
+_OBJECT = Field("an object", lambda value: isinstance(value, dict))
+_COUNTER = Field("a whole number from 0", _whole)
+_SIZE = Field("a whole number from 1", lambda value: _whole(value) and value > 0)
+_PENALTY = Field("a finite number from 0", _number)
+
+FIELDS: dict[str, Field] = {
+    "model": _OBJECT,
+    "loss": _OBJECT,
+    "optimizer": _OBJECT,
+    "metrics": Field("a list", lambda value: isinstance(value, list)),
+    "seed": Field("a whole number below 2^64", lambda value: _whole(value, 2**64 - 1)),
+    "l1": _PENALTY,
+    "l2": _PENALTY,
+    "class_weight": Field("null, 'balanced' or pairs of label and weight", _class_weight),
+    "preprocessing": Field("null or an object", lambda value: value is None or isinstance(value, dict)),
+    "input": Field("the data type and the shape of an example", _input),
+    "epoch": _COUNTER,
+    "step": _COUNTER,
+    "position": _COUNTER,
+    "batch_size": _SIZE,
+    "rows": _SIZE,
+    "history": Field("rows of numbers, the best epoch, and why training stopped", _history),
+}
+
+
+def check(description: dict[str, Any], who: str) -> None:
+    """Refuse a description with a field that is missing or not what it must be.
+
+    Args:
+        description: as read from the file.
+        who: the file.
+
+    Raises:
+        ModelFileError: there is such a field.
+    """
+    for name, field in FIELDS.items():
+        if name not in description or not field.holds(description[name]):
+            got = repr(description[name])[:80] if name in description else "nothing"
+            raise ModelFileError(
+                who, rule=f"the field {name!r} of the description must be {field.rule}", got=got, fix=REMEDY
+            )

@@ -1,0 +1,137 @@
+"""Data sets in memory: inputs, targets and weights of examples, checked before any training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gradloom import random
+from gradloom.errors import DataError, OptionError, ShapeError
+from gradloom.tensor import Tensor
+
+
+@dataclass(frozen=True)
+class Examples:
+    """A data set: inputs (n, ...), targets (n, ...), weights (n,)."""
+
+    inputs: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def take(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The batch of these rows."""
+        return self.inputs[rows], self.targets[rows], self.weights[rows]
+
+
+def as_examples(data: Any, who: str) -> Examples:
+    """A data set from (x, y), (x, y, weights), or anything with ``inputs`` and ``targets``.
+
+    Floats become float32, booleans and integers int64; uint8, the type of images, is kept.
+
+    Args:
+        data: the data set.
+        who: for messages.
+
+    Raises:
+        DataError: no rows, no numbers, NaN or infinity, no targets, negative weights.
+        ShapeError: inputs, targets and weights differ in length.
+    """
+    inputs, targets, weights = _parts(data, who)
+    x, y = _checked(inputs, f"{who} inputs"), _checked(targets, f"{who} targets")
+    w = np.ones(len(x), np.float32) if weights is None else _checked(weights, f"{who} weights").astype(np.float32)
+    if not len(x) == len(y) == len(w):
+        raise ShapeError(
+            who, rule="inputs, targets and weights must have equal lengths", got=f"{len(x)}, {len(y)} and {len(w)}"
+        )
+    if w.ndim != 1:
+        raise ShapeError(f"{who} weights", rule="there must be one weight for each example", got=f"shape {w.shape}")
+    if (w < 0).any() or not w.any():
+        raise DataError(f"{who} weights", rule="weights must not be negative, nor all zero", got=f"least {w.min():g}")
+    return Examples(x, y, w)
+
+
+def as_inputs(values: Any, who: str) -> np.ndarray:
+    """Inputs alone, likewise checked."""
+    return _checked(values, f"{who} inputs")
+
+
+def hold_out(examples: Examples, share: float, key: Tensor) -> tuple[Examples, Examples]:
+    """Two data sets, the second a random ``share`` of the examples.
+
+    Args:
+        examples: what to divide.
+        share: between 0 and 1; each part gets at least one example.
+        key: determines which examples are held out.
+
+    Raises:
+        OptionError: the share lies outside, or there is only one example.
+    """
+    if not 0 < share < 1 or len(examples) < 2:
+        raise OptionError(
+            "fit",
+            rule="validation as a number is the share, between 0 and 1, of at least 2 examples",
+            got=f"{share} of {len(examples)}",
+        )
+    held = min(max(round(share * len(examples)), 1), len(examples) - 1)
+    order = random.permutation(key, len(examples)).numpy()
+    # Sorted, so that without shuffling the examples keep their order.
+    return Examples(*examples.take(np.sort(order[held:]))), Examples(*examples.take(np.sort(order[:held])))
+
+
+def _parts(data: Any, who: str) -> tuple[Any, Any, Any]:
+    if hasattr(data, "inputs") and hasattr(data, "targets"):
+        parts = (data.inputs, data.targets, getattr(data, "weights", None))
+    elif isinstance(data, (tuple, list)) and len(data) in (2, 3):
+        parts = (data[0], data[1], data[2] if len(data) == 3 else None)
+    else:
+        raise DataError(
+            who,
+            rule="a data set is (inputs, targets) or (inputs, targets, weights)",
+            got=type(data).__name__ + (f" of {len(data)}" if isinstance(data, (tuple, list)) else ""),
+        )
+    if parts[1] is None:
+        raise DataError(who, rule="training and evaluation need targets", got="none")
+    return parts
+
+
+def _checked(values: Any, who: str) -> np.ndarray:
+    """Numbers as an array with at least one row, all finite."""
+    try:
+        array = values.numpy() if isinstance(values, Tensor) else np.asarray(values)
+    except ValueError as problem:
+        raise DataError(who, rule="all rows must have one shape", got=str(problem)[:100]) from None
+    if array.dtype.kind not in "fiub":
+        raise DataError(
+            who,
+            rule="values must be real numbers",
+            got=f"{array.dtype}",
+            fix="Encode text and dates first, e.g. with data.pipeline.",
+        )
+    if array.ndim == 0 or len(array) == 0:
+        raise DataError(who, rule="at least one row is needed", got=f"shape {array.shape}")
+    if array.dtype.kind == "f":
+        return _finite(array, who)
+    return array if array.dtype == np.uint8 else array.astype(np.int64)
+
+
+def _finite(array: np.ndarray, who: str) -> np.ndarray:
+    """Floats as float32, none of them NaN, infinite, or beyond the range of float32."""
+    with np.errstate(over="ignore"):
+        found = array.astype(np.float32, copy=False)
+    finite = np.isfinite(found)
+    if finite.all():
+        return found
+    place = tuple(int(i) for i in np.argwhere(~finite)[0])
+    value, many = array[place], int((~finite).sum())
+    index = str(place[0]) if len(place) == 1 else str(place)
+    raise DataError(
+        who,
+        rule="values must be finite, and within the range of float32",
+        got=f"{value:g} at index {index}" + (f", and {many - 1} more such values" if many > 1 else ""),
+        fix="Impute or drop missing values, scale large ones, and find out where infinities come from.",
+    )

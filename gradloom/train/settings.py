@@ -1,0 +1,71 @@
+"""Checks of what a trainer is made of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from gradloom import nn
+from gradloom.errors import OptionError
+from gradloom.nn.metrics import Metric
+
+ClassWeight = str | Mapping[int, float] | None
+
+Kind = TypeVar("Kind")
+
+
+def of_kind(value: Any, kind: type[Kind], name: str, wanted: str) -> Kind:
+    """A value that must be of a class.
+
+    Raises:
+        OptionError: it is not.
+    """
+    if not isinstance(value, kind):
+        raise OptionError("Trainer", rule=f"{name} is {wanted}", got=repr(value)[:100])
+    return value
+
+
+def metrics(asked: Sequence[str | Metric]) -> list[Metric]:
+    """The metrics, which must differ in name.
+
+    Raises:
+        OptionError: two have one name, or there is no list.
+        UnknownNameError: no metric has this name.
+    """
+    if isinstance(asked, (str, Metric)):
+        raise OptionError("Trainer", rule="metrics is a list", got=repr(asked), fix="Put it in brackets.")
+    found = [nn.metrics.get(metric) for metric in asked]
+    names = [metric.name for metric in found]
+    if len(set(names)) < len(names):
+        raise OptionError("Trainer", rule="no two metrics can have the same name", got=", ".join(names))
+    return found
+
+
+def check_class_weight(class_weight: ClassWeight) -> None:
+    """Refuse what is neither None, "balanced", nor weights by label.
+
+    Raises:
+        OptionError: it is something else, or a weight is negative or not finite.
+    """
+    if class_weight is None or class_weight == "balanced":
+        return
+    if not isinstance(class_weight, Mapping):
+        raise OptionError(
+            "class_weight", rule="it is None, 'balanced' or a dict of a weight for each class", got=repr(class_weight)
+        )
+    for label, weight in class_weight.items():
+        is_number = isinstance(weight, (int, float, np.integer, np.floating)) and not isinstance(weight, bool)
+        if not is_number or not 0 <= weight < math.inf:
+            raise OptionError(
+                "class_weight", rule="weights are finite and not negative", got=f"{weight!r} for class {label!r}"
+            )
+
+
+def class_weight_as_json(class_weight: ClassWeight) -> Any:
+    """A dict as pairs, for keys of JSON are text."""
+    if class_weight is None or isinstance(class_weight, str):
+        return class_weight
+    return [[int(label), float(weight)] for label, weight in class_weight.items()]

@@ -1,0 +1,244 @@
+"""What holds for every optimiser.  A line in CASES brings an optimiser all of these tests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gradloom as gl
+from gradloom import optim, tree
+from gradloom.optim import Optimizer, schedules
+
+Tensors = Any
+
+
+@dataclass(frozen=True)
+class Case:
+    """An optimiser, and whether it leaves parameters where they are when all gradients are zero."""
+
+    optimizer: Optimizer
+    rests: bool = True
+
+
+CASES = {
+    "sgd": Case(optim.SGD(0.1)),
+    "momentum": Case(optim.SGD(0.05, 0.9)),
+    "momentum inside": Case(optim.SGD(0.05, 0.9, momentum_form="inside")),
+    "momentum ewma": Case(optim.SGD(0.1, 0.9, momentum_form="ewma")),
+    "momentum ewma from gradient": Case(optim.SGD(0.1, 0.9, momentum_form="ewma", start="gradient")),
+    "nesterov": Case(optim.SGD(0.05, 0.9, nesterov=True)),
+    "nesterov inside": Case(optim.SGD(0.05, 0.9, nesterov=True, momentum_form="inside")),
+    "nesterov ewma": Case(optim.SGD(0.1, 0.9, nesterov=True, momentum_form="ewma", start="gradient")),
+    "nesterov reparametrised": Case(optim.SGD(0.05, 0.9, nesterov="reparametrised")),
+    "sgd decayed": Case(optim.SGD(0.1, weight_decay=0.1), rests=False),
+    "sgd matrices decayed": Case(optim.SGD(0.1, 0.5, nesterov=True, weight_decay=0.1, decay_bias=False), rests=False),
+    "sgd clipped": Case(optim.SGD(0.1, 0.5, clip_norm=0.7, clip_value=0.6)),
+    "adagrad": Case(optim.AdaGrad(0.3)),
+    "adagrad outside": Case(optim.AdaGrad(0.3, eps_mode="outside")),
+    "adagrad without eps": Case(optim.AdaGrad(0.3, eps_mode="none")),
+    "adagrad decaying": Case(optim.AdaGrad(0.1, 0.9)),
+    "adadelta": Case(optim.AdaDelta(eps=1e-4)),
+    "adadelta two decays": Case(optim.AdaDelta(eps=1e-4, rho_updates=0.8)),
+    "rmsprop": Case(optim.RMSProp(0.03)),
+    "rmsprop outside": Case(optim.RMSProp(0.03, eps_mode="outside")),
+    "rmsprop without eps": Case(optim.RMSProp(0.03, eps_mode="none")),
+    "rmsprop momentum": Case(optim.RMSProp(0.01, momentum=0.8)),
+    "adam": Case(optim.Adam(0.05)),
+    "adam inside": Case(optim.Adam(0.05, eps_mode="inside")),
+    "adam uncorrected": Case(optim.Adam(0.01, bias_correction=False)),
+    "adam smoothed squares": Case(optim.Adam(0.05, squares="smoothed")),
+    "adam l2": Case(optim.Adam(0.05, weight_decay=0.1), rests=False),
+    "adamw": Case(optim.AdamW(0.05, clip_norm=0.7), rests=False),
+    "step": Case(optim.SGD(schedules.StepDecay(0.1, 0.5, 3))),
+    "exponential": Case(optim.SGD(schedules.Exponential(0.1, 0.9, 3), 0.5)),
+    "inverse time": Case(optim.Adam(schedules.InverseTime(0.1, 0.02))),
+    "linear": Case(optim.SGD(schedules.Linear(0.1, 0.05, 8), 0.5, momentum_form="inside")),
+    "cosine": Case(optim.SGD(schedules.Cosine(0.1, 7, 0.03, restarts=True), 0.5, nesterov=True)),
+    "warm-up": Case(optim.AdamW(schedules.WarmUp(schedules.Cosine(0.1, 50, 0.01), 7)), rests=False),
+    "piecewise": Case(optim.RMSProp(schedules.Piecewise((2, 9), (0.05, 0.03, 0.01)))),
+    "composed": Case(
+        optim.Composed(
+            optim.chain(
+                optim.ClipByNorm(2.0),
+                optim.ScaleByAdam(),
+                optim.Prefixed("late", optim.ClipByNorm(0.9)),
+                optim.ScaleByLearningRate(0.05),
+            )
+        )
+    ),
+}
+
+
+@pytest.fixture(params=CASES.values(), ids=CASES.keys())
+def case(request: pytest.FixtureRequest) -> Case:
+    return request.param
+
+
+CURVATURE = {"body": {"w": np.array([[0.5, 1.0, 0.0], [0.3, 0.8, 1.2]]), "b": np.array([1.0, 0.2, 0.7])}, "scale": 0.9}
+"""Of a quadratic; the element of curvature 0 is a parameter that never has a gradient."""
+
+
+def start(dtype: str) -> Tensors:
+    rng = np.random.default_rng(3)
+    return tree.map(lambda c: gl.tensor(rng.uniform(0.5, 1.5, np.shape(c)), dtype), CURVATURE)
+
+
+def loss(parameters: Tensors) -> gl.Tensor:
+    parts = tree.map(lambda p, c: gl.sum(p * p * gl.tensor(c, p.dtype)), parameters, CURVATURE)
+    return sum(tree.leaves(parts), gl.tensor(0.0, tree.leaves(parameters)[0].dtype))
+
+
+def step_of(optimizer: Optimizer) -> Callable[..., Any]:
+    def step(parameters: Tensors, state: Tensors, hyper: Tensors) -> tuple[Tensors, Tensors]:
+        gradients = gl.grad(loss)(optimizer.lookahead(parameters, state, hyper))
+        return optimizer.update(gradients, state, parameters, hyper)
+
+    return step
+
+
+def hyper_of(optimizer: Optimizer, dtype: str) -> dict[str, gl.Tensor]:
+    return {name: gl.tensor(value, dtype) for name, value in optimizer.hyperparameters().items()}
+
+
+def types(tensors: Tensors) -> list[Any]:
+    return [leaf.type for leaf in tree.leaves(tensors)]
+
+
+def assert_same(found: Tensors, expected: Tensors) -> None:
+    assert tree.flatten(found)[1] == tree.flatten(expected)[1]
+    for a, b in zip(tree.leaves(found), tree.leaves(expected)):
+        assert a.type == b.type
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+def test_every_optimizer_piece_and_schedule_has_a_case() -> None:
+    def kinds(value: Any) -> set[type]:
+        if isinstance(value, Optimizer):
+            return {type(value)}.union(*(kinds(option) for option in value.options().values()), kinds(value.chain))
+        if isinstance(value, tuple):
+            return set().union(*map(kinds, value))
+        is_part = isinstance(value, (optim.Piece, optim.Schedule))
+        return {type(value)}.union(*map(kinds, value.options().values())) if is_part else set()
+
+    covered = set().union(*(kinds(case.optimizer) for case in CASES.values()))
+    known = {*optim.registry.OPTIMIZERS, *optim.registry.PIECES, *optim.registry.SCHEDULES}
+    assert covered >= known - {schedules.Constant}  # a number in place of a schedule
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_descends_a_quadratic_with_types_unchanged(case: Case, dtype: str) -> None:
+    parameters = start(dtype)
+    state = case.optimizer.init(parameters)
+    before, state_types = types(parameters), types(state)
+    step, first = step_of(case.optimizer), loss(parameters).item()
+    for _ in range(40):
+        parameters, state = step(parameters, state, case.optimizer.hyperparameters())
+        assert types(parameters) == before
+        assert types(state) == state_types
+    assert loss(parameters).item() < 0.8 * first
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_jit_is_eager_to_the_bit_and_compiles_once(case: Case, dtype: str) -> None:
+    step = step_of(case.optimizer)
+    compiled = gl.jit(step, executor="reference")  # eager values are the reference executor's too
+    hyper = hyper_of(case.optimizer, dtype)
+    slow = fast = (start(dtype), case.optimizer.init(start(dtype)))
+    for _ in range(4):
+        slow, fast = step(*slow, hyper), compiled(*fast, hyper)
+        assert_same(fast, slow)
+    other = {name: 0.9 * value for name, value in hyper.items()}
+    changed = compiled(*slow, other)
+    assert_same(changed, step(*slow, other))
+    assert len(compiled.programs) == 1
+    assert any((a.numpy() != b.numpy()).any() for a, b in zip(tree.leaves(changed), tree.leaves(step(*slow, hyper))))
+
+
+def test_scan_is_a_loop(case: Case) -> None:
+    step, hyper = step_of(case.optimizer), hyper_of(case.optimizer, "float32")
+    carry = (start("float32"), case.optimizer.init(start("float32")))
+    found, losses = gl.scan(lambda c, _: (step(*c, hyper), loss(c[0])), carry, length=5)
+    for k in range(5):
+        assert losses.numpy()[k] == loss(carry[0]).item()
+        carry = step(*carry, hyper)
+    assert_same(found, carry)
+
+
+def test_gradient_by_hyperparameters_is_that_of_finite_differences(case: Case) -> None:
+    step = step_of(case.optimizer)
+    parameters = start("float64")
+    hyper = hyper_of(case.optimizer, "float64")
+    if "eps" in hyper:
+        hyper["eps"] = gl.tensor(1e-3, "float64")  # differences over less than its usual 1e-8 are lost in rounding
+
+    def final(numbers: Tensors) -> gl.Tensor:
+        carry = (parameters, case.optimizer.init(parameters))
+        for _ in range(5):
+            carry = step(*carry, numbers)
+        return loss(carry[0])
+
+    gradient = gl.grad(final)(hyper)
+    for name, value in hyper.items():
+        if name.rsplit(".")[-1] in ("steps", "every") or ".boundaries" in name:
+            continue  # whole numbers, at which a schedule may have a kink
+        change = 1e-5 * (value.item() or 1.0)
+        near, far = (
+            final({**hyper, name: value + k * change}).item() - final({**hyper, name: value - k * change}).item()
+            for k in (1, 2)
+        )
+        measured = (8 * near - far) / (12 * change)  # of fourth order: √(1 - β₂) is very curved at 0.999
+        assert gradient[name].item() == pytest.approx(measured, rel=1e-5, abs=1e-7), name
+    assert any(gradient[name].item() != 0 for name in hyper if name.startswith("lr"))
+
+
+def test_rests_without_gradients(case: Case) -> None:
+    parameters = start("float64")
+    zeros = tree.map(gl.zeros_like, parameters)
+    found, _ = case.optimizer.update(zeros, case.optimizer.init(parameters), parameters)
+    is_same = [(a.numpy() == b.numpy()).all() for a, b in zip(tree.leaves(found), tree.leaves(parameters))]
+    assert all(is_same) == case.rests
+
+
+def test_description_round_trip(case: Case) -> None:
+    text = json.dumps(optim.describe(case.optimizer))
+    twin = optim.build(json.loads(text))
+    assert twin == case.optimizer
+    assert json.dumps(optim.describe(twin)) == text
+    assert twin.hyperparameters() == case.optimizer.hyperparameters()
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"a": {}, "b": {"c": gl.ones((2,))}},
+        {"a": gl.ones((0, 3))},
+        gl.ones(()),
+        [gl.ones((2,)), (gl.ones((1, 2)),)],
+    ],
+    ids=["nothing", "an empty layer", "no elements", "one scalar", "lists and tuples"],
+)
+def test_any_tree_of_parameters(case: Case, parameters: Tensors) -> None:
+    state = case.optimizer.init(parameters)
+    ahead = case.optimizer.lookahead(parameters, state)
+    found, new_state = case.optimizer.update(tree.map(gl.ones_like, ahead), state, parameters)
+    assert tree.flatten(found)[1] == tree.flatten(parameters)[1]
+    assert types(found) == types(parameters)
+    assert types(new_state) == types(state)
+    steps = [leaf.item() for leaf in tree.leaves(new_state) if leaf.dtype == np.int64]
+    assert steps
+    assert set(steps) == {1}
+
+
+def test_types_may_be_mixed(case: Case) -> None:
+    parameters = {"a": gl.ones((2, 2), "float64"), "b": gl.ones((2,), "float32")}
+    gradients = {"a": gl.ones((2, 2), "float32"), "b": gl.ones((2,), "float64")}
+    state = case.optimizer.init(parameters)
+    found, new_state = case.optimizer.update(gradients, state, parameters)
+    assert types(found) == types(parameters)
+    assert types(new_state) == types(state)
