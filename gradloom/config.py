@@ -3,6 +3,7 @@
 ===================  =========================================================================================
 ``GRADLOOM_THREADS``  threads of a compiled program; default: the processors that this process may run on
 ``GRADLOOM_CPU``      a lesser processor that native code is made for: avx2 or sse2 (for tests)
+``GRADLOOM_CACHE``    folder of compiled programs, or ``off``; default: ``gradloom`` in the user's cache folder
 ``GRADLOOM_DATA``     folder that is looked at first for data sets
 ===================  =========================================================================================
 """
@@ -35,3 +36,14 @@ def data_folder() -> Path | None:
 def cpu() -> str | None:
     """The lesser processor that code is made for instead of this one, or None."""
     return os.environ.get("GRADLOOM_CPU") or None
+
+
+def cache_folder() -> Path | None:
+    """Folder of compiled programs, or None where they are not kept."""
+    asked = os.environ.get("GRADLOOM_CACHE")
+    if asked == "off":
+        return None
+    if asked:
+        return Path(asked).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "gradloom"

@@ -21,11 +21,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import gradloom
 from gradloom import data, nn, optim, train
 from gradloom.errors import GradloomError
+from gradloom.ir.tensortype import ORDER, promote
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -154,7 +156,8 @@ def run_console(block: Block) -> None:
         screen = io.StringIO()
         with contextlib.redirect_stdout(screen), contextlib.redirect_stderr(screen):
             exit_code = main(words)
-        assert prints(written, screen.getvalue()), f"$ {command}\nthe page says\n{written}\nand it is\n{screen.getvalue()}"
+        shown = screen.getvalue()
+        assert prints(written, shown), f"$ {command}\nthe page says\n{written}\nand it is\n{shown}"
 
 
 def prints(written: str, shown: str) -> bool:
@@ -202,10 +205,27 @@ def _anchor(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
+def test_the_table_of_promotion_is_the_one_in_the_code():
+    rows = re.findall(r"^\| \*\*(\w+)\*\* +\|(.*)\|$", (ROOT / "docs" / "tensors.md").read_text(), re.MULTILINE)
+    written = {name: [cell.strip() for cell in cells.split("|")] for name, cells in rows}
+    assert written == {a: [promote(np.dtype(a), np.dtype(b)).name for b in ORDER] for a in ORDER}
+
+
+def test_the_architecture_names_every_room_and_no_other_file():
+    page = ROOT / "docs" / "architecture.md"
+    named = set(INLINE_CODE.findall(FENCED.sub("", page.read_text(encoding="utf-8"))))
+    entries = [p for p in (ROOT / "gradloom").iterdir() if not p.name.startswith("_")]
+    rooms = {p.name for p in entries if p.suffix == ".py"} | {f"{p.name}/" for p in entries if p.is_dir()}
+    assert rooms - named == set()
+    files = {name for name in named if re.fullmatch(r"[\w/]+\.py|[\w]+/[\w/]*", name)}
+    missing = {f for f in files if not (ROOT / f).exists() and not (ROOT / "gradloom" / f).exists()}
+    assert not missing
+
+
 @pytest.mark.parametrize("room", [gradloom, gradloom.random, nn, nn.losses, nn.metrics, optim, data, train])
 def test_every_public_name_is_in_the_documentation(room):
     written = "\n".join(map(code, PAGES))
-    names = getattr(room, "__all__", None) or [n for n in _own_functions(room)]
+    names = getattr(room, "__all__", None) or list(_own_functions(room))
     missing = [name for name in names if not re.search(rf"(?<!\w){name}(?!\w)", written)]
     assert not missing, f"{room.__name__}: {missing}"
 

@@ -22,9 +22,8 @@ import numpy as np
 
 from gradloom import random, tree
 from gradloom.errors import GradloomError, OptionError
-from gradloom.functional import zeros
-from gradloom.ir.graph import scope
-from gradloom.ir.tensortype import TensorType
+from gradloom.ir.graph import placeholder, scope
+from gradloom.ir.tensortype import TensorType, as_dtype
 from gradloom.tensor import Tensor, tensor
 from gradloom.transforms import trace
 
@@ -40,7 +39,7 @@ class Call:
         training: whether layers such as dropout and batch normalisation behave as in training.
         key: random key of the call, or None where no layer may draw.
         init_key: random key of the parameters that are made during this call.
-        blank: make parameters as zeros that take no memory, for a model whose tensors are read from a file.
+        blank: make tensors without values, which take no memory, for a model whose tensors are read from a file.
     """
 
     training: bool = False
@@ -136,13 +135,17 @@ class Module:
         """Make the trained tensor ``self.<name>``: ``init(key, shape)`` in ``dtype``."""
         self._parameter_names = (*self._parameter_names, name)
         call = current_call()
-        value = zeros(shape, dtype) if call.blank else init(call.next_init_key(), tuple(shape)).astype(dtype)
+        if call.blank:
+            value = _without_value(TensorType(tuple(shape), as_dtype(dtype)))
+        else:
+            value = init(call.next_init_key(), tuple(shape)).astype(dtype)
         setattr(self, name, value)
 
     def add_state(self, name: str, value: Any) -> None:
         """Make the tensor ``self.<name>``, which calls may assign but training does not differentiate by."""
         self._state_names = (*self._state_names, name)
-        setattr(self, name, tensor(value))
+        known, call = tensor(value), _call.get()
+        setattr(self, name, _without_value(known.type) if call is not None and call.blank else known)
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, from the attributes of the same names; what a model file stores."""
@@ -177,7 +180,7 @@ class Module:
         Args:
             examples: inputs; only shapes and data types count.
             seed: determines the parameters.
-            blank: make zeros that take no memory instead, to be replaced by :meth:`load`.
+            blank: make tensors without values, to be replaced by :meth:`load`; they take no memory.
         """
         # In predict mode: a training call would leave its symbolic state behind in the module itself.
         with _running(Call(init_key=random.key(seed), blank=blank)):
@@ -212,6 +215,11 @@ class Module:
     def __repr__(self) -> str:
         options = ", ".join(f"{k}={v!r}" for k, v in self.config().items() if not isinstance(v, Module))
         return f"{type(self).__name__}({options})"
+
+
+def _without_value(type: TensorType) -> Tensor:
+    """A tensor of which only the type is known, so that whatever is computed from it takes no memory either."""
+    return Tensor(placeholder(type, "blank"))
 
 
 def _name_in(parent: Module | None, module: Module) -> str:

@@ -11,13 +11,15 @@ See https://github.com/huggingface/safetensors.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
-import tempfile
-from collections.abc import Mapping
+import secrets
+import stat
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from safetensors import SafetensorError
@@ -27,56 +29,83 @@ from safetensors.numpy import save as serialize_tensors
 from gradloom import tree
 from gradloom.errors import ModelFileError
 from gradloom.tensor import Tensor, tensor
+from gradloom.train.description import REMEDY, check
 
 FORMAT_VERSION = 1
 _MOST_HEADER_BYTES = 100_000_000  # the limit of the safetensors format
-_REMEDY = "Save the model again, or use a copy of the file that is whole."
 
 
 def write(path: str | Path, description: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> None:
     """Write a model file, replacing an old one in one step.
 
+    A link keeps pointing to the file, and an old file's permissions are kept.
+
+    Args:
+        path: where to; folders that do not exist are made.
+        description: what JSON can hold.
+        tensors: by name.
+
     Raises:
-        ModelFileError: the folder does not exist or cannot be written, or the disk is full; an old file is kept.
+        ModelFileError: the file cannot be written or the disk is full; an old file is kept.
     """
-    target = Path(path)
     arrays = {name: np.asarray(array, order="C") for name, array in tensors.items()}
-    text = json.dumps({**description, "format": FORMAT_VERSION}, allow_nan=True)
+    text = json.dumps({**description, "format": FORMAT_VERSION})
     metadata = {"gradloom": text, "checksum": _checksum(text, arrays)}
     try:
+        target = Path(os.path.realpath(path))
         target.parent.mkdir(parents=True, exist_ok=True)
         _replace(target, serialize_tensors(arrays, metadata=metadata))
-    except OSError as problem:
+    except (OSError, ValueError) as problem:  # a ValueError: a null character in the path
         raise ModelFileError(
             str(path),
             rule="the model could not be saved",
-            got=problem.strerror or str(problem),
+            got=getattr(problem, "strerror", None) or str(problem),
             fix="Free some space or choose another place; an earlier file of this name is unchanged.",
         ) from None
 
 
 def _replace(target: Path, data: bytes) -> None:
     """Write beside the target, sync, rename, sync the folder."""
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+    mode = _mode_of(target)
+    part = target.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(part, "xb") as file:
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(name, target)
+        os.replace(part, target)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
         raise
-    folder = os.open(target.parent, os.O_RDONLY)
+    # The file is in place.  Some file systems cannot sync folders; there a power cut may bring the old file back.
+    with contextlib.suppress(OSError):
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _mode_of(target: Path) -> int | None:
+    """The permissions of the file that is to be replaced; None if there is none.
+
+    Raises:
+        OSError: it is no file: a folder, or a device, whose place a file must not take.
+    """
     try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        found = target.stat().st_mode
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(found):
+        raise OSError("there is something else than a file in this place")
+    return stat.S_IMODE(found)
 
 
 def _checksum(text: str, arrays: Mapping[str, np.ndarray]) -> str:
     """SHA-256 of the description and of every tensor's name, type, shape and bytes."""
-    digest = hashlib.sha256(text.encode())
+    digest = hashlib.sha256(text.encode(errors="surrogatepass"))
     for name in sorted(arrays):
         array = arrays[name]
         digest.update(f"{name} {array.dtype.name} {array.shape} ".encode())
@@ -87,40 +116,70 @@ def _checksum(text: str, arrays: Mapping[str, np.ndarray]) -> str:
 def read_header(path: str | Path) -> dict[str, Any]:
     """The description in a model file, without its tensors.
 
+    Args:
+        path: the model file.
+
+    Returns:
+        The fields of train/description.py.
+
     Raises:
-        ModelFileError: there is no such file, or it is not a whole model file of this library.
+        ModelFileError: there is no such file, or it does not begin like a model file of this library.
     """
-    return _description(str(path), _metadata(path))
+    with _opened(path) as file:
+        return _description(str(path), _metadata(str(path), file))
 
 
-def _metadata(path: str | Path) -> dict[str, str]:
-    """The ``__metadata__`` of the header."""
+def read(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The description and the tensors of a model file.
+
+    Args:
+        path: the model file.
+
+    Raises:
+        ModelFileError: there is no such file, or it is truncated, damaged or not a model file.
+    """
+    who = str(path)
+    with _opened(path) as file:  # once, so that all comes from one file even if another replaces it meanwhile
+        metadata = _metadata(who, file)
+        file.seek(0)
+        data = file.read()
     try:
+        arrays = parse_tensors(data)
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as problem:
+        raise _damaged(who, "the tensors of a model file must be whole", str(problem)) from None
+    if metadata.get("checksum") != _checksum(metadata["gradloom"], arrays):
+        raise _damaged(who, "the checksum of a model file must match its content", "another one")
+    return _description(who, metadata), arrays
+
+
+@contextlib.contextmanager
+def _opened(path: str | Path) -> Iterator[BinaryIO]:
+    try:
+        if "\0" in str(path):
+            raise OSError("a path without null characters is needed")
         with open(path, "rb") as file:
-            size = int.from_bytes(file.read(8), "little")
-            present = os.fstat(file.fileno()).st_size
-            if present < 8 or size > min(_MOST_HEADER_BYTES, present - 8):
-                raise ModelFileError(
-                    str(path),
-                    rule="a model file begins with a header that fits into it",
-                    got=f"a file of {present} bytes" + (f" whose header would have {size}" if present >= 8 else ""),
-                    fix=_REMEDY,
-                )
-            header = json.loads(file.read(size))
+            yield file
     except OSError as problem:
         raise ModelFileError(
             str(path), rule="the model file cannot be read", got=problem.strerror or str(problem), fix="Check the path."
         ) from None
+
+
+def _metadata(who: str, file: BinaryIO) -> dict[str, str]:
+    """The ``__metadata__`` of the header."""
+    size = int.from_bytes(file.read(8), "little")
+    present = os.fstat(file.fileno()).st_size
+    if present < 8 or size > min(_MOST_HEADER_BYTES, present - 8):
+        told = f"a file of {present} bytes" + (f" whose header would have {size}" if present >= 8 else "")
+        raise _damaged(who, "a model file begins with a header that fits into it", told)
+    try:
+        header = json.loads(file.read(size))
     except (ValueError, RecursionError) as problem:
-        if isinstance(problem, ModelFileError):
-            raise
-        raise ModelFileError(
-            str(path), rule="the header of a model file is JSON", got=str(problem)[:80], fix=_REMEDY
-        ) from None
+        raise _damaged(who, "the header of a model file is JSON", str(problem)[:80]) from None
     metadata = header.get("__metadata__") if isinstance(header, dict) else None
     if not isinstance(metadata, dict) or not isinstance(metadata.get("gradloom"), str):
         raise ModelFileError(
-            str(path),
+            who,
             rule="this is not a model file of gradloom",
             got="a file without gradloom's description in its header",
             fix="Save a model with run.save(path) or gradloom train.",
@@ -129,39 +188,25 @@ def _metadata(path: str | Path) -> dict[str, str]:
 
 
 def _description(who: str, metadata: Mapping[str, str]) -> dict[str, Any]:
+    """The description, of this version and with all its fields."""
     try:
         description = json.loads(metadata["gradloom"])
         version = description["format"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise ModelFileError(who, rule="the description in the header is damaged", fix=_REMEDY) from None
-    if version != FORMAT_VERSION:
+    except (ValueError, KeyError, TypeError, RecursionError) as problem:
+        raise _damaged(who, "the description in the header is JSON with its format", str(problem)[:80]) from None
+    if type(version) is not int or version != FORMAT_VERSION:
         raise ModelFileError(
             who,
             rule=f"this version of gradloom reads model files of format {FORMAT_VERSION}",
-            got=f"format {version!r}",
+            got=f"format {version!r}"[:80],
             fix="Use the version of gradloom that wrote the file.",
         )
+    check(description, who)
     return description
 
 
-def read(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The description and the tensors of a model file.
-
-    Raises:
-        ModelFileError: there is no such file, or it is truncated, damaged or not a model file.
-    """
-    metadata = _metadata(path)
-    try:
-        arrays = parse_tensors(Path(path).read_bytes())
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as problem:
-        raise ModelFileError(
-            str(path), rule="the tensors of a model file must be whole", got=str(problem), fix=_REMEDY
-        ) from None
-    if metadata.get("checksum") != _checksum(metadata["gradloom"], arrays):
-        raise ModelFileError(
-            str(path), rule="the checksum of a model file must match its content", got="another one", fix=_REMEDY
-        )
-    return _description(str(path), metadata), arrays
+def _damaged(who: str, rule: str, got: str) -> ModelFileError:
+    return ModelFileError(who, rule=rule, got=got, fix=REMEDY)
 
 
 def flat(values: Any, prefix: str) -> dict[str, np.ndarray]:
@@ -184,8 +229,6 @@ def nested(like: Any, arrays: Mapping[str, np.ndarray], prefix: str, who: str) -
         array = arrays.get(name)
         if array is None or array.shape != leaf.shape or array.dtype != leaf.dtype:
             got = "none" if array is None else f"{array.dtype}{list(array.shape)}"
-            raise ModelFileError(
-                who, rule=f"the tensor {name} must be {leaf.type} for this model", got=got, fix=_REMEDY
-            )
+            raise ModelFileError(who, rule=f"the tensor {name} must be {leaf.type} for this model", got=got, fix=REMEDY)
         found.append(tensor(array))
     return tree.unflatten(definition, found)

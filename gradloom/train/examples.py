@@ -108,9 +108,9 @@ def _checked(values: Any, who: str) -> np.ndarray:
     if array.dtype.kind not in "fiub":
         raise DataError(
             who,
-            rule="values must be real numbers",
+            rule="values must be numbers",
             got=f"{array.dtype}",
-            fix="Encode text and dates first, e.g. with data.pipeline.",
+            fix="Encode text first, e.g. with data.pipeline.",
         )
     if array.ndim == 0 or len(array) == 0:
         raise DataError(who, rule="at least one row is needed", got=f"shape {array.shape}")
@@ -121,17 +121,21 @@ def _checked(values: Any, who: str) -> np.ndarray:
 
 def _finite(array: np.ndarray, who: str) -> np.ndarray:
     """Floats as float32, none of them NaN, infinite, or beyond the range of float32."""
+    _refuse_where(
+        ~np.isfinite(array),
+        array,
+        who,
+        rule="values must be finite",
+        fix="Impute or drop missing values, and find out where infinities come from.",
+    )
     with np.errstate(over="ignore"):
         found = array.astype(np.float32, copy=False)
-    finite = np.isfinite(found)
-    if finite.all():
-        return found
-    place = tuple(int(i) for i in np.argwhere(~finite)[0])
-    value, many = array[place], int((~finite).sum())
-    index = str(place[0]) if len(place) == 1 else str(place)
-    raise DataError(
-        who,
-        rule="values must be finite, and within the range of float32",
-        got=f"{value:g} at index {index}" + (f", and {many - 1} more such values" if many > 1 else ""),
-        fix="Impute or drop missing values, scale large ones, and find out where infinities come from.",
-    )
+    rule = "values must be within the range of float32"
+    _refuse_where(np.isinf(found), array, who, rule=rule, fix="Scale them first, e.g. with data.Standardize.")
+    return found
+
+
+def _refuse_where(wrong: np.ndarray, array: np.ndarray, who: str, *, rule: str, fix: str) -> None:
+    if wrong.any():
+        place = tuple(int(i) for i in np.argwhere(wrong)[0])
+        raise DataError(who, rule=rule, got=f"{array[place]:g} at {place} ({wrong.sum()} such values)", fix=fix)

@@ -71,7 +71,8 @@ def _refusing_damage(who: str) -> Iterator[None]:
     try:
         yield
     except ModelFileError as error:
-        error.within(who)
+        if error.who != who:
+            error.within(who)
         raise
     except _DAMAGE as problem:
         raise ModelFileError(
@@ -103,6 +104,6 @@ def _restore(run: Trainer, description: dict[str, Any], arrays: dict[str, np.nda
     run.optimizer_state = checkpoint.nested(run.optimizer.init(parameters), arrays, "optimizer", who)
     run.epoch, run.step, run.position = (description[name] for name in ("epoch", "step", "position"))
     run.batch_size, run.rows = description["batch_size"], description["rows"]
-    run.resume([arrays[f"totals/{i}"] for i in range(sum(name.startswith("totals/") for name in arrays))])
+    run.totals = tuple(arrays[f"totals/{i}"] for i in range(sum(name.startswith("totals/") for name in arrays)))
     history = description["history"]
     run.history = History(history["rows"], history["best_epoch"], history["stopped"])

@@ -10,6 +10,7 @@ import numpy as np
 
 from gradloom import nn
 from gradloom.errors import OptionError
+from gradloom.nn import options
 from gradloom.nn.metrics import Metric
 
 ClassWeight = str | Mapping[int, float] | None
@@ -41,6 +42,18 @@ def metrics(asked: Sequence[str | Metric]) -> list[Metric]:
     names = [metric.name for metric in found]
     if len(set(names)) < len(names):
         raise OptionError("Trainer", rule="no two metrics can have the same name", got=", ".join(names))
+    return found
+
+
+def penalty(name: str, value: object) -> float:
+    """The λ of a penalty.
+
+    Raises:
+        OptionError: it is no finite number, or negative.
+    """
+    found = options.number("Trainer", name, value)
+    if found < 0:
+        raise OptionError("Trainer", rule=f"{name} must not be negative", got=str(value))
     return found
 
 

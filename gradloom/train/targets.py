@@ -41,7 +41,7 @@ def check_targets(targets: np.ndarray, outputs: TensorType, loss: Loss, who: str
     """
     if isinstance(loss, CrossEntropy) and targets.ndim == outputs.rank - 1 and targets.dtype.kind in "iu":
         least, most = 0, outputs.shape[-1] - 1
-        fix = f"Give the last layer one unit for each class ({targets.max() + 1}), or count classes from 0."
+        fix = "Count classes from 0, and give the last layer one unit for each."
         rule = f"class indices go from 0 to {most}, for the model has {most + 1} outputs"
     elif isinstance(loss, BinaryCrossEntropy):
         least, most = 0, 1

@@ -62,6 +62,9 @@ class Trainer:
         epoch: epochs trained so far.
         step: updates made so far.
         position: batches done of an epoch that was interrupted; ``fit`` goes on behind them.
+        totals: sums of loss and metrics over these batches.
+        batch_size: of the last ``fit``.
+        rows: examples of the last ``fit``.
     """
 
     def __init__(
@@ -84,17 +87,17 @@ class Trainer:
         self.loss = nn.losses.get(loss)
         self.metrics = settings.metrics(metrics)
         self.seed = options.whole("Trainer", "seed", seed, least=0)
-        self.l1, self.l2 = (options.number("Trainer", n, v, low=0) for n, v in (("l1", l1), ("l2", l2)))
+        self.l1, self.l2 = settings.penalty("l1", l1), settings.penalty("l2", l2)
         settings.check_class_weight(class_weight)
         self.class_weight, self.preprocessing, self.executor = class_weight, preprocessing, executor
         self.history = History()
         self.epoch = self.step = self.position = 0
+        self.totals: tuple[np.ndarray, ...] = ()
         self.batch_size: int | None = None
         self.rows: int | None = None
         self.input_type: tuple[str, tuple[int, ...]] | None = None
         self.optimizer_state: Any = None
         self._stop = ""
-        self._totals: tuple[np.ndarray, ...] = ()
         streaming = [m for m in self.metrics if isinstance(m, StreamingMetric)]
         self._recipe = Recipe(model, self.loss, self.optimizer, streaming)
         self._train_step: Callable[..., Any] = jit(self._recipe.train, executor)
@@ -145,9 +148,8 @@ class Trainer:
         """
         options.whole("fit", "epochs", epochs)
         examples, held_out = self._parts(train, validation)
-        size = self._size_of_batches(batch_size, len(examples))
+        self.batch_size, self.rows = self._size_of_batches(batch_size, len(examples)), len(examples)
         self._prepare(examples, held_out)
-        self.batch_size, self.rows = size, len(examples)
         shown = Progress(progress, self.epoch + epochs)
         hooks = [*callbacks, *([Checkpoint(checkpoint)] if checkpoint is not None else [])]
         self._stop, self.history.best_epoch = "", None
@@ -272,7 +274,7 @@ class Trainer:
         row: dict[str, float] = {"epoch": self.epoch + 1}
         row |= {name: float(value) for name, value in measured.items() if isinstance(value, (int, float))}
         self.history.rows.append(row)
-        self.epoch, self.position, self._totals = self.epoch + 1, 0, ()
+        self.epoch, self.position, self.totals = self.epoch + 1, 0, ()
         shown.epoch(row)
         return row
 
@@ -282,7 +284,7 @@ class Trainer:
         order = order_of_epoch(self._key(_ORDER), self.epoch, len(examples), shuffle)
         batches = row_groups(order, self.batch_size)
         key, hyper = self._key(_DRAWS), self._hyperparameters()
-        place = Place(self.snapshot(), self.position, self._totals)
+        place = Place(self.snapshot(), self.position, self.totals)
         shown.begin(self.epoch + 1, len(batches))
         try:
             for rows in batches[self.position :]:
@@ -313,7 +315,7 @@ class Trainer:
         carry = place.carry
         self.model.load(carry["parameters"], carry["state"])
         self.optimizer_state, self.step = carry["optimizer"], int(carry["step"].numpy())
-        self.position, self._totals = place.batches, place.totals
+        self.position, self.totals = place.batches, place.totals
 
     def _diverged(self, what: str, when: str) -> NonFiniteError:
         return NonFiniteError(
@@ -322,10 +324,6 @@ class Trainer:
             got=f"NaN or infinity in {when} of epoch {self.epoch + 1}",
             fix="Lower the learning rate, clip gradients (clip_norm=1.0), or scale the inputs.",
         )
-
-    def resume(self, totals: Sequence[np.ndarray]) -> None:
-        """Take up the sums over the batches done of an interrupted epoch; for train/loading.py."""
-        self._totals = tuple(totals)
 
     # Measuring --------------------------------------------------------------------------------------------------
 
@@ -425,7 +423,7 @@ class Trainer:
             **checkpoint_file.flat(self.model.parameters(), "parameters"),
             **checkpoint_file.flat(self.model.state(), "state"),
             **checkpoint_file.flat(self.optimizer_state, "optimizer"),
-            **{f"totals/{i}": total for i, total in enumerate(self._totals)},
+            **{f"totals/{i}": total for i, total in enumerate(self.totals)},
         }
         checkpoint_file.write(path, self._description(), tensors)
 

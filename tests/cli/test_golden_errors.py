@@ -436,8 +436,8 @@ MODEL_COMMANDS = {
         header(lambda d: d.pop("model")),
         "info model.safetensors",
         FAILURE,
-        "model.safetensors: the description in the header does not describe a model; got KeyError: 'model'. "
-        "Use a copy of the file that is whole.",
+        "model.safetensors: the field 'model' of the description must be an object; got nothing. "
+        "Save the model again, or use a copy of the file that is whole.",
     ),
     "column is missing": Command(
         text("new.csv", "Petal,width,colour\n1.5,2,red\n"),
@@ -639,10 +639,11 @@ CALLS = {
     "prediction before training": Call(
         lambda: train.Trainer(_net()).predict(X),
         OptionError,
-        "predict: the model must be trained or loaded first; got a model without parameters",
+        "predict: the model must be trained or loaded first; got a model without parameters. "
+        "Call fit before, or load a model file.",
     ),
     "patience": Call(
-        lambda: train.EarlyStopping(0), OptionError, "EarlyStopping: patience is a whole number of epochs from 1; got 0"
+        lambda: train.EarlyStopping(0), OptionError, "EarlyStopping: patience is a whole number from 1; got 0"
     ),
 }
 

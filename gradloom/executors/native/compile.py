@@ -6,10 +6,16 @@ import ctypes
 from dataclasses import dataclass
 from typing import Any
 
+from gradloom import config
+from gradloom.executors.native.cache import ObjectCache
 from gradloom.executors.native.target import Target, llvm, machine
 
 HOST = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.POINTER(ctypes.c_void_p))
 _ARGUMENTS = (ctypes.c_int64, ctypes.c_int64, *(ctypes.c_void_p,) * 4)
+_FORMAT = "1"  # to be raised when the same text shall give other code
+
+compiled = 0
+"""How many modules LLVM has compiled in this process; entries found in the cache do not count."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +27,21 @@ class Code:
 
 
 def compile_module(text: str, target: Target) -> Code:
-    """Optimise and load a module whose function ``program`` takes (thread, threads, table, arena, state, host)."""
+    """Code for a module whose function ``program`` takes (thread, threads, table, arena, state, host)."""
+    binding = llvm()
+    version = ".".join(map(str, binding.llvm_version_info))
+    key = "\n".join((_FORMAT, version, target.cpu, target.features, text))
+    code = ObjectCache(config.cache_folder()).get(key, lambda: _object_code(text, target))
+    engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine(target))
+    engine.add_object_file(binding.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    return Code(ctypes.CFUNCTYPE(None, *_ARGUMENTS)(engine.get_function_address("program")), engine)
+
+
+def _object_code(text: str, target: Target) -> bytes:
+    """Optimise and translate a module."""
+    global compiled
+    compiled += 1
     binding, generator = llvm(), machine(target)
     module = binding.parse_assembly(text)
     module.verify()
@@ -30,6 +50,4 @@ def compile_module(text: str, target: Target) -> Code:
     options.loop_vectorization = options.slp_vectorization = options.loop_unrolling = False
     passes = binding.create_pass_builder(generator, options)
     passes.getModulePassManager().run(module, passes)
-    engine = binding.create_mcjit_compiler(module, machine(target))
-    engine.finalize_object()
-    return Code(ctypes.CFUNCTYPE(None, *_ARGUMENTS)(engine.get_function_address("program")), engine)
+    return generator.emit_object(module)

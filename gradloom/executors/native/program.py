@@ -133,7 +133,7 @@ def _array_at(address: int, like: Node) -> np.ndarray:
     size = like.tensor_type.size * like.dtype.itemsize
     if size == 0:
         return np.empty(like.shape, like.dtype)
-    raw = (ctypes.c_char * size).from_address(address)
+    raw = memoryview((ctypes.c_char * size).from_address(address))
     return np.frombuffer(raw, like.dtype).reshape(like.shape)
 
 

@@ -146,21 +146,27 @@ def _division(b: Function, args: Operands, dtype: np.dtype) -> tuple[Value, Valu
         quotient = b.intrinsic("rint", b.binary("fdiv", b.sub(x, remainder), y))
         by_zero = b.compare("oeq", y, zero)
         return b.select(by_zero, b.binary("fdiv", x, y), quotient), remainder
-    signed = dtype.kind == "i"
     none = b.compare("eq", y, zero)
     safe = b.select(none, b.const(x.type, 1), y)
-    if signed:  # the only overflow, smallest / -1, wraps
-        minus = b.compare("eq", y, b.const(x.type, -1))
-        safe = b.select(minus, b.const(x.type, 1), safe)
-    quotient = b.binary("sdiv" if signed else "udiv", x, safe)
-    remainder = b.binary("srem" if signed else "urem", x, safe)
-    if signed:
-        differs = b.binary("xor", b.compare("slt", remainder, zero), b.compare("slt", y, zero))
-        fix = b.binary("and", b.compare("ne", remainder, zero), differs)
-        remainder = b.select(fix, b.add(remainder, y), remainder)
-        quotient = b.select(fix, b.sub(quotient, b.const(x.type, 1)), quotient)
-        quotient = b.select(minus, b.sub(zero, x), quotient)
+    quotient, remainder = (_signed_division if dtype.kind == "i" else _unsigned_division)(b, x, safe)
     return b.select(none, zero, quotient), b.select(none, zero, remainder)
+
+
+def _unsigned_division(b: Function, x: Value, y: Value) -> tuple[Value, Value]:
+    return b.binary("udiv", x, y), b.binary("urem", x, y)
+
+
+def _signed_division(b: Function, x: Value, y: Value) -> tuple[Value, Value]:
+    """Rounded down; the only overflow, the smallest number by -1, wraps."""
+    zero, one = b.const(x.type, 0), b.const(x.type, 1)
+    minus = b.compare("eq", y, b.const(x.type, -1))
+    safe = b.select(minus, one, y)
+    quotient, remainder = b.binary("sdiv", x, safe), b.binary("srem", x, safe)
+    differs = b.binary("xor", b.compare("slt", remainder, zero), b.compare("slt", y, zero))
+    fix = b.binary("and", b.compare("ne", remainder, zero), differs)
+    quotient = b.select(fix, b.sub(quotient, one), quotient)
+    remainder = b.select(fix, b.add(remainder, y), remainder)
+    return b.select(minus, b.sub(zero, x), quotient), b.select(minus, zero, remainder)
 
 
 def _shift(word: str) -> Callable[..., Value]:

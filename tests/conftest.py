@@ -1,0 +1,9 @@
+"""Settings of all tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+# Programs that the tests compile are kept with pytest's own cache, not in the user's folder.
+os.environ.setdefault("GRADLOOM_CACHE", str(Path(__file__).resolve().parents[1] / ".pytest_cache" / "programs"))

@@ -1,0 +1,237 @@
+"""The native executor beyond single primitives: whole training runs, threads, lesser processors, faults."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import gradloom as gl
+from gradloom import executors, nn, optim, tree
+from gradloom.errors import IndexRangeError
+from gradloom.executors.native.program import NativeProgram
+from gradloom.ir.graph import Graph
+from gradloom.ir.interpret import evaluate
+from gradloom.train.step import Recipe
+
+
+def arrays_of(*args: object) -> list[np.ndarray]:
+    return [leaf.numpy() for leaf in tree.leaves(args)]
+
+
+def training_run(
+    steps: int = 7, batch: int = 16, optimizer: optim.Optimizer | None = None
+) -> tuple[Graph, list[np.ndarray]]:
+    """A run of training steps with dropout and batch normalisation as one graph, and its inputs."""
+    rng = np.random.default_rng(0)
+    model = nn.Sequential(
+        nn.Dense(24, activation="relu"), nn.BatchNorm(), nn.Dropout(0.3), nn.Dense(40, activation="tanh"), nn.Dense(5)
+    )
+    x, y = rng.normal(size=(100, 13)).astype(np.float32), rng.integers(0, 5, 100)
+    model.initialize(x[:2])
+    chosen = optimizer or optim.Adam(1e-2, clip_norm=1.0)
+    recipe = Recipe(model, nn.losses.CrossEntropy(), chosen, [nn.metrics.get("accuracy")])
+    parameters = model.parameters()
+    carry = {
+        "parameters": parameters,
+        "state": model.state(),
+        "optimizer": chosen.init(parameters),
+        "step": gl.tensor(0),
+    }
+    hyper = {name: gl.tensor(v, "float64") for name, v in recipe.hyperparameters(0.0, 1e-3).items()}
+
+    def run(carry, x, y, rows, key, hyper):
+        weights = gl.ones(batch)
+        return gl.scan(lambda c, i: recipe.train(c, (gl.take(x, i), gl.take(y, i), weights), key, hyper), carry, rows)
+
+    rows = gl.tensor(rng.integers(0, 100, (steps, batch)))
+    args = (carry, gl.tensor(x), gl.tensor(y), rows, gl.random.key(3), hyper)
+    return gl.trace(run, *args), arrays_of(*args)
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [optim.Adam(1e-2, clip_norm=1.0), optim.SGD(0.1, momentum=0.9, nesterov=True), optim.AdaDelta()],
+    ids=repr,
+)
+def test_a_training_run_is_one_program_with_the_reference_results(optimizer: optim.Optimizer):
+    graph, arrays = training_run(optimizer=optimizer)
+    for got, wanted in zip(NativeProgram(graph)(arrays), evaluate(graph, arrays), strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=2e-4, atol=2e-5)
+
+
+def test_the_bits_do_not_depend_on_the_number_of_threads():
+    graph, arrays = training_run(steps=3)
+    program = NativeProgram(graph)
+    runs = []
+    for threads in (1, 2, 3, 8):
+        program.threads = threads
+        runs.append(program(arrays))
+    for other in runs[1:]:
+        assert all(np.array_equal(a, b) for a, b in zip(runs[0], other))
+
+
+def test_a_program_may_be_called_from_several_threads_at_once():
+    graph, arrays = training_run(steps=3)
+    program = NativeProgram(graph)
+    wanted = program(arrays)
+    start = threading.Barrier(4)
+
+    def call() -> list[np.ndarray]:
+        start.wait()
+        return program(arrays)
+
+    with ThreadPoolExecutor(4) as pool:
+        for future in [pool.submit(call) for _ in range(4)]:
+            assert all(np.array_equal(a, b) for a, b in zip(future.result(), wanted))
+
+
+def test_inputs_are_left_alone():
+    graph, arrays = training_run(steps=3)
+    before = [a.copy() for a in arrays]
+    NativeProgram(graph)(arrays)
+    assert all(np.array_equal(a, b) for a, b in zip(arrays, before))
+
+
+@pytest.mark.parametrize("wrong", [-1, 7, 2**40])
+def test_a_position_outside_its_axis_raises_and_reads_nothing(wrong: int):
+    take = gl.jit(lambda x, i: gl.take(x, i, mode="raise") * 2, executor="native")
+    x = gl.tensor(np.arange(7.0))
+    assert take(x, gl.tensor([6, 0])).tolist() == [12.0, 0.0]
+    if wrong == -1:
+        assert take(x, gl.tensor([wrong])).tolist() == [12.0]
+        return
+    with pytest.raises(IndexRangeError, match="positions must lie inside their axis"):
+        take(x, gl.tensor([wrong, 1]))
+
+
+@pytest.mark.parametrize(
+    ("m", "k", "n"), [(1, 1, 1), (17, 63, 129), (63, 17, 1), (1, 129, 63), (1000, 3, 5), (3, 1000, 40)]
+)
+@pytest.mark.parametrize("form", ["xy", "x'y", "xy'", "x'y'"])
+def test_products_of_all_forms_and_odd_sizes(m: int, k: int, n: int, form: str):
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(m, k)), rng.normal(size=(k, n))
+    left = gl.tensor(x.T.copy() if "x'" in form else x)
+    right = gl.tensor(y.T.copy() if "y'" in form else y)
+
+    def product(a, b):
+        return (a.T if "x'" in form else a) @ (b.T if "y'" in form else b)
+
+    got = gl.jit(product, executor="native")(left, right).numpy()
+    np.testing.assert_allclose(got, x @ y, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["exp", "expm1", "log", "log1p", "tanh", "sigmoid", "softplus"])
+def test_elementary_functions_are_accurate_everywhere(name: str, dtype: str):
+    """Within 4 units in the last place of the wider type's value, over a dense sweep and at the extremes."""
+    info, rng = np.finfo(dtype), np.random.default_rng(2)
+    span = 100 if dtype == "float32" else 800
+    values = np.concatenate(
+        [
+            rng.uniform(-span, span, 4000),
+            rng.normal(size=4000),
+            rng.normal(size=2000) * 1e-4,
+            10.0 ** rng.uniform(-37, 37, 2000),
+            [
+                0.0,
+                -0.0,
+                1.0,
+                -1.0,
+                info.tiny,
+                -info.tiny,
+                info.smallest_subnormal,
+                info.max,
+                -info.max,
+                np.inf,
+                -np.inf,
+            ],
+            [np.nan],
+        ]
+    ).astype(dtype)
+    wide = values.astype(np.longdouble)
+    with np.errstate(all="ignore"):
+        wanted = {
+            "exp": np.exp,
+            "expm1": np.expm1,
+            "log": np.log,
+            "log1p": np.log1p,
+            "tanh": np.tanh,
+            "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+            "softplus": lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))),
+        }[name](wide)
+        rounded = wanted.astype(dtype)
+    got = gl.jit(getattr(gl, name), executor="native")(gl.tensor(values)).numpy()
+    assert np.array_equal(np.isnan(got), np.isnan(rounded))
+    finite = np.isfinite(rounded)
+    special = ~finite & ~np.isnan(rounded)
+    assert np.array_equal(got[special], rounded[special])
+    unit = np.spacing(np.minimum(np.abs(rounded[finite]), info.max / 2))
+    error = np.abs(got[finite].astype(np.longdouble) - wanted[finite]) / unit
+    worst = int(np.argmax(error))
+    assert error[worst] <= 4, f"{name}({values[finite][worst]!r}) is off by {error[worst]:.1f} units"
+
+
+STEP_KERNELS = [
+    "contract + select [32,64]",  # x w, relu
+    "contract + add [32,30]",  # h v, minus y, the loss's derivative
+    "permute [30,64]",  # v transposed, for the next
+    "contract + select [32,64]",  # back through v, the derivative of relu
+    "contract + sub [20,64]",  # the gradient of w, and its update
+    "contract + sub [64,30]",  # the gradient of v, and its update
+    "reduce_sum + mul [] over [32,30]",  # the loss
+]
+
+
+def test_fused_kernels_are_few():
+    """The step of a two-layer network: epilogues swallow biases, activations, masks and the whole update."""
+
+    def step(w, v, x, y):
+        loss, (gw, gv) = gl.value_and_grad(lambda w, v: gl.mean((gl.relu(x @ w) @ v - y) ** 2), (0, 1))(w, v)
+        return w - 0.1 * gw, v - 0.1 * gv, loss
+
+    shapes = ((20, 64), (64, 30), (32, 20), (32, 30))
+    program = NativeProgram(gl.trace(step, *(gl.zeros(s) for s in shapes)))
+    assert [str(k) for k in program.plan.kernels] == STEP_KERNELS
+
+
+def test_the_profile_names_every_kernel():
+    graph, arrays = training_run(steps=2)
+    table = NativeProgram(graph).profile(arrays, runs=2)
+    assert "contract" in table
+    assert table.splitlines()[-1].endswith("all")
+
+
+LESSER = """
+import numpy as np
+from test_native import training_run
+from gradloom.executors.native.program import NativeProgram
+from gradloom.ir.interpret import evaluate
+graph, arrays = training_run(steps=3)
+for got, wanted in zip(NativeProgram(graph)(arrays), evaluate(graph, arrays), strict=True):
+    np.testing.assert_allclose(got, wanted, rtol=2e-4, atol=2e-5)
+"""
+
+
+@pytest.mark.parametrize("cpu", ["avx2", "sse2"])
+def test_code_for_lesser_processors(cpu: str):
+    env = {**os.environ, "GRADLOOM_CPU": cpu, "PYTHONPATH": os.path.dirname(__file__)}
+    done = subprocess.run([sys.executable, "-c", LESSER], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_unknown_processor_is_refused():
+    env = {**os.environ, "GRADLOOM_CPU": "z80"}
+    code = "import gradloom as gl; gl.jit(lambda x: x + 1, executor='native')(gl.ones(3))"
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
+    assert "GRADLOOM_CPU: is one of avx2, sse2; got 'z80'" in done.stderr
+
+
+def test_the_executor_has_a_name():
+    assert executors.get("native").name == "native"
