@@ -64,12 +64,14 @@ class Optimizer(Options, ABC):
             ``(new parameters, new state)``, of unchanged types.
 
         Raises:
-            ShapeError: gradients and parameters are not nested and shaped alike, or the state belongs to others.
+            ShapeError: gradients and parameters are not nested and shaped alike, the state belongs to others, or a
+                hyperparameter is not a single number.
             DTypeError: a parameter is not of floats.
         """
         who = type(self).__name__
         now = as_parameters(who, parameters)
-        updates, new_state = self.chain.update(_as_gradients(who, gradients, now), state, now, hyper or {})
+        at = self.lookahead(now, state, hyper)  # where weight decay, a part of the gradient, belongs too
+        updates, new_state = self.chain.update(_as_gradients(who, gradients, now), state, at, hyper or {})
         return add(now, updates), new_state
 
 

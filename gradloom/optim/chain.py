@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
+from gradloom import tree
 from gradloom.errors import OptionError, ShapeError
 from gradloom.optim.names import named, under
 from gradloom.optim.piece import Hyper, Piece, State, Tensors
+from gradloom.tensor import tensor
 
 
 @dataclass(frozen=True)
@@ -50,19 +53,38 @@ class Chain(Piece):
         """The pieces in order.
 
         Raises:
-            ShapeError: the state lacks a piece's.
+            ShapeError: the state is not one that this chain made for such parameters.
         """
         new_state = {}
         for piece in self.pieces:
-            if piece.name not in state:
-                raise ShapeError(
-                    "chain",
-                    rule="the state must be the one that this optimiser made",
-                    got=f"no {piece.name} among {', '.join(state) or 'nothing'}",
-                    fix="Make it with init(parameters).",
-                )
-            updates, new_state[piece.name] = piece.update(updates, state[piece.name], parameters, hyper)
+            before = _state_of(piece, state, parameters)
+            updates, new_state[piece.name] = piece.update(updates, before, parameters, hyper)
         return updates, new_state
+
+
+def _state_of(piece: Piece, state: object, parameters: Tensors) -> State:
+    """What a chain's state holds for a piece; another's would be broadcast and change the types of parameters."""
+    found = state.get(piece.name) if isinstance(state, dict) else None
+    wanted = piece.init(parameters)
+    if tree.flatten(found)[1] != tree.flatten(wanted)[1] or _types(found) != _types(wanted):
+        raise ShapeError(
+            piece.name,
+            rule="the state must be the one that this optimiser made for these parameters",
+            got=f"{_outline(found)} in place of {_outline(wanted)}",
+            fix="Make it with init(parameters).",
+        )
+    return found  # type: ignore[return-value]
+
+
+def _types(state: Any) -> list[str]:
+    return [str(tensor(leaf).type) for leaf in tree.leaves(state)]
+
+
+def _outline(state: Any) -> str:
+    """Types by path in short, for messages."""
+    paths = [".".join(path) for path in tree.paths(tree.flatten(state)[1])]
+    entries = [f"{path} {kind}".strip() for path, kind in zip(paths, _types(state))]
+    return ", ".join(entries[:4] + ["..."] * (len(entries) > 4)) or "nothing"
 
 
 def chain(*pieces: Piece) -> Chain:

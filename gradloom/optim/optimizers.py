@@ -98,7 +98,8 @@ class SGD(NamedOptimizer):
         lr: learning rate η.
         momentum: μ; 0 does without.
         nesterov: take the gradient at the point that momentum alone would lead to (Nesterov, 1983; Sutskever and
-            others, 2013).  "reparametrised" instead keeps that point as the parameters, as common libraries do.
+            others, 2013).  "reparametrised" instead keeps that point as the parameters, as common libraries do; the
+            two are one, but for "outside" where η changes.
         momentum_form: "outside" for v = μv + g, θ -= ηv; "inside" for v = μv + ηg, θ -= v; "ewma" for
             v = μv + (1 - μ)g, θ -= ηv.  The first two differ only where η changes.
         start: of the average in "ewma": at "zero" or at the first "gradient".

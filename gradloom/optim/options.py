@@ -101,9 +101,9 @@ def words(*choices: bool | str) -> Check:
 
 
 def whole(who: str, name: str, value: object) -> int:
-    """The check for a whole number of steps, from 1."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise refusal(who, name, "is a whole number from 1", value)
+    """The check for a whole number of steps; in a compiled step it is a float, which counts to 2⁵³."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or not 1 <= value <= 2**53:
+        raise refusal(who, name, "is a whole number from 1 to 2⁵³", value)
     return int(value)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from gradloom import functional as fn
 from gradloom import tree
+from gradloom.errors import ShapeError
 from gradloom.optim.options import Options
 from gradloom.tensor import Tensor, tensor
 
@@ -37,8 +38,18 @@ class Piece(Options, ABC):
         return self.numbers()
 
     def values(self, hyper: Hyper) -> dict[str, Any]:
-        """The hyperparameters as they stand in ``hyper``; one that is missing there has the value of its option."""
-        return {**self.hyperparameters(), **hyper}
+        """The hyperparameters as they stand in ``hyper``; one that is missing there has the value of its option.
+
+        Raises:
+            ShapeError: one is not a single number, and would be broadcast over the parameters.
+        """
+        found = {name: hyper.get(name, value) for name, value in self.hyperparameters().items()}
+        for name, value in found.items():
+            kind = tensor(value).type
+            if kind.shape:
+                fix = "Use gl.vmap to train with several values at once."
+                raise ShapeError(self.name, rule=f"{name} is a single number", got=str(kind), fix=fix)
+        return found
 
     def init(self, parameters: Tensors) -> State:
         """The state before the first step; none by default."""
@@ -51,7 +62,7 @@ class Piece(Options, ABC):
         Args:
             updates: nested and shaped as the parameters.
             state: as :meth:`init` or the last call gave it.
-            parameters: where the step begins.
+            parameters: where the gradient was taken.
             hyper: see :meth:`hyperparameters`.
         """
 

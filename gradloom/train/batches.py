@@ -50,6 +50,6 @@ def row_groups(order: np.ndarray, size: int) -> list[np.ndarray]:
     variance to normalise by, and its noisy update would count as much as that of a whole batch.
     """
     starts = list(range(0, len(order), size))
-    if len(starts) > 1 and len(order) - starts[-1] == 1:
+    if size > 1 and len(starts) > 1 and len(order) - starts[-1] == 1:
         starts.pop()
     return np.split(order, starts[1:])

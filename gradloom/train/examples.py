@@ -9,6 +9,7 @@ import numpy as np
 
 from gradloom import random
 from gradloom.errors import DataError, OptionError, ShapeError
+from gradloom.functional import zeros
 from gradloom.tensor import Tensor
 
 
@@ -58,6 +59,16 @@ def as_examples(data: Any, who: str) -> Examples:
 def as_inputs(values: Any, who: str) -> np.ndarray:
     """Inputs alone, likewise checked."""
     return _checked(values, f"{who} inputs")
+
+
+def two_examples(dtype: Any, shape: tuple[int, ...]) -> Tensor:
+    """Inputs of a type, for tracing; they take no memory, whatever the shape.
+
+    Args:
+        dtype: of the inputs.
+        shape: of one example.
+    """
+    return zeros((2, *shape), dtype)
 
 
 def hold_out(examples: Examples, share: float, key: Tensor) -> tuple[Examples, Examples]:

@@ -16,6 +16,7 @@ from gradloom.nn.metrics import Metric
 from gradloom.optim import Optimizer
 from gradloom.train import checkpoint
 from gradloom.train.description import REMEDY
+from gradloom.train.examples import two_examples
 from gradloom.train.history import History
 from gradloom.train.preprocessing import Preprocessing
 from gradloom.train.trainer import Trainer
@@ -73,6 +74,7 @@ def _refusing_damage(who: str) -> Iterator[None]:
     except ModelFileError as error:
         if error.who != who:
             error.within(who)
+        error.fix = error.fix or REMEDY
         raise
     except _DAMAGE as problem:
         raise ModelFileError(
@@ -97,7 +99,7 @@ def _restore(run: Trainer, description: dict[str, Any], arrays: dict[str, np.nda
     """Put tensors, counters and history in place."""
     dtype, shape = description["input"]
     run.input_type = dtype, tuple(shape)
-    run.model.initialize(np.broadcast_to(np.zeros((), dtype), (2, *shape)), blank=True)
+    run.model.initialize(two_examples(dtype, tuple(shape)), blank=True)
     parameters = checkpoint.nested(run.model.parameters(), arrays, "parameters", who)
     state = checkpoint.nested(run.model.state(), arrays, "state", who)
     run.model.load(parameters, state)

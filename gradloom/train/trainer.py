@@ -27,7 +27,7 @@ from gradloom.train import checkpoint as checkpoint_file
 from gradloom.train import settings
 from gradloom.train.batches import choose_batch_size, order_of_epoch, row_groups
 from gradloom.train.callbacks import Callback, Checkpoint
-from gradloom.train.examples import Examples, as_examples, as_inputs, hold_out
+from gradloom.train.examples import Examples, as_examples, as_inputs, hold_out, two_examples
 from gradloom.train.history import History
 from gradloom.train.preprocessing import Predictions, Preprocessing, predictions
 from gradloom.train.progress import Progress
@@ -226,7 +226,7 @@ class Trainer:
         """Make parameters and optimiser state, unless they exist, and see that the data fit the model."""
         inputs = examples.inputs
         if self.input_type is None:
-            self.model.initialize(_example(inputs), seed=self.seed)
+            self.model.initialize(two_examples(inputs.dtype, inputs.shape[1:]), seed=self.seed)
             self.input_type = inputs.dtype.name, inputs.shape[1:]
         if self.optimizer_state is None:
             self.optimizer_state = self.optimizer.init(self.model.parameters())
@@ -243,7 +243,8 @@ class Trainer:
     def _check_data(self, examples: Examples, who: str) -> None:
         """Refuse what the compiled steps could only stumble over."""
         self._check_inputs(examples.inputs, who)
-        outputs = trace(self.model, _example(examples.inputs)).output_types
+        example = two_examples(examples.inputs.dtype, examples.inputs.shape[1:])
+        outputs = trace(self.model, example).output_types
         if len(outputs) == 1:
             check_targets(examples.targets, outputs[0], self.loss, who)
 
@@ -448,11 +449,6 @@ class Trainer:
             "rows": self.rows,
             "history": self.history.as_json(),
         }
-
-
-def _example(inputs: np.ndarray) -> np.ndarray:
-    """Two examples of the type of these inputs, which take no memory."""
-    return np.broadcast_to(np.zeros((), inputs.dtype), (2, *inputs.shape[1:]))
 
 
 def _reason(problem: BaseException) -> str:

@@ -12,7 +12,7 @@ import pytest
 
 import gradloom as gl
 from gradloom import optim, tree
-from gradloom.optim import Optimizer, schedules
+from gradloom.optim import Optimizer, registry, schedules
 
 Tensors = Any
 
@@ -74,7 +74,7 @@ CASES = {
 }
 
 
-@pytest.fixture(params=CASES.values(), ids=CASES.keys())
+@pytest.fixture(params=CASES.values(), ids=list(CASES))
 def case(request: pytest.FixtureRequest) -> Case:
     return request.param
 
@@ -126,7 +126,7 @@ def test_every_optimizer_piece_and_schedule_has_a_case() -> None:
         return {type(value)}.union(*map(kinds, value.options().values())) if is_part else set()
 
     covered = set().union(*(kinds(case.optimizer) for case in CASES.values()))
-    known = {*optim.registry.OPTIMIZERS, *optim.registry.PIECES, *optim.registry.SCHEDULES}
+    known = {*registry.OPTIMIZERS, *registry.PIECES, *registry.SCHEDULES}
     assert covered >= known - {schedules.Constant}  # a number in place of a schedule
 
 
@@ -157,6 +157,39 @@ def test_jit_is_eager_to_the_bit_and_compiles_once(case: Case, dtype: str) -> No
     assert_same(changed, step(*slow, other))
     assert len(compiled.programs) == 1
     assert any((a.numpy() != b.numpy()).any() for a, b in zip(tree.leaves(changed), tree.leaves(step(*slow, hyper))))
+
+
+@pytest.mark.parametrize(("dtype", "rtol"), [("float32", 2e-5), ("float64", 1e-12)])
+def test_native_step_is_the_reference_step(case: Case, dtype: str, rtol: float) -> None:
+    step, hyper = step_of(case.optimizer), hyper_of(case.optimizer, dtype)
+    compiled = gl.jit(step, executor="native")
+    before = step(start(dtype), case.optimizer.init(start(dtype)), hyper)
+    found, expected = compiled(*before, hyper), step(*before, hyper)
+    assert tree.flatten(found)[1] == tree.flatten(expected)[1]
+    assert types(found) == types(expected)
+    for a, b in zip(tree.leaves(found), tree.leaves(expected)):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=rtol)
+    compiled(*before, {name: 0.9 * value for name, value in hyper.items()})
+    assert len(compiled.programs) == 1
+
+
+def test_population_is_a_loop_over_its_members(case: Case) -> None:
+    step, hyper = step_of(case.optimizer), hyper_of(case.optimizer, "float64")
+    factors = np.array([0.5, 0.8, 1.0])
+
+    def train(factor: Any) -> Tensors:
+        own = {name: value * factor if name.startswith("lr") else value for name, value in hyper.items()}
+        carry = (start("float64"), case.optimizer.init(start("float64")))
+        for _ in range(3):
+            carry = step(*carry, own)
+        return carry[0]
+
+    population = gl.vmap(train)(gl.tensor(factors, "float64"))
+    for k, factor in enumerate(factors):
+        member = tree.map(lambda leaf, k=k: leaf[k], population)
+        for a, b in zip(tree.leaves(member), tree.leaves(train(factor))):
+            np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-13)
+    assert any((leaf.numpy()[0] != leaf.numpy()[2]).any() for leaf in tree.leaves(population))
 
 
 def test_scan_is_a_loop(case: Case) -> None:

@@ -9,14 +9,14 @@ import pytest
 
 from gradloom import optim
 from gradloom.errors import ModelFileError, OptionError, UnknownNameError
-from gradloom.optim import schedules
+from gradloom.optim import registry, schedules
 
 
 def test_names() -> None:
     assert optim.get("adam") == optim.Adam()
     assert optim.get("AdamW", 0.2) == optim.AdamW(0.2)
     assert optim.get("nesterov", schedules.Constant(0.2)) == optim.SGD(schedules.Constant(0.2), 0.9, True)
-    assert {type(found) for found in optim.NAMES.values()} | {optim.Composed} == set(optim.registry.OPTIMIZERS)
+    assert {type(found) for found in optim.NAMES.values()} | {optim.Composed} == set(registry.OPTIMIZERS)
 
 
 @pytest.mark.parametrize("name", ["adamm", "", 3, None])

@@ -12,6 +12,7 @@ import pytest
 import gradloom as gl
 from gradloom import optim, tree
 from gradloom.errors import DTypeError, GradloomError, OptionError, ShapeError
+from gradloom.optim.options import EpsMode
 from gradloom.optim.piece import Hyper, State, Tensors
 
 GRADIENTS = {"w": gl.tensor([[3.0, 0.0]], "float64"), "b": gl.tensor([-4.0], "float64")}
@@ -66,6 +67,20 @@ def test_order_in_a_chain_counts() -> None:
     decayed = np.array([4.0, 1.0, -3.0])
     expected = decayed * 2.5 / np.linalg.norm(decayed)
     np.testing.assert_allclose(updated(optim.chain(decay, clip), GRADIENTS)["b"].numpy(), expected[2:], rtol=1e-15)
+
+
+def test_named_optimizers_clip_elements_before_the_norm() -> None:
+    optimizer = optim.SGD(1.0, clip_value=1.0, clip_norm=1.0)
+    parameters = tree.map(gl.zeros_like, GRADIENTS)
+    found, _ = optimizer.update(GRADIENTS, optimizer.init(parameters), parameters)
+    np.testing.assert_allclose(found["w"].numpy(), [[-np.sqrt(0.5), 0]], rtol=1e-15)
+    np.testing.assert_allclose(found["b"].numpy(), [np.sqrt(0.5)], rtol=1e-15)
+
+
+@pytest.mark.parametrize(("mode", "factor"), [("outside", 1e3), ("inside", 1e3**0.5), ("none", 1.0)])
+def test_gradients_whose_squares_are_lost_to_underflow(mode: EpsMode, factor: float) -> None:
+    found = updated(optim.ScaleByRms(eps=1e-3, eps_mode=mode), gl.tensor([1e-25], "float32"))
+    np.testing.assert_allclose(found.numpy(), [1e-25 * factor], rtol=1e-5)
 
 
 def test_a_chain_of_nothing_changes_nothing() -> None:
@@ -167,7 +182,32 @@ W = gl.zeros((3,))
         (lambda: optim.Adam().init(gl.zeros(3, "int64")), DTypeError, r"Adam: parameters are floats; got int64\[3\]"),
         (lambda: stepped(optim.SGD(), gl.zeros((1,)), W), ShapeError, r"got float32\[1\] for float32\[3\]"),
         (lambda: stepped(optim.SGD(), {"w": W}, {"v": W}), ShapeError, "one structure; got {w} and {v}"),
-        (lambda: stepped(optim.Adam(), W, W, optim.SGD().init(W)), ShapeError, "no ScaleByAdam among ScaleByLearn"),
+        (
+            lambda: stepped(optim.Adam(), W, W, optim.SGD().init(W)),
+            ShapeError,
+            r"ScaleByAdam: .* got nothing in place of mean float32\[3\], square float32\[3\], step int64\[\]",
+        ),
+        (lambda: stepped(optim.RMSProp(), W, W, 3), ShapeError, r"ScaleByRms: .* got nothing in place of square"),
+        (
+            lambda: stepped(optim.RMSProp(), W, W, optim.RMSProp().init(gl.zeros((1,)))),
+            ShapeError,
+            r"ScaleByRms: the state must be .* got square float32\[1\] in place of square float32\[3\]",
+        ),
+        (
+            lambda: stepped(optim.RMSProp(), W, W, optim.RMSProp().init(gl.zeros((3,), "float64"))),
+            ShapeError,
+            r"got square float64\[3\] in place of square float32\[3\]",
+        ),
+        (
+            lambda: optim.SGD().update(W, optim.SGD().init(W), W, {"lr": gl.ones((3,))}),
+            ShapeError,
+            r"ScaleByLearningRate: lr is a single number; got float32\[3\]. Use gl.vmap",
+        ),
+        (
+            lambda: optim.SGD().update(W, optim.SGD().init(W), W, {"lr": "fast"}),
+            DTypeError,
+            "a tensor holds numbers or booleans",
+        ),
     ],
 )
 def test_refusals(act: Callable[[], Any], kind: type[GradloomError], message: str) -> None:

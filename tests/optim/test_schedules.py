@@ -12,7 +12,7 @@ import pytest
 import gradloom as gl
 from gradloom import optim
 from gradloom.errors import OptionError
-from gradloom.optim import Schedule, schedules
+from gradloom.optim import Schedule, registry, schedules
 
 CASES: dict[str, tuple[Schedule, Callable[[int], float]]] = {
     "constant": (schedules.Constant(0.3), lambda k: 0.3),
@@ -38,7 +38,7 @@ every_schedule = pytest.mark.parametrize(("schedule", "formula"), CASES.values()
 
 
 def test_every_schedule_has_a_case() -> None:
-    assert {type(schedule) for schedule, _ in CASES.values()} == set(optim.registry.SCHEDULES)
+    assert {type(schedule) for schedule, _ in CASES.values()} == set(registry.SCHEDULES)
 
 
 @every_schedule
@@ -98,8 +98,9 @@ def test_names_in_an_optimizer() -> None:
     [
         (lambda: schedules.Constant(-0.1), "Constant: value is a finite number not below 0; got value=-0.1"),
         (lambda: schedules.StepDecay(0.1, 0.0), r"StepDecay: factor lies in \(0, 1\]; got factor=0.0"),
-        (lambda: schedules.StepDecay(0.1, 0.5, 0), "StepDecay: every is a whole number from 1; got every=0"),
-        (lambda: schedules.Linear(0.1, 0.0, 2.5), "Linear: steps is a whole number from 1; got steps=2.5"),  # type: ignore[arg-type]
+        (lambda: schedules.StepDecay(0.1, 0.5, 0), "StepDecay: every is a whole number from 1 to 2⁵³; got every=0"),
+        (lambda: schedules.Linear(0.1, 0.0, 2.5), "Linear: steps is a whole number from 1 to 2⁵³; got steps=2.5"),  # type: ignore[arg-type]
+        (lambda: schedules.Linear(0.1, 0.0, 10**400), "Linear: steps is a whole number from 1 to 2⁵³; got steps=1000"),
         (lambda: schedules.Cosine(0.1, 5, restarts="yes"), "Cosine: restarts is True or False"),  # type: ignore[arg-type]
         (lambda: schedules.WarmUp("fast", 5), "WarmUp: after is a finite number"),  # type: ignore[arg-type]
         (lambda: schedules.Exponential(float("nan")), "Exponential: initial is a finite number"),

@@ -1,0 +1,50 @@
+"""A small data set and small networks, for runs that take milliseconds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import gradloom as gl
+from gradloom import nn, optim, train, tree
+
+ROWS, FEATURES, CLASSES = 37, 4, 3  # 37 leaves a short last batch
+
+_rng = np.random.default_rng(0)
+X = _rng.normal(size=(ROWS, FEATURES)).astype(np.float32)
+Y = (X @ _rng.normal(size=(FEATURES, CLASSES))).argmax(1)
+Z = (X @ _rng.normal(size=FEATURES)).astype(np.float32)
+
+
+def network(*, deep: bool = False) -> nn.Sequential:
+    """A classifier; ``deep`` with a layer of every kind that has state or draws."""
+    hidden = [nn.Dense(6, activation="relu"), nn.BatchNorm(), nn.Dropout(0.3)] if deep else []
+    return nn.Sequential(*hidden, nn.Dense(CLASSES))
+
+
+def trainer(model: nn.Module | None = None, **options: Any) -> train.Trainer:
+    """A trainer of the classifier, by default with SGD, which a reader can follow by hand."""
+    return train.Trainer(network() if model is None else model, **{"optimizer": optim.SGD(0.1), **options})
+
+
+def fit(run: train.Trainer, epochs: int = 1, data: Any = None, **options: Any) -> train.History:
+    """Train without a word."""
+    options = {"batch_size": 8, "progress": "silent", **options}
+    return run.fit((X, Y) if data is None else data, epochs=epochs, **options)
+
+
+def tensors(run: train.Trainer) -> list[np.ndarray]:
+    """All that training changes."""
+    return [leaf.numpy() for leaf in tree.leaves(run.snapshot())]
+
+
+def same(first: train.Trainer, second: train.Trainer) -> bool:
+    """Whether two runs have come to the same place, bit by bit."""
+    alike = [a.tobytes() == b.tobytes() for a, b in zip(tensors(first), tensors(second), strict=True)]
+    return all(alike) and (first.epoch, first.position) == (second.epoch, second.position)
+
+
+def weight(run: train.Trainer) -> gl.Tensor:
+    """The weights of a classifier of one layer."""
+    return run.model.parameters()["layers.0"]["weight"]
