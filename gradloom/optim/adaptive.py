@@ -170,4 +170,5 @@ class ScaleByAdam(Piece):
 def unbiased(average: Tensor, beta: Any, step: Tensor) -> Tensor:
     """An exponentially weighted average of ``step`` values that began at 0, divided by its total weight 1 - βᵗ."""
     b = tensor(beta, average.dtype)
-    return average / (1 - b ** step.astype(b.dtype))
+    # One division for the whole tensor, for a division takes as long as ten multiplications.
+    return average * (1 / (1 - b ** step.astype(b.dtype)))

@@ -19,6 +19,11 @@ def is_better(new: float, old: float, *, falls: bool, margin: float = 0.0) -> bo
     return new < old - margin if falls else new > old + margin
 
 
+def _plain(value: float) -> float:
+    """A number that JSON can hold; callbacks may put NumPy's into a row."""
+    return value if type(value) is int else float(value)
+
+
 @dataclass
 class History:
     """The course of training.
@@ -51,7 +56,8 @@ class History:
 
     def as_json(self) -> dict[str, Any]:
         """For the header of a model file."""
-        return {"rows": self.rows, "best_epoch": self.best_epoch, "stopped": self.stopped}
+        rows = [{name: _plain(value) for name, value in row.items()} for row in self.rows]
+        return {"rows": rows, "best_epoch": self.best_epoch, "stopped": self.stopped}
 
     def write_csv(self, path: str | Path) -> None:
         """One line an epoch."""

@@ -12,7 +12,7 @@ import numpy as np
 from gradloom import executors, nn, optim
 from gradloom.errors import GradloomError, ModelFileError
 from gradloom.nn.losses import Loss
-from gradloom.nn.metrics import Metric
+from gradloom.nn.metrics import Metric, StreamingMetric
 from gradloom.optim import Optimizer
 from gradloom.train import checkpoint
 from gradloom.train.description import REMEDY
@@ -106,6 +106,19 @@ def _restore(run: Trainer, description: dict[str, Any], arrays: dict[str, np.nda
     run.optimizer_state = checkpoint.nested(run.optimizer.init(parameters), arrays, "optimizer", who)
     run.epoch, run.step, run.position = (description[name] for name in ("epoch", "step", "position"))
     run.batch_size, run.rows = description["batch_size"], description["rows"]
-    run.totals = tuple(arrays[f"totals/{i}"] for i in range(sum(name.startswith("totals/") for name in arrays)))
+    run.totals = _totals(run, arrays)
     history = description["history"]
     run.history = History(history["rows"], history["best_epoch"], history["stopped"])
+    spare = sorted(set(arrays) - set(run.tensors()))
+    if spare:
+        raise ModelFileError(
+            who, rule="every tensor must belong to what is described", got=", ".join(spare)[:100], fix=REMEDY
+        )
+
+
+def _totals(run: Trainer, arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, ...]:
+    """The sums over the batches done of an interrupted epoch: weight, loss, and one for each streaming metric."""
+    if not run.position:
+        return ()
+    streaming = sum(isinstance(metric, StreamingMetric) for metric in run.metrics)
+    return tuple(arrays[f"totals/{i}"] for i in range(2 + streaming))

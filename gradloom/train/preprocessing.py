@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
 from gradloom.data.pipeline import TablePipeline
 from gradloom.data.target import TargetPipeline
+from gradloom.errors import ModelFileError
+from gradloom.train.description import REMEDY
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,14 @@ class Preprocessing:
         Raises:
             ModelFileError: the state is damaged.
         """
+        spare = sorted(set(state) - {field.name for field in fields(Preprocessing)})
+        if spare:
+            raise ModelFileError(
+                "saved preprocessing",
+                rule="it has features and target",
+                got=", ".join(map(repr, spare))[:100],
+                fix=REMEDY,
+            )
         features, target = state.get("features"), state.get("target")
         return Preprocessing(
             None if features is None else TablePipeline.from_state(features),

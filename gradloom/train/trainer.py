@@ -57,6 +57,10 @@ class Trainer:
         preprocessing: what made the inputs from a table; saved with the model.
         executor: what runs the compiled step.
 
+    Raises:
+        OptionError: an option out of range.
+        UnknownNameError: no loss, metric or executor has this name; the message proposes the nearest.
+
     Attributes:
         history: the course of training so far.
         epoch: epochs trained so far.
@@ -420,13 +424,16 @@ class Trainer:
                 got="a model without parameters",
                 fix="Call fit before.",
             )
-        tensors = {
+        checkpoint_file.write(path, self._description(), self.tensors())
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """All that the model file holds in tensors, by name, such as ``parameters/layers.0/weight``."""
+        return {
             **checkpoint_file.flat(self.model.parameters(), "parameters"),
             **checkpoint_file.flat(self.model.state(), "state"),
             **checkpoint_file.flat(self.optimizer_state, "optimizer"),
             **{f"totals/{i}": total for i, total in enumerate(self.totals)},
         }
-        checkpoint_file.write(path, self._description(), tensors)
 
     def _description(self) -> dict[str, Any]:
         """What the header of the model file says; train/loading.py reads it."""

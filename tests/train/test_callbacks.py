@@ -178,8 +178,9 @@ def test_what_should_rise_is_kept_at_its_highest():
     stopping = train.EarlyStopping(50, monitor="val_accuracy")
     history = fit(run, 5, validation=(X, Y), callbacks=[watch, stopping])
     values = history.column("val_accuracy")
-    assert history.best_epoch == 1 + int(np.argmax(values))
-    assert weights_of(run) == watch.weights[history.best_epoch]
+    best = 1 + int(np.argmax(values))
+    assert history.best_epoch == best
+    assert weights_of(run) == watch.weights[best]
     assert run.evaluate((X, Y))["accuracy"] == max(values)
 
 
@@ -261,6 +262,17 @@ def test_the_checkpoint_is_the_run_after_each_epoch(tmp_path: Path):
     run = trainer()
     fit(run, 3, callbacks=[train.Checkpoint(path), Reads()])
     assert same(run, train.load(path))
+
+
+def test_a_callback_may_add_to_the_history(tmp_path: Path):
+    class Adds(train.Callback):
+        def on_epoch(self, run: Any, row: dict[str, float]) -> None:
+            row["norm"], row["count"] = np.float32(0.5), np.int64(3)  # type: ignore[assignment]
+
+    run = trainer()
+    fit(run, callbacks=[Adds()])
+    run.save(tmp_path / "m")
+    assert train.load(tmp_path / "m").history.column("norm") == [0.5]
 
 
 def test_the_history_as_files(tmp_path: Path):

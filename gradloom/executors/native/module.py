@@ -67,13 +67,15 @@ class Module:
 
     Attributes:
         text: the module.
-        work: rough number of elementary operations, for deciding on threads.
+        work: rough number of elementary operations in a call, for deciding on threads.
+        calls: how many kernels a call runs.
         timed: the kernels in the order of their clocks.
         hosted: the kernels that call back, in the order of their numbers.
     """
 
     text: str
     work: int
+    calls: int
     timed: list[Kernel]
     hosted: list[Kernel]
 
@@ -102,10 +104,21 @@ def write_module(plan: Plan, target: Target, *, clocks: bool = False) -> Module:
     }
     work = writer.run(plan, table, main.param("arena"))
     main.finish()
-    functions = [main, *writer.functions]
+    functions = [main, *writer.functions.values()]
     declarations = sorted({d for f in functions for d in f.needs})
     text = "\n".join([*declarations, _BARRIER, *(f.text() for f in functions)])
-    return Module(text, work, writer.timed, writer.hosted)
+    return Module(text, work.operations, work.calls, writer.timed, writer.hosted)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """Elementary operations and kernels run."""
+
+    operations: int = 0
+    calls: int = 0
+
+    def plus(self, other: _Work, times: int = 1) -> _Work:
+        return _Work(self.operations + times * other.operations, self.calls + times * other.calls)
 
 
 @dataclass
@@ -115,23 +128,23 @@ class _Writer:
     main: Function
     target: Target
     clocks: bool
-    functions: list[Function] = field(default_factory=list)
+    functions: dict[str, Function] = field(default_factory=dict)
     timed: list[Kernel] = field(default_factory=list)
     hosted: list[Kernel] = field(default_factory=list)
 
-    def run(self, plan: Plan, given: Addresses, arena: Value) -> int:
-        """Call the kernels of a plan; ``given`` are the addresses of inputs and outputs.  Returns the work."""
+    def run(self, plan: Plan, given: Addresses, arena: Value) -> _Work:
+        """Call the kernels of a plan; ``given`` are the addresses of inputs and outputs."""
         main = self.main
         addresses = {**given, **{n: main.at(arena, offset, "i8") for n, offset in plan.offsets.items()}}
-        work = 0
+        work = _Work()
         for kernel in plan.kernels:
             if kernel in plan.inner:
-                work += self._control(plan, kernel, addresses, arena)
+                work = work.plus(self._control(plan, kernel, addresses, arena))
             elif kernel.host:
                 self._call_host(kernel, [addresses[storage(b)] for b in (*kernel.core_inputs(), *kernel.results)])
             elif math.prod(kernel.shape):
                 self._call(kernel, addresses)
-                work += _work(kernel)
+                work = work.plus(_Work(_operations(kernel), 1))
         return work
 
     # Kernels ------------------------------------------------------------------------------------------------------
@@ -140,7 +153,8 @@ class _Writer:
         """Each thread's share of the units: from units · thread / threads on."""
         main = self.main
         function, buffers, units = _write_kernel(f"kernel{len(self.functions)}", kernel, self.target)
-        self.functions.append(function)
+        # Kernels that differ in their buffers alone are one function.
+        function = self.functions.setdefault("\n".join(function.lines), function)
         thread, threads = main.param("thread"), main.param("threads")
         begin = main.idiv(main.imul(thread, units), threads)
         end = main.idiv(main.index(main.imul(main.iadd(thread, 1), units)), threads)
@@ -179,7 +193,7 @@ class _Writer:
 
     # Loops and branches -------------------------------------------------------------------------------------------
 
-    def _control(self, plan: Plan, kernel: Kernel, addresses: Addresses, arena: Value) -> int:
+    def _control(self, plan: Plan, kernel: Kernel, addresses: Addresses, arena: Value) -> _Work:
         node, inner = kernel.core, plan.inner[kernel]
         assert node is not None
         arenas = [self.main.at(arena, offset, "i8") for offset in plan.inner_offsets[kernel]]
@@ -192,7 +206,7 @@ class _Writer:
 
     def _loop(
         self, node: Node, body: Plan, operands: list[Value], results: list[Value], constants: Addresses, arena: Value
-    ) -> int:
+    ) -> _Work:
         """The turns of a scan: addresses of elements of sequences move from turn to turn."""
         main, length = self.main, node.attrs["length"]
         fixed, carries = node.attrs["consts"], node.attrs["carries"]
@@ -208,7 +222,7 @@ class _Writer:
                 given[storage(y)] = self._element(whole, y, i)
             given.update({root: given[carried] for root, carried in body.in_place.items()})
             work = self.run(body, given, arena)
-        return work * length
+        return _Work().plus(work, times=length)
 
     def _element(self, whole: Value, like: Node, i: Index) -> Value:
         """The address of element ``i`` of a sequence."""
@@ -217,7 +231,7 @@ class _Writer:
 
     def _branch(
         self, sides: list[Plan], operands: list[Value], results: list[Value], constants: Addresses, arenas: list[Value]
-    ) -> int:
+    ) -> _Work:
         """Both sides write the same results; every thread takes the same side."""
         main = self.main
         condition, *values = operands
@@ -228,7 +242,7 @@ class _Writer:
             given.update({storage(y): address for y, address in zip(side.graph.outputs, results)})
             with main.when(wanted):
                 work.append(self.run(side, given, arena))
-        return max(work)
+        return max(work, key=lambda w: w.operations)
 
 
 def _write_kernel(name: str, kernel: Kernel, target: Target) -> tuple[Function, list[Node], int]:
@@ -252,7 +266,7 @@ def _write_kernel(name: str, kernel: Kernel, target: Target) -> tuple[Function, 
     return function, buffers, units
 
 
-def _work(kernel: Kernel) -> int:
+def _operations(kernel: Kernel) -> int:
     """Elements times instructions, roughly."""
     results = math.prod(kernel.shape)
     inner = math.prod(kernel.reduced or (kernel.segments[3] if kernel.segments else ()))

@@ -20,8 +20,9 @@ from gradloom.executors.native.plan import ALIGNMENT, make_plan
 from gradloom.executors.native.target import host
 from gradloom.ir.graph import CONSTANT, PLACEHOLDER, Graph, Node, project
 
-PARALLEL_FROM = 400_000
-"""Programs with less work than this run on one thread: the others would cost more to wake than they help."""
+PARALLEL_FROM = 40_000
+"""Programs whose kernels have fewer elementary operations than this on average run on one thread: meeting at a
+barrier after each would cost more than the others help."""
 
 
 class NativeProgram:
@@ -37,7 +38,7 @@ class NativeProgram:
         self.plan = make_plan(graph)
         self.module = write_module(self.plan, host(), clocks=clocks)
         self.code = compile_module(self.module.text, host())
-        self.threads = config.threads() if self.module.work >= PARALLEL_FROM else 1
+        self.threads = config.threads() if self.module.work >= PARALLEL_FROM * max(self.module.calls, 1) else 1
         self._constants = {n: np.asarray(n.value, order="C") for n in self.plan.inputs if n.op is CONSTANT}
         self._state = np.zeros(CLOCK_SLOT + len(self.module.timed), np.int64)
         self._arena = np.empty(self.plan.size + ALIGNMENT, np.uint8)

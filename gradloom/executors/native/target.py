@@ -78,4 +78,4 @@ def host(forced: str | None = None) -> Target:
 def machine(target: Target) -> Any:
     """LLVM's code generator for a target."""
     triple = llvm().Target.from_default_triple()
-    return triple.create_target_machine(cpu=target.cpu, features=target.features, opt=3, jit=True)
+    return triple.create_target_machine(cpu=target.cpu, features=target.features, opt=2, jit=True)
