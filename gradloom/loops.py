@@ -16,21 +16,27 @@ from gradloom.ir.graph import (
     substitute,
     topological,
 )
-from gradloom.ops import control
+from gradloom.ops import control, core
 from gradloom.tensor import node_of
 from gradloom.tracing import Arguments, Function, Results, graph_and_results
 
 
 def _outside(outputs: Sequence[Node], inside: set[Node]) -> list[Node]:
-    """The outermost values that a body uses of what was being traced around it; they become operands."""
+    """The outermost values that a body uses of what was being traced around it; they become operands.
+
+    Of a repeated value it is the value before it was repeated: repeating costs nothing inside the body, while the
+    repeated would be read from memory at every step.
+    """
     order = topological(outputs)
     unknown = dependents(order, [n for n in order if n.op is PLACEHOLDER])
-    found: dict[Node, None] = {}
-    for node in order:
-        if node in inside:
-            found.update({x: None for x in node.inputs if x not in inside and x in unknown})
-    found.update({y: None for y in outputs if y not in inside and y in unknown})
-    return list(found)
+    used = [x for node in order if node in inside for x in node.inputs] + list(outputs)
+    return list(dict.fromkeys(_unrepeated(x) for x in used if x not in inside and x in unknown))
+
+
+def _unrepeated(node: Node) -> Node:
+    while node.op is core.broadcast:
+        node = node.inputs[0]
+    return node
 
 
 def _closed(outputs: Sequence[Node], outside: Sequence[Node]) -> tuple[list[Node], list[Node]]:

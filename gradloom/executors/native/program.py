@@ -14,6 +14,7 @@ import numpy as np
 from gradloom import config
 from gradloom.errors import IndexRangeError
 from gradloom.executors.native.compile import HOST, compile_module
+from gradloom.executors.native.explain import explain
 from gradloom.executors.native.kernel import Kernel, storage
 from gradloom.executors.native.module import CLOCK_SLOT, FAULT_SLOT, write_module
 from gradloom.executors.native.plan import ALIGNMENT, make_plan
@@ -70,6 +71,10 @@ class NativeProgram:
                 fix="Check the indices, or bring them into range with gl.clip.",
             )
         return [self._output(y, held) for y in self.plan.graph.outputs]
+
+    def explain(self) -> str:
+        """What the compiler made of the graph: kernels, loops, tiles, memory (see explain.py)."""
+        return explain(self.graph, self.plan, host())
 
     def profile(self, arrays: Sequence[np.ndarray], runs: int = 20) -> str:
         """Cycles a run in each kernel, as a table: what it computes, on how many elements, its share of the whole."""
