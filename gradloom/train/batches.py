@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from gradloom import random
@@ -53,3 +55,18 @@ def row_groups(order: np.ndarray, size: int) -> list[np.ndarray]:
     if size > 1 and len(starts) > 1 and len(order) - starts[-1] == 1:
         starts.pop()
     return np.split(order, starts[1:])
+
+
+def grouped(batches: Sequence[np.ndarray], most: int) -> list[list[np.ndarray]]:
+    """Batches that one call of a program takes together: equally many of equal size, the rest one by one.
+
+    Args:
+        batches: the rows of each batch, in order.
+        most: how many a call may take.
+    """
+    full = sum(len(rows) == len(batches[0]) for rows in batches)
+    calls = max(1, -(-full // most))
+    together = full // calls
+    stops = together * calls
+    groups = [list(batches[i : i + together]) for i in range(0, stops, together)] if together > 1 else []
+    return groups + [[rows] for rows in batches[stops if groups else 0 :]]

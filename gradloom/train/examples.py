@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from gradloom import random
 from gradloom.errors import DataError, OptionError, ShapeError
 from gradloom.functional import zeros
-from gradloom.tensor import Tensor
+from gradloom.tensor import Tensor, tensor
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,11 @@ class Examples:
     def take(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The batch of these rows."""
         return self.inputs[rows], self.targets[rows], self.weights[rows]
+
+    @cached_property
+    def resident(self) -> tuple[Tensor, Tensor, Tensor]:
+        """All of it as tensors, for programs that take their batches out of it themselves."""
+        return tensor(self.inputs), tensor(self.targets), tensor(self.weights)
 
 
 def as_examples(data: Any, who: str) -> Examples:

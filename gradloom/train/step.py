@@ -20,7 +20,7 @@ from gradloom.nn.metrics import StreamingMetric
 from gradloom.optim import Optimizer
 from gradloom.tensor import Tensor
 from gradloom.train.targets import match_targets
-from gradloom.transforms import value_and_grad
+from gradloom.transforms import scan, value_and_grad
 
 Tensors = Any  # nested dicts of tensors
 
@@ -41,11 +41,18 @@ class Place:
     batches: int = 0
     totals: tuple[np.ndarray, ...] = ()
 
-    def after(self, carry: Tensors, sums: Sequence[Tensor]) -> Place:
+    def after(self, carry: Tensors, sums: Sequence[np.ndarray]) -> Place:
         """The place behind one batch more; sums over batches are added up in float64."""
-        values = tuple(s.numpy().astype(np.float64) for s in sums)
+        values = tuple(s.astype(np.float64) for s in sums)
         totals = tuple(a + b for a, b in zip(self.totals, values)) if self.totals else values
         return Place(carry, self.batches + 1, totals)
+
+    def after_many(self, carry: Tensors, sums: Sequence[np.ndarray]) -> Place:
+        """The place behind several batches more, whose sums are stacked."""
+        place = self
+        for row in zip(*sums):
+            place = place.after(carry, row)
+        return place
 
     @property
     def loss(self) -> float:
@@ -106,6 +113,27 @@ class Recipe:
         parameters, optimizer = self.optimizer.update(gradients, carry["optimizer"], carry["parameters"], hyper)
         new = {"parameters": parameters, "state": state, "optimizer": optimizer, "step": carry["step"] + 1}
         return new, self._sums(loss, outputs, targets, weights)
+
+    def train_many(
+        self, carry: Tensors, data: Any, rows: Tensor, key: Tensor, hyper: Mapping[str, Any]
+    ) -> tuple[Tensors, list[Tensor]]:
+        """Several updates as one loop of the graph, each on its rows of the whole data set.
+
+        Args:
+            carry: as :meth:`train` takes it.
+            data: (inputs, targets, weights) of all examples.
+            rows: the examples of each batch, shape (steps, batch).
+            key: as :meth:`train` takes it.
+            hyper: as :meth:`train` takes it.
+
+        Returns:
+            ``(carry after the last step, sums)``, the sums of all steps stacked along their first axes.
+        """
+
+        def step(carry: Tensors, chosen: Tensor) -> tuple[Tensors, list[Tensor]]:
+            return self.train(carry, tuple(gl.take(whole, chosen) for whole in data), key, hyper)
+
+        return scan(step, carry, rows)
 
     def measure(self, parameters: Tensors, state: Tensors, batch: Any) -> tuple[Any, list[Tensor]]:
         """The outputs for a batch in predict mode, and the sums of loss and metrics."""

@@ -25,7 +25,7 @@ from gradloom.optim import Optimizer
 from gradloom.tensor import tensor
 from gradloom.train import checkpoint as checkpoint_file
 from gradloom.train import settings
-from gradloom.train.batches import choose_batch_size, order_of_epoch, row_groups
+from gradloom.train.batches import choose_batch_size, grouped, order_of_epoch, row_groups
 from gradloom.train.callbacks import Callback, Checkpoint
 from gradloom.train.examples import Examples, as_examples, as_inputs, hold_out, two_examples
 from gradloom.train.history import History
@@ -38,6 +38,9 @@ from gradloom.train.weighting import with_class_weights
 from gradloom.transforms import jit, trace
 
 EVALUATION_BATCH = 1024
+
+_STEPS_A_CALL = {"reference": 1, "native": 64}
+"""How many steps a call of each executor's program takes: more where the way in and out of it counts."""
 
 _ORDER, _DRAWS, _HOLD_OUT = 1, 2, 3  # what the random key of a run is used for
 
@@ -105,6 +108,7 @@ class Trainer:
         streaming = [m for m in self.metrics if isinstance(m, StreamingMetric)]
         self._recipe = Recipe(model, self.loss, self.optimizer, streaming)
         self._train_step: Callable[..., Any] = jit(self._recipe.train, executor)
+        self._train_many: Callable[..., Any] = jit(self._recipe.train_many, executor)
         self._measure_step: Callable[..., Any] = jit(self._recipe.measure, executor)
         self._forward: Callable[..., Any] = jit(lambda p, s, x: nn.apply(model, p, s, x)[0], executor)
 
@@ -292,12 +296,16 @@ class Trainer:
         place = Place(self.snapshot(), self.position, self.totals)
         shown.begin(self.epoch + 1, len(batches))
         try:
-            for rows in batches[self.position :]:
-                carry, sums = self._train_step(place.carry, examples.take(rows), key, hyper)
-                place = place.after(carry, sums)
+            for group in grouped(batches[self.position :], _STEPS_A_CALL[self.executor]):
+                if len(group) == 1:
+                    carry, sums = self._train_step(place.carry, examples.take(group[0]), key, hyper)
+                    place = place.after(carry, [s.numpy() for s in sums])
+                else:
+                    carry, sums = self._train_many(place.carry, examples.resident, np.stack(group), key, hyper)
+                    place = place.after_many(carry, [s.numpy() for s in sums])
                 if not np.isfinite(place.loss):
                     raise self._diverged("the loss", f"batch {place.batches} of {len(batches)}")
-                shown.batch(place.batches, len(rows), place.loss)
+                shown.batch(place.batches, sum(map(len, group)), place.loss)
         except KeyboardInterrupt:
             self._adopt(place)
             raise

@@ -111,7 +111,7 @@ def test_a_position_outside_its_axis_raises_and_reads_nothing(wrong: int):
 
 
 @pytest.mark.parametrize(
-    ("m", "k", "n"), [(1, 1, 1), (17, 63, 129), (63, 17, 1), (1, 129, 63), (1000, 3, 5), (3, 1000, 40)]
+    ("m", "k", "n"), [(1, 1, 1), (17, 63, 129), (63, 17, 1), (1, 129, 63), (1000, 3, 5), (3, 1000, 40), (70, 65, 1024)]
 )
 @pytest.mark.parametrize("form", ["xy", "x'y", "xy'", "x'y'"])
 def test_products_of_all_forms_and_odd_sizes(m: int, k: int, n: int, form: str):
@@ -235,3 +235,14 @@ def test_an_unknown_processor_is_refused():
 
 def test_the_executor_has_a_name():
     assert executors.get("native").name == "native"
+
+
+def test_large_right_operands_are_packed_and_epilogues_still_fused():
+    rng = np.random.default_rng(5)
+    x, w, b = (rng.normal(size=s).astype(np.float32) for s in ((3, 70, 65), (65, 2048), (2048,)))
+    graph = gl.trace(lambda x, w, b: gl.relu(x @ w + b), *map(gl.tensor, (x, w, b)))
+    program = NativeProgram(graph)
+    assert len(program.plan.kernels) == 2
+    wanted = np.maximum(x.astype(np.float64) @ w + b, 0)
+    np.testing.assert_allclose(program([x, w, b])[0], wanted, rtol=1e-4, atol=1e-4)
+    assert "tiles of" in program.explain()

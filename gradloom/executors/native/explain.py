@@ -51,7 +51,7 @@ def _shape_of_loops(kernel: Kernel, target: Target) -> str:
         shared, rows, columns, summed = (math.prod(segment) for segment in kernel.segments)
         assert kernel.core is not None
         lanes = target.lanes(kernel.core.dtype.itemsize)
-        t = tiling(rows, columns, lanes, target.registers)
+        t = tiling(rows, kernel.panel_width or columns, lanes, target.registers)
         columns_of_tile = " + ".join(map(str, t.panel or t.rest))
         size = f"{rows}x{columns}x{summed}" if shared == 1 else f"{shared} x {rows}x{columns}x{summed}"
         return f"{size}, tiles of {t.rows + bool(t.larger)} rows x {columns_of_tile} columns"

@@ -72,6 +72,8 @@ class Kernel:
         region: for plain loops that fill a part of a buffer, what and where.
         host: whether NumPy computes ``core`` on the host, between kernels.
         operands: for matrix products, where the operands are read, over loops (results, reduced).
+        panel_width: for matrix products whose right operand lies in panels (pack.py), how wide these are; the loop over
+            columns is then two, over panels and inside one.
         segments: for matrix products, the sizes of the loops: shared, of the left, of the right, summed.
     """
 
@@ -88,6 +90,7 @@ class Kernel:
     host: bool = False
     operands: tuple[Load, ...] = ()
     segments: tuple[tuple[int, ...], ...] = ()
+    panel_width: int = 0
 
     def __str__(self) -> str:
         """``contract + select [128,256]``: the node around which the loops are, what is fused to it, the loops."""

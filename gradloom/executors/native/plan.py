@@ -15,6 +15,8 @@ from gradloom.executors.native.fuse import fuse
 from gradloom.executors.native.kernel import Kernel, Region, storage
 from gradloom.executors.native.layout import lay_out
 from gradloom.executors.native.loops import Affine, Gathered, Load, RandomWord, contiguous
+from gradloom.executors.native.pack import pack_operands
+from gradloom.executors.native.target import Target
 from gradloom.ir.graph import CONSTANT, PLACEHOLDER, Graph, Node, project
 from gradloom.ir.tensortype import TupleType
 from gradloom.ops import control, elementwise
@@ -59,13 +61,13 @@ def _inside(plans: list[Plan]) -> list[Kernel]:
     return [k for p in plans for k in p.every_kernel()]
 
 
-def make_plan(graph: Graph) -> Plan:
-    """Plan a graph: kernels, inner plans, memory."""
+def make_plan(graph: Graph, target: Target) -> Plan:
+    """Plan a graph for a machine: kernels, inner plans, memory."""
     laid = lay_out(graph)
-    return _complete(Plan(laid, fuse(laid)))
+    return _complete(Plan(laid, fuse(laid)), target)
 
 
-def _complete(plan: Plan) -> Plan:
+def _complete(plan: Plan, target: Target) -> Plan:
     """Plan the graphs inside, then assign memory."""
     kernels: list[Kernel] = []
     for kernel in plan.kernels:
@@ -74,11 +76,13 @@ def _complete(plan: Plan) -> Plan:
             _name_results(kernel, node.type)
         if node is not None and node.op is control.scan:
             kernels += _initial_copies(kernel, node)
-            plan.inner[kernel] = [_plan_body(node)]
+            plan.inner[kernel] = [_plan_body(node, target)]
         elif node is not None and node.op is control.cond:
-            plan.inner[kernel] = [_plan_branch(graph) for graph in (node.attrs["on_true"], node.attrs["on_false"])]
+            plan.inner[kernel] = [
+                _plan_branch(graph, target) for graph in (node.attrs["on_true"], node.attrs["on_false"])
+            ]
         kernels.append(kernel)
-    plan.kernels = kernels
+    plan.kernels = pack_operands(kernels, target)
     _place(plan)
     return plan
 
@@ -86,12 +90,12 @@ def _complete(plan: Plan) -> Plan:
 # Loops and branches -------------------------------------------------------------------------------------------------
 
 
-def _plan_branch(graph: Graph) -> Plan:
+def _plan_branch(graph: Graph, target: Target) -> Plan:
     laid = _own_outputs(lay_out(graph))
-    return _complete(Plan(laid, fuse(laid)))
+    return _complete(Plan(laid, fuse(laid)), target)
 
 
-def _plan_body(node: Node) -> Plan:
+def _plan_body(node: Node, target: Target) -> Plan:
     """The plan of one turn: updates last, carried values in place or copied at the end."""
     graph = _own_outputs(lay_out(node.attrs["body"]))
     plan = Plan(graph, _updates_last(fuse(graph)))
@@ -104,7 +108,7 @@ def _plan_body(node: Node) -> Plan:
             plan.copied.add(root)
             whole = Affine(0, contiguous(carried.shape))
             plan.kernels.append(_region_kernel(Region(carried, output, 0.0, whole)))
-    return _complete(plan)
+    return _complete(plan, target)
 
 
 def _own_outputs(graph: Graph) -> Graph:

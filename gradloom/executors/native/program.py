@@ -36,7 +36,7 @@ class NativeProgram:
 
     def __init__(self, graph: Graph, *, clocks: bool = False) -> None:
         self.graph = graph
-        self.plan = make_plan(graph)
+        self.plan = make_plan(graph, host())
         self.module = write_module(self.plan, host(), clocks=clocks)
         self.code = compile_module(self.module.text, host())
         self.threads = config.threads() if self.module.work >= PARALLEL_FROM * max(self.module.calls, 1) else 1

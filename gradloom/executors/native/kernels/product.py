@@ -72,12 +72,13 @@ class _Product:
         self.left, self.right = kernel.operands
         segments = kernel.segments
         summed = len(segments[3])
-        outer = [extended(p, 0, summed) for p in (*kernel.block.places(), *(s.place for s in kernel.stores))]
+        self.panel_width = kernel.panel_width
+        outer = [self._over_all(p, summed) for p in (*kernel.block.places(), *(s.place for s in kernel.stores))]
         merged = merge(segments, [self.left.place, self.right.place, *outer])
         self.sizes, self.segments = merged.sizes, merged.segments
         self.left_place, self.right_place = merged.place(self.left.place), merged.place(self.right.place)
-        self.block = kernel.block.rewritten(lambda p: merged.place(extended(p, 0, summed)))
-        self.stores = [Store(s.value, s.buffer, merged.place(extended(s.place, 0, summed))) for s in kernel.stores]
+        self.block = kernel.block.rewritten(lambda p: merged.place(self._over_all(p, summed)))
+        self.stores = [Store(s.value, s.buffer, merged.place(self._over_all(s.place, summed))) for s in kernel.stores]
         # The innermost loop over rows and over columns is tiled; all others around it run one by one.
         rows, columns = self.segments[1], self.segments[2]
         self.row = rows[-1] if rows else None
@@ -86,6 +87,13 @@ class _Product:
         m = self.sizes[self.row] if self.row is not None else 1
         n = self.sizes[self.column] if self.column is not None else 1
         self.tiles = tiling(m, n, target.lanes(self.dtype.itemsize), target.registers)
+
+    def _over_all(self, place: Affine, summed: int) -> Affine:
+        """A place over the loops of the results as one over all loops; columns in panels are two loops."""
+        if self.panel_width:
+            *others, column = place.strides
+            place = Affine(place.offset, (*others, self.panel_width * column, column))
+        return extended(place, 0, summed)
 
     def write(self) -> int:
         """Decode each unit into the loops around, a panel of columns and a group of rows."""
