@@ -20,11 +20,18 @@ lint: .venv/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-bench: .venv/.installed
-	$(BIN)/python -m benchmarks
+# The peers live in an environment of their own; PyTorch comes first, as the build for processors alone.
+.venv-bench/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check jax scikit-learn --editable .
+	touch $@
+
+bench: .venv-bench/.installed
+	.venv-bench/bin/python -m benchmarks
 
 docs: .venv/.installed
 	$(BIN)/python -m pytest tests/test_docs.py
 
 clean:
-	rm -rf .venv build dist runs *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-bench build dist runs *.egg-info .pytest_cache .ruff_cache .hypothesis

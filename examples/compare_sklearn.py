@@ -8,7 +8,6 @@ and learns from the training and the validation rows together, as it has no use 
 not scale the target, which is hard on it, so a last column shows it with the target standardised.
 """
 
-# ruff: noqa: T201  printing is what an example does
 from __future__ import annotations
 
 import json

@@ -3,7 +3,6 @@
 Run it with ``make demo``.  It ends with exit code 1 if fewer than 97% of the test digits are read rightly.
 """
 
-# ruff: noqa: T201  printing is what an example does
 from __future__ import annotations
 
 import json

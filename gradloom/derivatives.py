@@ -31,7 +31,7 @@ def _chosen(who: str, args: tuple[Any, ...], argnums: int | Sequence[int]) -> tu
     return tuple(n % len(args) for n in numbers)
 
 
-def _check_float(who: str, nodes: Sequence[Node]) -> None:
+def _check_arguments(who: str, nodes: Sequence[Node]) -> None:
     for x in nodes:
         if not x.tensor_type.is_float:
             raise DTypeError(
@@ -40,6 +40,16 @@ def _check_float(who: str, nodes: Sequence[Node]) -> None:
                 got=str(x.type),
                 fix="Convert the argument with gl.cast(x, 'float32'), or leave it out of argnums.",
             )
+
+
+def _check_result(who: str, result: Node) -> None:
+    if not result.tensor_type.is_float:
+        raise DTypeError(
+            who,
+            rule="the function must return floats, for nothing else has a derivative",
+            got=str(result.type),
+            fix="Return floats computed from the arguments; comparing, counting and argmax give none.",
+        )
 
 
 @dataclass
@@ -56,7 +66,7 @@ class _Differentiable:
 
     def __post_init__(self) -> None:
         self.chosen = Arguments(self.who, tuple(self.args[n] for n in self.numbers))
-        _check_float(self.who, self.chosen.nodes)
+        _check_arguments(self.who, self.chosen.nodes)
         names = parameter_names(self.f, len(self.args))
         self.inputs = self.chosen.placeholders([names[n] for n in self.numbers])
         args = list(self.args)
@@ -117,7 +127,7 @@ def _check_scalar(output: Node) -> None:
             got=str(output.type),
             fix="Reduce it with gl.sum or gl.mean, or use gl.jacobian.",
         )
-    _check_float("grad", [output])
+    _check_result("grad", output)
 
 
 def grad(f: Function, argnums: int | Sequence[int] = 0, *, has_aux: bool = False) -> Function:
@@ -142,7 +152,7 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
     """
     traced = _Differentiable("jvp", f, tuple(primals), tuple(range(len(primals))))
     direction = Arguments("jvp", tuple(tangents))
-    _check_alike("jvp", "each tangent must have the shape of its argument", traced.chosen, direction)
+    _check_direction(traced.chosen, direction)
     seeds = {x: cast(t, x.dtype) for x, t in zip(traced.inputs, direction.nodes)}
     found = Results.of(traced.result, "jvp")
     values, changes = pushforward(found.nodes, seeds)
@@ -151,10 +161,15 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
     return found.rebuilt(settled[: len(values)]), found.rebuilt(settled[len(values) :])
 
 
-def _check_alike(who: str, rule: str, first: Arguments, second: Arguments) -> None:
-    a, b = ([x.shape for x in arguments.nodes] for arguments in (first, second))
+def _check_direction(primals: Arguments, tangents: Arguments) -> None:
+    a, b = ([x.shape for x in arguments.nodes] for arguments in (primals, tangents))
     if a != b:
-        raise ShapeError(who, rule=rule, got=f"shapes {a} and {b}")
+        raise ShapeError(
+            "jvp",
+            rule="each tangent must have the shape of its argument",
+            got=f"shapes {a} and {b}",
+            fix="Pass one tangent for each argument, such as gl.ones_like(x).",
+        )
 
 
 def vjp(f: Function, *primals: Any) -> tuple[Any, Function]:
@@ -177,6 +192,7 @@ def vjp(f: Function, *primals: Any) -> tuple[Any, Function]:
                 "vjp",
                 rule="the cotangent must have the shape of the result",
                 got=f"{[str(x.type) for x in given.nodes]} for {[str(y.type) for y in found.nodes]}",
+                fix="Pass one nested as the value, such as gl.ones_like(value).",
             )
         cotangents = [cast(ct, y.dtype) for ct, y in zip(given.nodes, found.nodes)]
         _, back = pullback(found.nodes, traced.inputs, cotangents)
@@ -196,13 +212,13 @@ def jacobian(f: Function, argnums: int = 0) -> Function:
     def differentiated(*args: Any) -> Tensor:
         (number,) = _chosen("jacobian", args, argnums)
         argument = node_of(args[number], "jacobian")
-        _check_float("jacobian", [argument])
+        _check_arguments("jacobian", [argument])
 
         def of_one(x: Tensor) -> Tensor:
             return f(*args[:number], x, *args[number + 1 :])
 
         result = graph_and_results(of_one, Arguments("jacobian", (Tensor(argument),)))[0].outputs[0]
-        _check_float("jacobian", [result])
+        _check_result("jacobian", result)
         build = _reverse_jacobian if result.tensor_type.size < argument.tensor_type.size else _forward_jacobian
         return build(of_one, Tensor(argument), result.tensor_type)
 

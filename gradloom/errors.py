@@ -18,6 +18,8 @@ from typing import Any
 class GradloomError(Exception):
     """Base of all errors for users: ``who: rule; got VALUES. REMEDY``.
 
+    Inside layers the path to the innermost stands in front; ``who`` is left out where that path already ends in it.
+
     Args:
         who: the function, layer or file that refuses.
         rule: the rule that is broken, as a clause.
@@ -41,9 +43,14 @@ class GradloomError(Exception):
 
     def __str__(self) -> str:
         place = f"in {' > '.join(self.layers)}: " if self.layers else ""
+        who = "" if self._is_innermost_layer() else f"{self.who}: "
         values = f"; got {self.got}" if self.got else ""
         remedy = f". {self.fix}" if self.fix else ""
-        return f"{place}{self.who}: {self.rule}{values}{remedy}"
+        return f"{place}{who}{self.rule}{values}{remedy}"
+
+    def _is_innermost_layer(self) -> bool:
+        """Whether the path of layers ends in ``who``: in ``Dense`` itself, or in ``encoder (Dense)``."""
+        return bool(self.layers) and (self.layers[-1] == self.who or self.layers[-1].endswith(f"({self.who})"))
 
 
 class ShapeError(GradloomError, ValueError):

@@ -35,7 +35,12 @@ def key(seed: int) -> Tensor:
         OptionError: the seed lies outside.
     """
     if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**64:
-        raise OptionError("random.key", rule="the seed is a whole number from 0 to 2^64 - 1", got=repr(seed))
+        raise OptionError(
+            "random.key",
+            rule="the seed is a whole number from 0 to 2^64 - 1",
+            got=repr(seed),
+            fix="Bring it into range, e.g. with int(seed) % 2**64.",
+        )
     words = np.array([int(seed) >> 32, int(seed) & 0xFFFFFFFF], np.uint32)
     # Encrypting the seed once makes keys of neighbouring seeds unlike each other.
     return bits(Tensor(constant(words)), (2,))

@@ -23,6 +23,8 @@ from gradloom.ops.rules import without_axes
 Axis = int | Sequence[int] | None
 Number = bool | int | float
 
+_MOST_AXES = 64  # of an array of NumPy
+
 
 def to_node(value: Any, who: str, dtype: Any = None) -> Node:
     """A node for a value: a node itself, a number, a (nested) list of numbers, a NumPy array.
@@ -36,8 +38,13 @@ def to_node(value: Any, who: str, dtype: Any = None) -> Node:
         return value if dtype is None else cast(value, dtype)
     try:
         array = np.asarray(value)
-    except (ValueError, OverflowError) as problem:
-        raise DTypeError(who, rule="a tensor is made of numbers in rows of equal length", got=str(problem)) from None
+    except ValueError:
+        raise DTypeError(
+            who,
+            rule="a tensor is made of numbers in rows of equal length",
+            got=unevenness(value),
+            fix="Fill up the short rows, or make several tensors.",
+        ) from None
     found = as_dtype(array.dtype, who)
     if dtype is not None:
         found = as_dtype(dtype, who)
@@ -46,6 +53,30 @@ def to_node(value: Any, who: str, dtype: Any = None) -> Node:
     _check_range(who, array, found)
     with np.errstate(all="ignore"):  # a float too large for its type is infinite
         return constant(array.astype(found, copy=True))
+
+
+def unevenness(value: Any) -> str:
+    """What keeps nested lists from being an array, for messages: two rows of unlike lengths at the outermost level.
+
+    Args:
+        value: what NumPy makes no array of.
+    """
+    level = [value]
+    for _ in range(_MOST_AXES):  # a list may contain itself
+        lengths = list(dict.fromkeys(map(_length, level)))
+        if lengths == [None]:
+            break
+        if len(lengths) > 1:
+            first, second = ("a single value" if n is None else f"a row of length {n}" for n in lengths[:2])
+            return f"{first} beside {second}"
+        level = [item for row in level for item in row]
+    return "lists nested too deep" if isinstance(value, (list, tuple)) else f"a value of type {type(value).__name__}"
+
+
+def _length(row: Any) -> int | None:
+    """The length of a row; None for a value that is no row."""
+    shape = getattr(row, "shape", (len(row),) if isinstance(row, (list, tuple)) else ())
+    return shape[0] if shape else None
 
 
 def _check_range(who: str, array: np.ndarray, dtype: np.dtype) -> None:

@@ -35,7 +35,10 @@ def vmap(f: Function, in_axes: Axes = 0, out_axes: int = 0) -> Function:
         axes = in_axes if isinstance(in_axes, (tuple, list)) else (in_axes,) * len(args)
         if len(axes) != len(args):
             raise OptionError(
-                "vmap", rule="in_axes needs one entry an argument", got=f"{in_axes} for {len(args)} arguments"
+                "vmap",
+                rule="in_axes needs one entry an argument",
+                got=f"{in_axes} for {len(args)} arguments",
+                fix="Name an axis for each, and None for one that does not vary.",
             )
         stacked = Arguments("vmap", args)
         per_leaf = _axis_per_leaf(args, axes)
@@ -70,6 +73,9 @@ def _common_size(nodes: Sequence[Node], axes: Sequence[int | None]) -> int:
             "vmap",
             rule="all mapped arguments must vary over one number of examples",
             got=f"sizes {sorted(sizes)}" if sizes else "no mapped argument",
+            fix="Give them one length along their axes of in_axes; None is for arguments that do not vary."
+            if sizes
+            else "Let in_axes name an axis of at least one argument.",
         )
     return sizes.pop()
 

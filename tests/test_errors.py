@@ -24,6 +24,22 @@ def test_layers_are_named_from_the_outside_in():
     assert str(error) == "in model > dense_2: matmul: sizes differ"
 
 
+@pytest.mark.parametrize("layer", ["Dense", "encoder (Dense)"])
+def test_a_layer_that_refuses_is_named_once(layer: str):
+    error = ShapeError("Dense", rule="3 features")
+    error.within(layer)
+    error.within("Net")
+    assert str(error) == f"in Net > {layer}: 3 features"
+    assert error.who == "Dense"
+
+
+@pytest.mark.parametrize("layer", ["dense (MyDense)", "Dense (Sequential)", "MyDense"])
+def test_a_layer_that_only_contains_what_refuses_is_named_beside_it(layer: str):
+    error = ShapeError("Dense", rule="3 features")
+    error.within(layer)
+    assert str(error) == f"in {layer}: Dense: 3 features"
+
+
 @pytest.mark.parametrize(
     ("name", "base"),
     [

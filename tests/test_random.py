@@ -167,8 +167,8 @@ def test_shapes():
 @pytest.mark.parametrize(
     ("call", "kind", "message"),
     [
-        (lambda k: gl.random.key(-1), OptionError, "random.key: the seed is a whole number from 0 to 2^64 - 1; got -1"),
-        (lambda k: gl.random.key(0.5), OptionError, "random.key: the seed is a whole number from 0 to 2^64 - 1; got 0.5"),  # type: ignore[arg-type]
+        (lambda k: gl.random.key(-1), OptionError, "random.key: the seed is a whole number from 0 to 2^64 - 1; got -1. Bring it into range, e.g. with int(seed) % 2**64."),
+        (lambda k: gl.random.key(0.5), OptionError, "random.key: the seed is a whole number from 0 to 2^64 - 1; got 0.5. Bring it into range, e.g. with int(seed) % 2**64."),  # type: ignore[arg-type]
         (lambda k: gl.random.uniform(gl.tensor(5)), ShapeError, "random_bits: a random key is uint32[2]; got int64[]. Make one with gl.random.key(seed)."),
         (lambda k: gl.random.uniform(k, (2, -1)), ShapeError, "random.uniform: sizes are whole numbers from 0; got (2, -1)"),
         (lambda k: gl.random.uniform(k, (), 2.0, 1.0), OptionError, "random.uniform: low must not be above high; got 2.0 and 1.0"),

@@ -154,7 +154,9 @@ def test_matmul_error_names_both_types():
         (lambda: gl.zeros((2, 3)).reshape(4, -1), "reshape: the known sizes must divide the number of elements; got float32[2,3] (6 elements) to shape (4, -1)"),
         (lambda: gl.zeros((2, 3)).transpose(0, 0), "transpose: the axes must be a permutation of the operand's; got axes (0, 0) for float32[2,3]. Name each of the axes 0 to 1 once."),
         (lambda: gl.concatenate([]), "concatenate: at least one tensor is needed; got none"),
-        (lambda: gl.concatenate([gl.zeros((2, 3)), gl.zeros((2, 2))]), "concatenate: all sizes but that of axis 0 must agree; got float32[2,3] and float32[2,2]"),
+        (lambda: gl.concatenate([gl.zeros((2, 3)), gl.zeros((2, 2))]), "concatenate: all sizes but that of axis 0 must agree; got float32[2,3] and float32[2,2]. Join them along axis 1, or bring them to equal sizes by slicing or gl.pad."),
+        (lambda: gl.concatenate([gl.zeros((2, 3, 1)), gl.zeros((2, 2, 2))]), "concatenate: all sizes but that of axis 0 must agree; got float32[2,3,1] and float32[2,2,2]. Bring them to equal sizes by slicing or gl.pad."),
+        (lambda: gl.concatenate([gl.zeros((2, 3)), gl.zeros(3)]), "concatenate: all sizes but that of axis 0 must agree; got float32[2,3] and float32[3]. Give both the same number of axes, e.g. with gl.expand_dims."),
         (lambda: gl.split(gl.zeros(5), 2), "split: the number of pieces must divide the axis; got 2 pieces of 5"),
         (lambda: gl.max(gl.zeros((0, 2)), 0), "max: the reduced axes must not be empty; got float32[0,2] along axes (0,)"),
         (lambda: gl.zeros((2, -1)), "full: sizes are whole numbers from 0; got (2, -1)"),
@@ -168,7 +170,7 @@ def test_matmul_error_names_both_types():
         (lambda: gl.top_k(gl.zeros(3), 4), "top_k: k lies between 0 and the axis' size 3; got k = 4 for float32[3]"),
         (lambda: bool(gl.zeros(2)), "bool: only one element is true or false; got float32[2]. Use gl.all or gl.any."),
     ],
-    ids=range(20),
+    ids=range(22),
 )  # fmt: skip
 def test_golden_messages(call, message: str):
     with pytest.raises(Exception) as caught:

@@ -4,11 +4,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 import gradloom as gl
 from gradloom.errors import DTypeError, ShapeError, SymbolicValueError
+
+
+def nested(depth: int) -> Any:
+    """A number in so many lists."""
+    return [nested(depth - 1)] if depth else 1.0
 
 
 def test_attributes():
@@ -93,8 +100,13 @@ def test_symbolic_misuse_names_the_remedy(use, message: str, transform):
         (lambda: len(gl.zeros(())), ShapeError, "len: a scalar has no length; got float32[]"),
         (lambda: range(gl.tensor(1.5)), DTypeError, "index: an index is an integer; got float32[]"),
         (lambda: gl.zeros(2) ** "a", DTypeError, "power: a tensor holds numbers or booleans; got the type <U1. Convert it to one of: bool, uint8, uint32, int32, int64, float16, float32, float64."),
+        (lambda: gl.tensor([[1, 2], [3]]), DTypeError, "tensor: a tensor is made of numbers in rows of equal length; got a row of length 2 beside a row of length 1. Fill up the short rows, or make several tensors."),
+        (lambda: gl.tensor([1, [3]]), DTypeError, "tensor: a tensor is made of numbers in rows of equal length; got a single value beside a row of length 1. Fill up the short rows, or make several tensors."),
+        (lambda: gl.tensor([[[1, 2], [3]], [[4], [5]]]), DTypeError, "tensor: a tensor is made of numbers in rows of equal length; got a row of length 2 beside a row of length 1. Fill up the short rows, or make several tensors."),
+        (lambda: gl.tensor([np.ones(2), np.ones((3, 1))]), DTypeError, "tensor: a tensor is made of numbers in rows of equal length; got a row of length 2 beside a row of length 3. Fill up the short rows, or make several tensors."),
+        (lambda: gl.tensor(nested(70)), DTypeError, "tensor: a tensor is made of numbers in rows of equal length; got lists nested too deep. Fill up the short rows, or make several tensors."),
     ],
-    ids=range(4),
+    ids=range(9),
 )  # fmt: skip
 def test_golden_messages(use, kind, message: str):
     with pytest.raises(kind) as caught:

@@ -367,18 +367,19 @@ def test_random_expressions(steps):
     [
         (lambda: gl.grad(gl.sin)(X), ShapeError, "grad: the function must return a scalar; got float64[4]. Reduce it with gl.sum or gl.mean, or use gl.jacobian."),
         (lambda: gl.grad(gl.sum)(np.arange(3)), DTypeError, "grad: a derivative exists with respect to floats alone; got int64[3]. Convert the argument with gl.cast(x, 'float32'), or leave it out of argnums."),
-        (lambda: gl.grad(gl.argmax)(X), DTypeError, "grad: a derivative exists with respect to floats alone; got int64[]. Convert the argument with gl.cast(x, 'float32'), or leave it out of argnums."),
+        (lambda: gl.grad(gl.argmax)(X), DTypeError, "grad: the function must return floats, for nothing else has a derivative; got int64[]. Return floats computed from the arguments; comparing, counting and argmax give none."),
+        (lambda: gl.jacobian(gl.argmax)(X), DTypeError, "jacobian: the function must return floats, for nothing else has a derivative; got int64[]. Return floats computed from the arguments; comparing, counting and argmax give none."),
         (lambda: gl.grad(gl.sum, 1)(X), OptionError, "grad: argnums counts the 1 arguments from 0; got 1"),
-        (lambda: gl.jvp(gl.sin, (X,), (X[:2],)), ShapeError, "jvp: each tangent must have the shape of its argument; got shapes [(4,)] and [(2,)]"),
-        (lambda: gl.vjp(gl.sin, X)[1](X[:2]), ShapeError, "vjp: the cotangent must have the shape of the result; got ['float64[2]'] for ['float64[4]']"),
-        (lambda: gl.vmap(gl.add)(X, X[:2]), ShapeError, "vmap: all mapped arguments must vary over one number of examples; got sizes [2, 4]"),
-        (lambda: gl.vmap(gl.sin, (None,))(X), ShapeError, "vmap: all mapped arguments must vary over one number of examples; got no mapped argument"),
+        (lambda: gl.jvp(gl.sin, (X,), (X[:2],)), ShapeError, "jvp: each tangent must have the shape of its argument; got shapes [(4,)] and [(2,)]. Pass one tangent for each argument, such as gl.ones_like(x)."),
+        (lambda: gl.vjp(gl.sin, X)[1](X[:2]), ShapeError, "vjp: the cotangent must have the shape of the result; got ['float64[2]'] for ['float64[4]']. Pass one nested as the value, such as gl.ones_like(value)."),
+        (lambda: gl.vmap(gl.add)(X, X[:2]), ShapeError, "vmap: all mapped arguments must vary over one number of examples; got sizes [2, 4]. Give them one length along their axes of in_axes; None is for arguments that do not vary."),
+        (lambda: gl.vmap(gl.sin, (None,))(X), ShapeError, "vmap: all mapped arguments must vary over one number of examples; got no mapped argument. Let in_axes name an axis of at least one argument."),
         (lambda: gl.vmap(gl.sin, 1)(X), ShapeError, "vmap: the axis must be one of the operand's; got axis 1 for float64[4]. Use an axis from -1 to 0."),
         (lambda: gl.vmap(gl.sin, out_axes=1)(X), ShapeError, "vmap: the axis must be one of the operand's; got axis 1 for float64[4]. Use an axis from -1 to 0."),
-        (lambda: gl.vmap(gl.add, (0,))(X, X), OptionError, "vmap: in_axes needs one entry an argument; got (0,) for 2 arguments"),
+        (lambda: gl.vmap(gl.add, (0,))(X, X), OptionError, "vmap: in_axes needs one entry an argument; got (0,) for 2 arguments. Name an axis for each, and None for one that does not vary."),
         (lambda: gl.jit(lambda x, o: x)(X, {1}), OptionError, "jit: arguments that are not tensors must be hashable; got unhashable type: 'set'. Pass them by closure."),
     ],
-    ids=range(12),
+    ids=range(13),
 )  # fmt: skip
 def test_golden_messages(call, kind, message: str):
     with pytest.raises(kind) as caught:

@@ -7,12 +7,24 @@ from typing import Annotated
 
 import typer
 
-from gradloom.cli.options import Data, Debug, HeaderChoice, HeaderOption, Json, Model, Quiet, header_of, model_path
+from gradloom.cli.options import (
+    Data,
+    Debug,
+    EncodingOption,
+    HeaderChoice,
+    HeaderOption,
+    Json,
+    Model,
+    Quiet,
+    header_of,
+    model_path,
+)
 from gradloom.cli.prepare import Part, require_finite, rows_of
 from gradloom.cli.render import Screen, number
 from gradloom.cli.scores import rate
 from gradloom.cli.tables import as_tables
 from gradloom.data.arrays import Arrays
+from gradloom.data.delimited import UTF_8
 from gradloom.data.sources import load as load_data
 from gradloom.data.table import Table
 from gradloom.data.target import TargetPipeline
@@ -27,13 +39,14 @@ def evaluate(
         str | None, typer.Option(metavar="COL", help="The column with the truth; the one of training if not said.")
     ] = None,
     header: HeaderOption = HeaderChoice.AUTO,
+    encoding: EncodingOption = UTF_8,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Compare what MODEL predicts for each row of DATA with the truth there."""
     run = load(model_path(model))
-    dataset = load_data(data, header=header_of(header))
+    dataset = load_data(data, header=header_of(header), encoding=encoding)
     part, pipeline, notes = _rows_with_truth(run.preprocessing, dataset, target)
     screen = Screen(as_json, quiet)
     for sentence in notes:

@@ -11,6 +11,7 @@ import numpy as np
 from gradloom.cli.options import (
     Data,
     Debug,
+    EncodingOption,
     HeaderChoice,
     HeaderOption,
     Json,
@@ -21,6 +22,7 @@ from gradloom.cli.options import (
     model_path,
 )
 from gradloom.cli.render import Screen, number
+from gradloom.data.delimited import UTF_8
 from gradloom.data.sources import load
 from gradloom.data.summary import ColumnSummary, describe
 from gradloom.data.table import Table
@@ -35,6 +37,7 @@ MOST_NAMES = 12
 def info(
     what: Data,
     header: HeaderOption = HeaderChoice.AUTO,
+    encoding: EncodingOption = UTF_8,
     kinds: KindsOption = "",
     as_json: Json = False,
     quiet: Quiet = False,
@@ -45,7 +48,7 @@ def info(
     if what.endswith(".safetensors") or Path(what).is_dir():
         _show_model(model_path(Path(what)), screen)
         return
-    dataset = load(what, header=header_of(header), kinds=kinds_of(kinds))
+    dataset = load(what, header=header_of(header), encoding=encoding, kinds=kinds_of(kinds))
     if isinstance(dataset, Table):
         _show_table(dataset, screen)
         return

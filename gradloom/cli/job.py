@@ -9,16 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gradloom import nn
+from gradloom import executors, nn
 from gradloom.cli.networks import build_network, choose_loss, wants_softmax
 from gradloom.cli.optimizers import build_optimizer
 from gradloom.cli.prepare import TRAINING, VALIDATION, Plan, Prepared, prepare
 from gradloom.cli.runs import check_folder, make_folder, write_run
 from gradloom.cli.scores import Baseline, Scores, rate
 from gradloom.cli.tables import as_tables, holds_whole_numbers
-from gradloom.data.delimited import Header
+from gradloom.data.delimited import UTF_8, Header
 from gradloom.data.sources import load
 from gradloom.data.table import Kind
+from gradloom.data.target import Asked
 from gradloom.train import EarlyStopping, Preprocessing, Trainer
 
 EPOCHS, EPOCHS_WITHOUT_VALIDATION = 200, 30
@@ -33,6 +34,7 @@ class TrainOptions:
 
     data: str
     target: str | None = None
+    task: Asked | None = None
     model: str = "auto"
     hidden: tuple[int, ...] | None = None
     epochs: int | None = None
@@ -44,8 +46,11 @@ class TrainOptions:
     test: float | None = None
     seed: int = 0
     l2: float = 0.0
+    clip_norm: float | None = None
+    executor: str = executors.DEFAULT
     out: Path | None = None
     header: Header = "auto"
+    encoding: str = UTF_8
     kinds: dict[str, Kind] | None = None
 
 
@@ -107,10 +112,11 @@ def run_job(options: TrainOptions, note: Callable[[str], None], *, progress: str
 
 
 def _prepare(options: TrainOptions) -> Prepared:
-    dataset = load(options.data, header=options.header, kinds=options.kinds)
+    dataset = load(options.data, header=options.header, kinds=options.kinds, encoding=options.encoding)
     table, held_out = as_tables(dataset)
     plan = Plan(
         target=options.target,
+        task=options.task,
         validation=options.validation,
         test=options.test,
         seed=options.seed,
@@ -126,10 +132,11 @@ def _trainer(options: TrainOptions, prepared: Prepared) -> Trainer:
     return Trainer(
         build_network(options.model, options.hidden, prepared),
         loss=choose_loss(options.loss, prepared.target.task),
-        optimizer=build_optimizer(options.optimizer, options.learning_rate),
+        optimizer=build_optimizer(options.optimizer, options.learning_rate, options.clip_norm),
         metrics=["accuracy"] if classes else [],
         seed=options.seed,
         l2=options.l2,
+        executor=options.executor,
         preprocessing=Preprocessing(features=prepared.features, target=prepared.target),
     )
 

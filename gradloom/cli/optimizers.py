@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gradloom import optim
 from gradloom.errors import unknown_name
-from gradloom.optim import Optimizer
+from gradloom.optim.optimizers import NamedOptimizer
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Offer:
         learning_rate: for small networks on standardised tables.
     """
 
-    make: Callable[[float], Optimizer]
+    make: Callable[[float], NamedOptimizer]
     learning_rate: float
 
 
@@ -35,18 +35,20 @@ OPTIMIZERS = {
 }
 
 
-def build_optimizer(name: str, learning_rate: float | None) -> Optimizer:
+def build_optimizer(name: str, learning_rate: float | None, clip_norm: float | None = None) -> NamedOptimizer:
     """The optimiser of a name.
 
     Args:
         name: one of :data:`OPTIMIZERS`.
         learning_rate: its own if None.
+        clip_norm: the largest norm of all gradients together; None sets no bound.
 
     Raises:
         UnknownNameError: there is none of this name.
-        OptionError: the learning rate is out of range.
+        OptionError: the learning rate or the norm is out of range.
     """
     if name not in OPTIMIZERS:
         raise unknown_name("--optimizer", "optimizer", name, OPTIMIZERS)
     offer = OPTIMIZERS[name]
-    return offer.make(offer.learning_rate if learning_rate is None else learning_rate)
+    made = offer.make(offer.learning_rate if learning_rate is None else learning_rate)
+    return replace(made, clip_norm=clip_norm)

@@ -11,9 +11,20 @@ import typer
 
 from gradloom.data.delimited import Header
 from gradloom.data.table import Kind
+from gradloom.data.target import Asked
 from gradloom.errors import OptionError
 
 MODEL_FILE = "model.safetensors"
+
+
+class TaskChoice(StrEnum):
+    """What kind of answer the target asks for; classification is binary or multiclass by the number of classes."""
+
+    AUTO = "auto"
+    REGRESSION = "regression"
+    CLASSIFICATION = "classification"
+    BINARY = "binary"
+    MULTICLASS = "multiclass"
 
 
 class HeaderChoice(StrEnum):
@@ -36,6 +47,12 @@ Model = Annotated[
     Path, typer.Argument(metavar="MODEL", show_default=False, help="A model file, or the folder of a run.")
 ]
 HeaderOption = Annotated[HeaderChoice, typer.Option("--header", help="Whether the first line names columns.")]
+EncodingOption = Annotated[
+    str,
+    typer.Option(
+        "--encoding", metavar="NAME", help="How delimited text was written as bytes, such as latin-1 or utf-16."
+    ),
+]
 KindsOption = Annotated[
     str,
     typer.Option(
@@ -53,6 +70,11 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 def header_of(choice: HeaderChoice) -> Header:
     """The choice as :func:`gradloom.data.sources.load` takes it."""
     return "auto" if choice is HeaderChoice.AUTO else choice is HeaderChoice.YES
+
+
+def task_of(choice: TaskChoice) -> Asked | None:
+    """The choice as :meth:`gradloom.data.target.TargetPipeline.fit` takes it."""
+    return None if choice is TaskChoice.AUTO else choice.value
 
 
 def kinds_of(text: str) -> Mapping[str, Kind]:

@@ -12,9 +12,21 @@ from typing import Annotated, Any, TextIO
 import numpy as np
 import typer
 
-from gradloom.cli.options import Data, Debug, HeaderChoice, HeaderOption, Json, Model, Quiet, header_of, model_path
+from gradloom.cli.options import (
+    Data,
+    Debug,
+    EncodingOption,
+    HeaderChoice,
+    HeaderOption,
+    Json,
+    Model,
+    Quiet,
+    header_of,
+    model_path,
+)
 from gradloom.cli.render import Screen, finite
 from gradloom.cli.tables import as_tables
+from gradloom.data.delimited import UTF_8
 from gradloom.data.sources import load as load_data
 from gradloom.errors import OptionError
 from gradloom.train import Predictions, load
@@ -27,13 +39,14 @@ def predict(
         Path | None, typer.Option("-o", "--out", metavar="OUT.csv", help="File to write to, not the screen.")
     ] = None,
     header: HeaderOption = HeaderChoice.AUTO,
+    encoding: EncodingOption = UTF_8,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Write what MODEL predicts for each row of DATA, as CSV: a class with its probabilities, or a number."""
     run = load(model_path(model))
-    table, _ = as_tables(load_data(data, header=header_of(header)))
+    table, _ = as_tables(load_data(data, header=header_of(header), encoding=encoding))
     found = run.predict_table(table)
     notes = [] if quiet else found.notes
     for sentence in notes:

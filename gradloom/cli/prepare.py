@@ -10,7 +10,7 @@ from gradloom.data.features import read_cells
 from gradloom.data.pipeline import Numeric, TablePipeline
 from gradloom.data.splits import PARTS, Fractions, Split, default_fractions, split
 from gradloom.data.table import Column, Table
-from gradloom.data.target import TargetPipeline
+from gradloom.data.target import Asked, TargetPipeline
 from gradloom.errors import OptionError
 
 TRAINING, VALIDATION, TEST = PARTS
@@ -59,7 +59,8 @@ class Plan:
         validation: share of the rows; None for the usual one in data of that size.
         test: likewise.
         seed: of the split.
-        softmax: one output a class even for two classes.
+        task: what the target asks for; None to find it from the column.
+        softmax: one output a class even for two classes, unless ``task`` is ``binary``.
         numeric: scaling of numbers.
     """
 
@@ -67,6 +68,7 @@ class Plan:
     validation: float | None = None
     test: float | None = None
     seed: int = 0
+    task: Asked | None = None
     softmax: bool = False
     numeric: Numeric = "standardize"
 
@@ -110,7 +112,7 @@ def prepare(table: Table, plan: Plan, held_out: Table | None = None) -> Prepared
     """
     name = _target_name(table, plan.target)
     require_finite(table)
-    found = _find_task(table[name], plan.softmax, table.source)
+    found = _find_task(table[name], plan, table.source)
     known = table.take(TargetPipeline.present(table[name]))
     labels = None if found.task == "regression" else found.encode(known[name])
     asked = plan if held_out is None else replace(plan, test=0.0)
@@ -165,9 +167,9 @@ def _target_name(table: Table, asked: str | None) -> str:
     return name
 
 
-def _find_task(column: Column, softmax: bool, source: str) -> TargetPipeline:
-    found = TargetPipeline.fit(column, source=source)
-    if found.task == "binary" and softmax:
+def _find_task(column: Column, plan: Plan, source: str) -> TargetPipeline:
+    found = TargetPipeline.fit(column, task=plan.task, source=source)
+    if found.task == "binary" and plan.softmax and plan.task != "binary":
         return replace(TargetPipeline.fit(column, task="multiclass", source=source), notes=found.notes)
     return found
 

@@ -7,22 +7,27 @@ from typing import Annotated
 
 import typer
 
+from gradloom import executors
 from gradloom.cli.job import EPOCHS, EPOCHS_WITHOUT_VALIDATION, Result, TrainOptions, run_job
 from gradloom.cli.networks import HIDDEN, MODELS, TASKS_OF_LOSS
 from gradloom.cli.optimizers import OPTIMIZERS
 from gradloom.cli.options import (
     Data,
     Debug,
+    EncodingOption,
     HeaderChoice,
     HeaderOption,
     Json,
     KindsOption,
     Quiet,
+    TaskChoice,
     header_of,
     kinds_of,
+    task_of,
     widths_of,
 )
 from gradloom.cli.render import Screen, number
+from gradloom.data.delimited import UTF_8
 from gradloom.errors import OptionError
 
 INTERRUPTED = 130
@@ -32,6 +37,7 @@ _SHARE_HELP = "Share of the rows for {}; by default 0.2, less in data of more th
 def train(
     data: Data,
     target: Annotated[str | None, typer.Option(metavar="COL", help="The column to predict.")] = None,
+    task: Annotated[TaskChoice, typer.Option(help="What to predict; auto finds it from the column.")] = TaskChoice.AUTO,
     model: Annotated[str, typer.Option(help=f"{', '.join(MODELS)}; auto is mlp.")] = "auto",
     hidden: Annotated[
         str | None,
@@ -52,10 +58,17 @@ def train(
     test: Annotated[float | None, typer.Option(help=_SHARE_HELP.format("the test"))] = None,
     seed: Annotated[int, typer.Option(help="Determines the split, the first weights, the order.")] = 0,
     l2: Annotated[float, typer.Option(help="λ of λ Σw² added to the loss.")] = 0.0,
+    clip_norm: Annotated[
+        float | None, typer.Option(help="Largest norm of all gradients together; by default there is no bound.")
+    ] = None,
+    executor: Annotated[
+        str, typer.Option(help="What runs the steps: reference (NumPy), or native, compiled with LLVM (experimental).")
+    ] = executors.DEFAULT,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of the run; by default runs/NAME-001.")
     ] = None,
     header: HeaderOption = HeaderChoice.AUTO,
+    encoding: EncodingOption = UTF_8,
     kinds: KindsOption = "",
     as_json: Json = False,
     quiet: Quiet = False,
@@ -66,6 +79,7 @@ def train(
     options = TrainOptions(
         data=data,
         target=target,
+        task=task_of(task),
         model=model,
         hidden=None if hidden is None else widths_of(hidden),
         epochs=_positive("--epochs", epochs),
@@ -77,8 +91,11 @@ def train(
         test=test,
         seed=_seed(seed),
         l2=l2,
+        clip_norm=clip_norm,
+        executor=executor,
         out=out,
         header=header_of(header),
+        encoding=encoding,
         kinds=dict(kinds_of(kinds)),
     )
     result = run_job(options, screen.note, progress="silent" if quiet else "auto")

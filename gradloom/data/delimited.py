@@ -26,6 +26,9 @@ MISSING = frozenset(("", "?", "NA", "N/A", "NaN", "nan", "null", "None", "-"))
 
 DELIMITERS = (",", ";", "\t", "|")
 
+UTF_8 = "utf-8"
+"""The encoding of a text whose encoding nobody has said."""
+
 Header = bool | Literal["auto"]
 
 _SAMPLE_CHARACTERS = 65_536
@@ -38,7 +41,7 @@ def read_delimited(
     *,
     header: Header = "auto",
     kinds: Mapping[str, Kind] | None = None,
-    encoding: str = "utf-8",
+    encoding: str = UTF_8,
 ) -> Table:
     """A table from a file of delimited text, gzipped or not.
 
@@ -74,7 +77,7 @@ def read_delimited(
             source,
             rule="a table needs at least one row below its header",
             got=f"only the line of names {', '.join(map(repr, first))}",
-            fix="If that line is data, read the file with header=False.",
+            fix="If that line is data, say that there are no names (header=False, or --header no).",
         )
     given = first if named else [""] * len(columns)
     names = unique_names((n or f"column_{i}" for i, n in enumerate(given, start=1)), source=source)
@@ -135,7 +138,7 @@ def _decoded_sample(raw: bytes, codec: str, source: str) -> str:
             source,
             rule=f"the file is not {codec.removesuffix('-sig')} text",
             got=f"byte 0x{raw[error.start]:02x} on line {line}",
-            fix="Name its encoding, such as encoding='latin-1' or encoding='utf-16', or save it as UTF-8.",
+            fix="Say its encoding (encoding='latin-1', or --encoding latin-1; likewise utf-16), or save it as UTF-8.",
         ) from None
     zero = text.find("\0")
     if zero >= 0:
@@ -143,7 +146,7 @@ def _decoded_sample(raw: bytes, codec: str, source: str) -> str:
             source,
             rule="text must not contain NUL characters",
             got=f"one on line {text.count(chr(10), 0, zero) + 1}",
-            fix="The file is binary, or its encoding is another one such as encoding='utf-16'.",
+            fix="The file is binary, or say its encoding (encoding='utf-16', or --encoding utf-16).",
         )
     return text[:_SAMPLE_CHARACTERS]
 

@@ -23,7 +23,7 @@ def read_bytes(path: Path) -> bytes:
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
-        raise DataError(str(path), rule="there is no such file", fix=_neighbours(path)) from None
+        raise DataError(str(path), rule="there is no such file", fix=neighbours(path)) from None
     except IsADirectoryError:
         raise folder_error(path) from None
     except PermissionError:
@@ -52,6 +52,14 @@ def files_in(folder: Path) -> list[str]:
         return []
 
 
+def neighbours(path: Path) -> str:
+    """The remedy for a file that does not exist: the nearest name in its folder, or that there is no such folder."""
+    folder = path.parent
+    if not folder.is_dir():
+        return f"The folder {folder} does not exist either."
+    return nearest_hint(path.name, files_in(folder))
+
+
 def _unzipped(raw: bytes, path: Path) -> bytes:
     try:
         return gzip.decompress(raw)
@@ -62,10 +70,3 @@ def _unzipped(raw: bytes, path: Path) -> bytes:
             got=str(error),
             fix="Fetch the file again.",
         ) from None
-
-
-def _neighbours(path: Path) -> str:
-    folder = path.parent
-    if not folder.is_dir():
-        return f"The folder {folder} does not exist either."
-    return nearest_hint(path.name, files_in(folder))

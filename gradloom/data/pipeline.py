@@ -115,7 +115,7 @@ class TablePipeline(Stateful, kind="table_pipeline"):
                 table.source,
                 rule="at least one column must give a feature",
                 got=" ".join(notes).rstrip(".") or "no column besides the target",
-                fix="Say by overrides how a column is to be used, such as {'name': 'onehot'}.",
+                fix="Say how a column is to be used (overrides={'name': 'onehot'}, or --kinds name=category).",
             )
         return cls(tuple(blocks), tuple(left_out), target, tuple(notes))
 

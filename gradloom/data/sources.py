@@ -13,7 +13,7 @@ import numpy as np
 from gradloom.data.arrays import Arrays, arrays_from_mapping
 from gradloom.data.binary import read_idx, read_npy, read_npz, read_parquet
 from gradloom.data.bundled import BUNDLED, load_bundled
-from gradloom.data.delimited import Header, read_delimited
+from gradloom.data.delimited import UTF_8, Header, read_delimited
 from gradloom.data.files import files_in, folder_error
 from gradloom.data.frames import is_frame, table_from_columns, table_from_frame, table_from_matrix
 from gradloom.data.table import Kind, Table
@@ -31,7 +31,7 @@ _SUFFIXES = (*_DELIMITED, ".parquet", *_ARRAY_READERS)
 _IDX_NAME = re.compile(r"[-.]idx\d-ubyte$")
 
 
-def load(source: object, *, header: Header = "auto", kinds: Kinds = None, encoding: str = "utf-8") -> Table | Arrays:
+def load(source: object, *, header: Header = "auto", kinds: Kinds = None, encoding: str = UTF_8) -> Table | Arrays:
     """A data set from a file, from a name, or from memory.
 
     Args:
@@ -60,9 +60,8 @@ def load(source: object, *, header: Header = "auto", kinds: Kinds = None, encodi
     """
     if isinstance(source, str | os.PathLike):
         loaded = _load_named(os.fspath(source), header, kinds, encoding)
-    elif header != "auto":
-        raise _useless("header", "delimited text", type(source).__name__)
     else:
+        _refuse_text_options(header, encoding, type(source).__name__)
         loaded = _load_from_memory(source, kinds)
     if kinds and isinstance(loaded, Arrays):
         raise _useless("kinds", "tables", loaded.source)
@@ -74,8 +73,7 @@ def _load_named(name: str, header: Header, kinds: Kinds, encoding: str) -> Table
     suffix = path.with_suffix("").suffix.lower() if path.suffix == ".gz" else path.suffix.lower()
     if suffix in _DELIMITED:
         return read_delimited(path, header=header, kinds=kinds, encoding=encoding)
-    if header != "auto":
-        raise _useless("header", "delimited text", name)
+    _refuse_text_options(header, encoding, name)
     if name in BUNDLED:
         return load_bundled(name, kinds=kinds)
     if _IDX_NAME.search(name.removesuffix(".gz")):
@@ -127,6 +125,12 @@ def _unreadable(path: Path) -> DataError:
         rule="there is neither a file nor a bundled data set of this name",
         fix=nearest_hint(path.name, [*BUNDLED, *files_in(path.parent)]),
     )
+
+
+def _refuse_text_options(header: Header, encoding: str, source: str) -> None:
+    for option, said in (("header", header != "auto"), ("encoding", encoding != UTF_8)):
+        if said:
+            raise _useless(option, "delimited text", source)
 
 
 def _useless(option: str, use: str, source: str) -> OptionError:

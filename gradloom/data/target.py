@@ -153,6 +153,7 @@ class TargetPipeline(Stateful, kind="target_pipeline"):
 
 
 _TASKS = (*get_args(Task), "classification")
+_OTHER_COLUMN = "Choose another column as target."
 
 
 def _is_quantity(present: Column, task: str | None) -> tuple[bool, str]:
@@ -206,7 +207,10 @@ def _check_classes(present: Column, labels: Labels, task: str | None, source: st
     who, count, rows = f"{source}, target {present.name!r}", len(labels.classes), len(present.values)
     if task == "binary" and count != 2:
         raise DataError(
-            who, rule="a binary target has two classes", got=f"{count} classes", fix="Say task='multiclass'."
+            who,
+            rule="a binary target has two classes",
+            got=f"{count} classes",
+            fix="Say the task (task='multiclass', or --task multiclass).",
         )
     if count > max(2, rows / 2):
         quantity = present.values.dtype.kind == "f"
@@ -214,7 +218,7 @@ def _check_classes(present: Column, labels: Labels, task: str | None, source: st
             who,
             rule="classes must repeat for a model to learn them",
             got=f"{count} different values in {rows} rows",
-            fix="Say task='regression'." if quantity else "Choose another column as target.",
+            fix="Say the task (task='regression', or --task regression)." if quantity else _OTHER_COLUMN,
         )
 
 

@@ -9,8 +9,8 @@ import math
 from collections.abc import Callable, Sequence
 
 from gradloom import functional as fn
+from gradloom import options
 from gradloom.errors import OptionError, ShapeError
-from gradloom.nn import options
 from gradloom.nn.module import Module
 from gradloom.tensor import Tensor
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from gradloom import options
 from gradloom.errors import ShapeError
 from gradloom.ir.tensortype import TensorType
-from gradloom.nn import activations, options
+from gradloom.nn import activations
 from gradloom.nn.init import Initializer
 from gradloom.nn.init import get as initializer
 from gradloom.nn.module import Module

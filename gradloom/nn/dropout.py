@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from gradloom import functional as fn
-from gradloom import random
+from gradloom import options, random
 from gradloom.errors import OptionError
-from gradloom.nn import options
 from gradloom.nn.module import Module, current_call
 from gradloom.tensor import Tensor
 
@@ -27,7 +26,7 @@ class Dropout(Module):
     """
 
     def __init__(self, rate: float = 0.5, *, mode: str = "inverted") -> None:
-        self.rate = options.number("Dropout", "rate", rate, low=0, high=1)
+        self.rate = options.number("Dropout", "rate", rate, low=0, high=1, fix="Use e.g. 0.5, or 0 to drop nothing.")
         if self.rate == 1:
             raise OptionError("Dropout", rule="rate is below 1", got="1", fix="A rate of 1 would drop everything.")
         self.mode = options.choice("Dropout", "mode", mode, ("inverted", "weight_scaled"))

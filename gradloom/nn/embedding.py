@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from gradloom import options
 from gradloom.errors import DTypeError
 from gradloom.ir.tensortype import TensorType
-from gradloom.nn import options
 from gradloom.nn.init import Initializer, Normal
 from gradloom.nn.init import get as initializer
 from gradloom.nn.module import Module

@@ -21,9 +21,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gradloom import functional as fn
-from gradloom import random
+from gradloom import options, random
 from gradloom.errors import OptionError
-from gradloom.nn import options
 from gradloom.nn.module import Initializer
 from gradloom.tensor import Tensor, tensor
 
@@ -61,7 +60,7 @@ class Normal:
     stddev: float = 0.01
 
     def __post_init__(self) -> None:
-        options.number("init.normal", "stddev", self.stddev, low=0)
+        options.number("init.normal", "stddev", self.stddev, low=0, fix="Use a small number, such as 0.01.")
 
     def __call__(self, key: Tensor, shape: Sequence[int]) -> Tensor:
         return random.normal(key, shape) * self.stddev
@@ -76,7 +75,7 @@ class Uniform:
 
     def __post_init__(self) -> None:
         options.number("init.uniform", "low", self.low)
-        options.number("init.uniform", "high", self.high, low=self.low)
+        options.number("init.uniform", "high", self.high, low=self.low, fix="Swap low and high?")
 
     def __call__(self, key: Tensor, shape: Sequence[int]) -> Tensor:
         return random.uniform(key, shape, self.low, self.high)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from gradloom import functional as fn
+from gradloom import options
 from gradloom.errors import ShapeError
 from gradloom.ir.tensortype import TensorType
-from gradloom.nn import init, options
+from gradloom.nn import init
 from gradloom.nn.module import Module, current_call
 from gradloom.tensor import Tensor
 
@@ -36,8 +37,8 @@ class BatchNorm(Module):
     running_var: Tensor
 
     def __init__(self, *, momentum: float = 0.1, eps: float = 1e-5, affine: bool = True) -> None:
-        self.momentum = options.number("BatchNorm", "momentum", momentum, low=0, high=1)
-        self.eps = options.positive("BatchNorm", "eps", eps)
+        self.momentum = options.number("BatchNorm", "momentum", momentum, low=0, high=1, fix="Usual is 0.1.")
+        self.eps = options.epsilon("BatchNorm", "eps", eps)
         self.affine = options.flag("BatchNorm", "affine", affine)
 
     def build(self, x: TensorType) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from gradloom import functional as fn
-from gradloom.errors import DTypeError, ShapeError
+from gradloom.errors import DTypeError, IndexRangeError, ShapeError
 from gradloom.tensor import Tensor, tensor
 
 
@@ -62,6 +62,7 @@ def class_targets(who: str, logits: Tensor, targets: Any) -> Tensor:
     Raises:
         ShapeError: the shapes fit neither form.
         DTypeError: indices are not integers.
+        IndexRangeError: an index that is known lies outside the classes.
     """
     found = tensor(targets)
     if found.shape == logits.shape:
@@ -77,7 +78,23 @@ def class_targets(who: str, logits: Tensor, targets: Any) -> Tensor:
     if found.dtype.kind not in "iu":
         fix = "Convert them with gl.cast(targets, 'int64'), or pass one-hot rows."
         raise DTypeError(who, rule="class indices are integers", got=str(found.type), fix=fix)
+    _check_classes(who, found, logits)
     return found
+
+
+def _check_classes(who: str, indices: Tensor, logits: Tensor) -> None:
+    """Refuse classes that have no logit.  Where the indices are symbolic, the step that is compiled checks them."""
+    if indices.is_symbolic:
+        return
+    values, classes = indices.numpy(), logits.shape[-1]
+    outside = values[(values < 0) | (values >= classes)]
+    if outside.size:
+        raise IndexRangeError(
+            who,
+            rule=f"class indices go from 0 to {classes - 1}",
+            got=f"{outside[0]} for logits {logits.type}",
+            fix="Count classes from 0, and give the last layer one unit for each.",
+        )
 
 
 def example_weights(who: str, weights: Any, count: int, dtype: Any) -> Tensor:

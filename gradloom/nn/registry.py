@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from gradloom import description
+from gradloom.description import Description
 from gradloom.errors import OptionError
-from gradloom.nn import activations, description, init
+from gradloom.nn import activations, init
 from gradloom.nn.containers import Sequential
 from gradloom.nn.dense import Dense
-from gradloom.nn.description import Description
 from gradloom.nn.dropout import Dropout
 from gradloom.nn.embedding import Embedding
 from gradloom.nn.flatten import Flatten
@@ -36,7 +37,7 @@ def describe(module: Module) -> Description:
     Raises:
         OptionError: an option cannot be written, e.g. a function.
     """
-    return description.encode(module, _TABLE)
+    return description.encode(module, _TABLE, tied=Module)
 
 
 def build(described: object, extra: Iterable[type[Module]] = ()) -> Module:
@@ -55,4 +56,4 @@ def build(described: object, extra: Iterable[type[Module]] = ()) -> Module:
         if _TABLE.get(name, cls) is not cls:
             fix = "Rename your class."
             raise OptionError("registry.build", rule="the name of a layer cannot be taken", got=name, fix=fix)
-    return description.decode(described, {**_TABLE, **own}, Module)
+    return description.decode(described, {**_TABLE, **own}, Module, tied=Module)

@@ -151,10 +151,19 @@ def _concatenate_type(*types: TensorType, axis: int) -> TensorType:
                 "concatenate",
                 rule=f"all sizes but that of axis {axis} must agree",
                 got=f"{first} and {other}",
+                fix=_concatenate_remedy(first, other),
             )
         check_same("concatenate", (first, other.with_shape(first.shape)))
     total = sum(t.shape[axis] for t in types)
     return first.with_shape((*first.shape[:axis], total, *first.shape[axis + 1 :]))
+
+
+def _concatenate_remedy(first: TensorType, other: TensorType) -> str:
+    if first.rank != other.rank:
+        return "Give both the same number of axes, e.g. with gl.expand_dims."
+    unlike = [i for i, (a, b) in enumerate(zip(first.shape, other.shape)) if a != b]
+    joined = f"Join them along axis {unlike[0]}, or bring" if len(unlike) == 1 else "Bring"
+    return f"{joined} them to equal sizes by slicing or gl.pad."
 
 
 def _concatenate_transpose(ct: Node, node: Node, linear: Sequence[bool]) -> list[Node | None]:

@@ -7,9 +7,11 @@ from typing import Annotated, Any, Literal
 
 from gradloom import functional as fn
 from gradloom import tree
-from gradloom.optim.options import EpsMode, Flag, Fraction, MaybeFraction, Positive, Share, words
 from gradloom.optim.piece import Hyper, Piece, State, Tensors, blend, no_steps, zeros_like
+from gradloom.options import Epsilon, Flag, Fraction, MaybeFraction, Share, words
 from gradloom.tensor import Tensor, tensor
+
+EpsMode = Annotated[Literal["inside", "outside", "none"], words("inside", "outside", "none")]
 
 
 def divide_by_root(u: Tensor, square: Tensor, eps: Any, mode: EpsMode) -> Tensor:
@@ -44,7 +46,7 @@ class ScaleByAdaGrad(Piece):
     """
 
     decay: Share = 1.0
-    eps: Positive = 1e-6
+    eps: Epsilon = 1e-6
     eps_mode: EpsMode = "inside"
 
     def init(self, parameters: Tensors) -> State:
@@ -72,7 +74,7 @@ class ScaleByRms(Piece):
     """
 
     rho: Fraction = 0.9
-    eps: Positive = 1e-6
+    eps: Epsilon = 1e-6
     eps_mode: EpsMode = "inside"
 
     def init(self, parameters: Tensors) -> State:
@@ -100,7 +102,7 @@ class ScaleByAdaDelta(Piece):
     """
 
     rho: Fraction = 0.9
-    eps: Positive = 1e-6
+    eps: Epsilon = 1e-6
     rho_updates: MaybeFraction = None
 
     def init(self, parameters: Tensors) -> State:
@@ -143,7 +145,7 @@ class ScaleByAdam(Piece):
 
     beta1: Fraction = 0.9
     beta2: Fraction = 0.999
-    eps: Positive = 1e-8
+    eps: Epsilon = 1e-8
     eps_mode: EpsMode = "outside"
     bias_correction: Flag = True
     squares: Squares = "gradient"

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from gradloom import tree
 from gradloom.optim.adaptive import unbiased
-from gradloom.optim.options import Flag, Fraction, Options
 from gradloom.optim.piece import State, Tensors, blend, no_steps, zeros_like
+from gradloom.options import Flag, Fraction, Options
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import Any
 from gradloom import tree
 from gradloom.errors import DTypeError, ShapeError
 from gradloom.optim.chain import Chain, chain
-from gradloom.optim.options import Options
 from gradloom.optim.piece import Hyper, Piece, State, Tensors, add
+from gradloom.options import Options
 from gradloom.tensor import Tensor, tensor
 
 

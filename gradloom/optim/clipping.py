@@ -7,8 +7,8 @@ from functools import reduce
 
 from gradloom import functional as fn
 from gradloom import tree
-from gradloom.optim.options import Positive
 from gradloom.optim.piece import Hyper, Piece, State, Tensors
+from gradloom.options import Positive
 from gradloom.tensor import Tensor, tensor
 
 

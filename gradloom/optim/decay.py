@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gradloom import tree
-from gradloom.optim.options import Flag, NotNegative
 from gradloom.optim.piece import Hyper, Piece, State, Tensors
+from gradloom.options import Flag, NotNegative
 from gradloom.tensor import Tensor, tensor
 
 

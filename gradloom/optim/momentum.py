@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 from gradloom import functional as fn
 from gradloom import tree
 from gradloom.errors import OptionError
-from gradloom.optim.options import Flag, Fraction, words
 from gradloom.optim.piece import Hyper, Piece, State, Tensors, no_steps, zeros_like
+from gradloom.options import Flag, Fraction, words
 from gradloom.tensor import Tensor, tensor
 
 Start = Annotated[Literal["zero", "gradient"], words("zero", "gradient")]

@@ -8,26 +8,25 @@ from functools import cached_property
 from typing import Annotated, Literal
 
 from gradloom.errors import OptionError
-from gradloom.optim.adaptive import ScaleByAdaDelta, ScaleByAdaGrad, ScaleByAdam, ScaleByRms, Squares
+from gradloom.optim.adaptive import EpsMode, ScaleByAdaDelta, ScaleByAdaGrad, ScaleByAdam, ScaleByRms, Squares
 from gradloom.optim.base import Optimizer, as_parameters
 from gradloom.optim.chain import Chain, chain
 from gradloom.optim.clipping import ClipByNorm, ClipByValue
 from gradloom.optim.decay import AddDecayedWeights
 from gradloom.optim.learning_rate import ScaleByLearningRate
 from gradloom.optim.momentum import ScaleByMomentum, Start
-from gradloom.optim.options import (
-    EpsMode,
+from gradloom.optim.piece import Hyper, Piece, State, Tensors, add, zeros_like
+from gradloom.optim.schedules import LearningRate
+from gradloom.options import (
+    Epsilon,
     Flag,
     Fraction,
     MaybeFraction,
     MaybePositive,
     NotNegative,
-    Positive,
     Share,
     words,
 )
-from gradloom.optim.piece import Hyper, Piece, State, Tensors, add, zeros_like
-from gradloom.optim.schedules import LearningRate
 
 Nesterov = Annotated[Literal[False, True, "reparametrised"], words(False, True, "reparametrised")]
 MomentumForm = Annotated[Literal["outside", "inside", "ewma"], words("outside", "inside", "ewma")]
@@ -169,7 +168,7 @@ class AdaGrad(NamedOptimizer):
 
     lr: LearningRate = 0.01
     decay: Share = 1.0
-    eps: Positive = 1e-6
+    eps: Epsilon = 1e-6
     _: KW_ONLY
     eps_mode: EpsMode = "inside"
 
@@ -196,7 +195,7 @@ class AdaDelta(NamedOptimizer):
 
     lr: LearningRate = 1.0
     rho: Fraction = 0.9
-    eps: Positive = 1e-6
+    eps: Epsilon = 1e-6
     _: KW_ONLY
     rho_updates: MaybeFraction = None
 
@@ -222,7 +221,7 @@ class RMSProp(NamedOptimizer):
 
     lr: LearningRate = 0.001
     rho: Fraction = 0.9
-    eps: Positive = 1e-6
+    eps: Epsilon = 1e-6
     momentum: Fraction = 0.0
     _: KW_ONLY
     eps_mode: EpsMode = "inside"
@@ -253,7 +252,7 @@ class Adam(NamedOptimizer):
     lr: LearningRate = 0.001
     beta1: Fraction = 0.9
     beta2: Fraction = 0.999
-    eps: Positive = 1e-8
+    eps: Epsilon = 1e-8
     _: KW_ONLY
     eps_mode: EpsMode = "outside"
     bias_correction: Flag = True

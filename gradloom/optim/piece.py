@@ -14,7 +14,7 @@ from typing import Any
 from gradloom import functional as fn
 from gradloom import tree
 from gradloom.errors import ShapeError
-from gradloom.optim.options import Options
+from gradloom.options import Options
 from gradloom.tensor import Tensor, tensor
 
 Tensors = Any  # nested dicts of tensors

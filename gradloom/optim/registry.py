@@ -1,15 +1,14 @@
-"""Optimisers by name, and as plain JSON and back, through closed tables.
-
-Reading a description looks classes up in a table; nothing is imported by name and no code in a file is run.
-"""
+"""Optimisers by name, and as plain JSON and back, through a closed table."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
-from gradloom.errors import GradloomError, ModelFileError, OptionError, nearest_hint, unknown_name
+from gradloom import description
+from gradloom.description import Description
+from gradloom.errors import unknown_name
 from gradloom.optim import adaptive, schedules
 from gradloom.optim.base import Optimizer
 from gradloom.optim.chain import Chain, Prefixed
@@ -18,8 +17,8 @@ from gradloom.optim.decay import AddDecayedWeights
 from gradloom.optim.learning_rate import ScaleByLearningRate
 from gradloom.optim.momentum import ScaleByMomentum
 from gradloom.optim.optimizers import SGD, AdaDelta, AdaGrad, Adam, AdamW, Composed, RMSProp
-from gradloom.optim.options import Description, Options, described
 from gradloom.optim.schedules import LearningRate
+from gradloom.options import Options
 
 NAMES: dict[str, Optimizer] = {
     "sgd": SGD(),
@@ -44,8 +43,7 @@ SCHEDULES = (
     *(schedules.Cosine, schedules.WarmUp, schedules.Piecewise),
 )
 
-_TABLE: dict[str, type[Options]] = {cls.__name__: cls for cls in (*OPTIMIZERS, *PIECES, *SCHEDULES)}
-_DEEPEST = 50  # a description nested deeper than this was not written by us
+_TABLE = description.table_of((*OPTIMIZERS, *PIECES, *SCHEDULES))
 
 
 def get(name: str, lr: LearningRate | None = None) -> Any:
@@ -69,59 +67,20 @@ def describe(optimizer: Optimizer) -> Description:
     """An optimiser as JSON: ``{"type": "Adam", "options": {"lr": 0.001, ...}}``, schedules and pieces nested.
 
     Raises:
-        OptionError: a class of your own has the name of one of the library's.
+        OptionError: an option cannot be written, or a class of your own has the name of one of the library's.
     """
-    name = type(optimizer).__name__
-    if _TABLE.get(name, type(optimizer)) is not type(optimizer):
-        fix = "Give your class another name."
-        raise OptionError(name, rule="a model file tells optimisers apart by name", got="two of this name", fix=fix)
-    return described(optimizer)
+    return description.encode(optimizer, _TABLE)
 
 
-def build(description: object, extra: Iterable[type[Options]] = ()) -> Optimizer:
+def build(described: object, extra: Iterable[type[Options]] = ()) -> Optimizer:
     """The optimiser of a description.
 
     Args:
-        description: what :func:`describe` gave.
+        described: what :func:`describe` gave.
         extra: classes of your own that may occur in it; they cannot take the names of the library's.
 
     Raises:
         ModelFileError: the description is damaged, or names a class or an option that is not known.
     """
-    found = _decode(description, {**{cls.__name__: cls for cls in extra}, **_TABLE}, 0)
-    if not isinstance(found, Optimizer):
-        raise _refusal("an optimiser is described", got=type(found).__name__)
-    return found
-
-
-def _decode(value: Any, table: Mapping[str, type[Options]], depth: int) -> Any:
-    if depth > _DEEPEST:
-        raise _refusal("it is nested too deeply")
-    if isinstance(value, list):
-        return tuple(_decode(item, table, depth + 1) for item in value)
-    if not isinstance(value, dict):
-        return value
-    name, options = value.get("type"), value.get("options")
-    if set(value) != {"type", "options"} or not isinstance(name, str) or not isinstance(options, dict):
-        raise _refusal("an object is a type and its options", got=f"{value!r}"[:100])
-    if name not in table:
-        raise _refusal("no class has this name", got=repr(name), fix=nearest_hint(name, table))
-    return _construct(table[name], {key: _decode(item, table, depth + 1) for key, item in options.items()})
-
-
-def _construct(cls: type[Options], options: dict[str, Any]) -> Options:
-    known = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    for key in options:
-        if key not in known:
-            raise _refusal(f"{cls.__name__} has no such option", got=repr(key), fix=nearest_hint(key, known))
-    for key, field in known.items():
-        if key not in options and field.default is dataclasses.MISSING:
-            raise _refusal(f"{cls.__name__} needs the option {key}", got=", ".join(options) or "no options")
-    try:
-        return cls(**options)
-    except GradloomError as error:
-        raise _refusal(f"{error.who}: {error.rule}", got=error.got, fix=error.fix) from None
-
-
-def _refusal(rule: str, *, got: str = "", fix: str = "Save the model again, or use a whole copy.") -> ModelFileError:
-    return ModelFileError("optimiser description", rule=rule, got=got, fix=fix)
+    table = {**description.table_of(extra), **_TABLE}
+    return description.decode(described, table, Optimizer, who="optimiser description", sequence=tuple)

@@ -17,7 +17,7 @@ from gradloom import functional as fn
 from gradloom.errors import OptionError
 from gradloom.ir.tensortype import promote
 from gradloom.optim.names import named, under
-from gradloom.optim.options import Flag, NotNegative, Options, Rate, Share, Steps, rate, refusal, whole
+from gradloom.options import Flag, NotNegative, Options, Rate, Share, Steps, rate, steps
 from gradloom.tensor import Tensor, tensor
 
 
@@ -211,10 +211,11 @@ class Piecewise(Schedule):
 
     def __post_init__(self) -> None:
         who = type(self).__name__
-        for name, check in (("boundaries", whole), ("rates", rate)):
+        for name, check in (("boundaries", steps), ("rates", rate)):
             entries = getattr(self, name)
             if not isinstance(entries, (list, tuple)):
-                raise refusal(who, name, "is a list of numbers", entries)
+                got = f"{name}={entries!r}"[:100]
+                raise OptionError(who, rule=f"{name} is a list of numbers", got=got, fix="Put the numbers into a list.")
             checked = tuple(check(who, f"{name}[{i}]", entry) for i, entry in enumerate(entries))
             object.__setattr__(self, name, checked)
         if len(self.rates) != len(self.boundaries) + 1:
@@ -222,9 +223,11 @@ class Piecewise(Schedule):
                 who,
                 rule="there is one rate more than there are boundaries",
                 got=f"{len(self.rates)} rates, {len(self.boundaries)} boundaries",
+                fix="Give the rate before each boundary, and the one after the last.",
             )
         if any(a >= b for a, b in zip(self.boundaries, self.boundaries[1:])):
-            raise refusal(who, "boundaries", "rise", self.boundaries, "Sort them, and name each once.")
+            got = f"boundaries={self.boundaries}"[:100]
+            raise OptionError(who, rule="boundaries rise", got=got, fix="Sort them, and name each once.")
 
     def hyperparameters(self) -> dict[str, float]:
         """``boundaries.0``, ..., ``rates.0``, ..."""

@@ -27,6 +27,7 @@ from safetensors.numpy import load as parse_tensors
 from safetensors.numpy import save as serialize_tensors
 
 from gradloom import tree
+from gradloom.data.files import neighbours
 from gradloom.errors import ModelFileError
 from gradloom.tensor import Tensor, tensor
 from gradloom.train.description import REMEDY, check
@@ -159,6 +160,8 @@ def _opened(path: str | Path) -> Iterator[BinaryIO]:
             raise OSError("a path without null characters is needed")
         with open(path, "rb") as file:
             yield file
+    except FileNotFoundError:
+        raise ModelFileError(str(path), rule="there is no such model file", fix=neighbours(Path(path))) from None
     except OSError as problem:
         raise ModelFileError(
             str(path), rule="the model file cannot be read", got=problem.strerror or str(problem), fix="Check the path."

@@ -11,6 +11,7 @@ import numpy as np
 from gradloom import random
 from gradloom.errors import DataError, OptionError, ShapeError
 from gradloom.functional import zeros
+from gradloom.semantics import unevenness
 from gradloom.tensor import Tensor, tensor
 
 
@@ -120,8 +121,13 @@ def _checked(values: Any, who: str) -> np.ndarray:
     """Numbers as an array with at least one row, all finite."""
     try:
         array = values.numpy() if isinstance(values, Tensor) else np.asarray(values)
-    except ValueError as problem:
-        raise DataError(who, rule="all rows must have one shape", got=str(problem)[:100]) from None
+    except ValueError:
+        raise DataError(
+            who,
+            rule="all rows must have one shape",
+            got=unevenness(values),
+            fix="Fill up the short rows, or cut the long ones.",
+        ) from None
     if array.dtype.kind not in "fiub":
         raise DataError(
             who,

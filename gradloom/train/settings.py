@@ -53,7 +53,8 @@ def penalty(name: str, value: object) -> float:
     """
     found = options.number("Trainer", name, value)
     if found < 0:
-        raise OptionError("Trainer", rule=f"{name} must not be negative", got=str(value))
+        fix = "Use 0 for no penalty, or a small number such as 0.0001."
+        raise OptionError("Trainer", rule=f"{name} must not be negative", got=str(value), fix=fix)
     return found
 
 

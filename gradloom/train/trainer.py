@@ -335,7 +335,7 @@ class Trainer:
             "fit",
             rule=f"{what} must stay finite",
             got=f"NaN or infinity in {when} of epoch {self.epoch + 1}",
-            fix="Lower the learning rate, clip gradients (clip_norm=1.0), or scale the inputs.",
+            fix="Lower the learning rate, clip gradients (clip_norm=1.0, or --clip-norm 1), or scale the inputs.",
         )
 
     # Measuring --------------------------------------------------------------------------------------------------

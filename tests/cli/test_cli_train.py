@@ -118,6 +118,49 @@ def test_every_optimizer_trains(cli, tmp_path: Path, optimizer: str):
     assert summary["metrics"]["training"]["cross_entropy"] < 0.6
 
 
+def test_a_task_that_was_asked_for(cli, tmp_path: Path):
+    lines = ["x,y", *(f"{row * 0.37:.2f},{row % 2}" for row in range(40))]
+    (tmp_path / "a.csv").write_text("\n".join(lines) + "\n")
+    tasks = {"auto": "binary", "regression": "regression", "classification": "binary", "multiclass": "multiclass"}
+    for task, found in tasks.items():
+        words = ["train", "a.csv", "--target", "y", "--task", task, "--epochs", "1", "--json"]
+        summary = json.loads(cli(*words).out)
+        assert summary["task"] == found
+        assert (summary["notes"][0] == f"The task is {task}, as asked.") == (task != "auto")
+    assert "Network: 1 > 128 > 64 > 2." in cli(*words[:-1]).out, "an output for each of two classes"
+
+
+def test_an_encoding_that_was_asked_for(cli, tmp_path: Path):
+    flowers(tmp_path)
+    text = (tmp_path / "flowers.csv").read_text().replace("rose", "Röschen")
+    (tmp_path / "flowers.csv").write_bytes(text.encode("latin-1"))
+    said = ["--encoding", "latin-1", "--json"]
+    summary = json.loads(cli(*FLOWERS, "--epochs", "2", "--out", "run", *said).out)
+    assert summary["classes"] == ["Röschen", "violet"]
+    assert json.loads(cli("predict", "run", "flowers.csv", *said).out)["classes"] == summary["classes"]
+    assert json.loads(cli("evaluate", "run", "flowers.csv", *said).out)["rows"] == 60
+    assert json.loads(cli("info", "flowers.csv", *said).out)["columns"][-1]["most_frequent"] == "Röschen"
+
+
+def test_clipped_gradients_are_small_steps_of_sgd(cli, tmp_path: Path):
+    """Where gradients are longer than c, an update moves the weights by η c."""
+    flowers(tmp_path)
+    words = [*FLOWERS, "--optimizer", "sgd", "--lr", "0.5", "--model", "linear", "--batch-size", "48"]
+    for name, epochs in {"first": "1", "second": "2"}.items():  # one batch an epoch, so they are one update apart
+        found = cli(*words, "--clip-norm", "0.01", "--validation", "0", "--epochs", epochs, "--out", name)
+        assert found.code == 0
+    first, second = (train.load(tmp_path / name / "model.safetensors") for name in ("first", "second"))
+    moved = [second.tensors()[name] - first.tensors()[name] for name in first.tensors() if "parameters" in name]
+    assert np.sqrt(sum((change**2).sum() for change in moved)) == pytest.approx(0.5 * 0.01, rel=1e-4)
+
+
+def test_both_executors_train_alike(cli):
+    words = ["train", "iris", "--epochs", "10", "--json", "--executor"]
+    reference, native = (json.loads(cli(*words, executor).out) for executor in ("reference", "native"))
+    assert native["metrics"]["test"] == pytest.approx(reference["metrics"]["test"], abs=1e-3)
+    assert reference["metrics"]["test"]["accuracy"] > 0.5
+
+
 def test_shares_of_nothing_leave_parts_out(cli, tmp_path: Path):
     flowers(tmp_path)
     summary = json.loads(cli(*FLOWERS, "--validation", "0", "--test", "0", "--epochs", "2", "--json").out)

@@ -86,9 +86,32 @@ COMMANDS = {
         flowers,
         f"{TRAIN_FLOWERS} --lr -0.1",
         USAGE,
-        "Adam: lr is a finite number not below 0; got lr=-0.1. The step is already taken downhill.",
+        "Adam: lr is a finite number not below 0; got lr=-0.1. Use a positive rate, e.g. 0.001.",
     ),
-    "negative l2": Command(flowers, f"{TRAIN_FLOWERS} --l2 -1", USAGE, "Trainer: l2 must not be negative; got -1.0"),
+    "loss of another task than asked for": Command(
+        flowers,
+        f"{TRAIN_FLOWERS} --task binary --loss cross_entropy",
+        USAGE,
+        "--loss: cross_entropy is for multiclass tasks; got a binary task. Use binary_cross_entropy.",
+    ),
+    "norm of 0": Command(
+        flowers,
+        f"{TRAIN_FLOWERS} --clip-norm 0",
+        USAGE,
+        "Adam: clip_norm is a finite number above 0; got clip_norm=0.0. Use a positive number, such as 1.0.",
+    ),
+    "unknown executor": Command(
+        flowers,
+        f"{TRAIN_FLOWERS} --executor nativ",
+        USAGE,
+        "executor: no executor has this name; got 'nativ'. Did you mean 'native'? Known: native, reference.",
+    ),
+    "negative l2": Command(
+        flowers,
+        f"{TRAIN_FLOWERS} --l2 -1",
+        USAGE,
+        "Trainer: l2 must not be negative; got -1.0. Use 0 for no penalty, or a small number such as 0.0001.",
+    ),
     "batch larger than data": Command(
         flowers,
         f"{TRAIN_FLOWERS} --batch-size 5000",
@@ -202,21 +225,21 @@ COMMANDS = {
         "train a.csv --target y",
         FAILURE,
         "a.csv: a table needs at least one row below its header; got only the line of names 'x', 'y'. If that"
-        " line is data, read the file with header=False.",
+        " line is data, say that there are no names (header=False, or --header no).",
     ),
     "binary junk": Command(
         raw("a.csv", bytes(range(255, 128, -1)) * 4),
         "train a.csv --target y",
         FAILURE,
-        "a.csv: the file is not utf-8 text; got byte 0xff on line 1. Name its encoding, such as "
-        "encoding='latin-1' or encoding='utf-16', or save it as UTF-8.",
+        "a.csv: the file is not utf-8 text; got byte 0xff on line 1. Say its encoding "
+        "(encoding='latin-1', or --encoding latin-1; likewise utf-16), or save it as UTF-8.",
     ),
     "junk with NUL": Command(
         raw("a.csv", b"x,y\n1,\0\n"),
         "train a.csv --target y",
         FAILURE,
-        "a.csv: text must not contain NUL characters; got one on line 2. The file is binary, or its encoding "
-        "is another one such as encoding='utf-16'.",
+        "a.csv: text must not contain NUL characters; got one on line 2. The file is binary, or say its encoding "
+        "(encoding='utf-16', or --encoding utf-16).",
     ),
     "a line too long": Command(
         text("a.csv", "x,y\n1,2\n1,2,3\n"),
@@ -300,6 +323,34 @@ COMMANDS = {
         FAILURE,
         "a.csv, target 'y': at least one row needs a target; got only missing cells",
     ),
+    "an encoding that does not exist": Command(
+        flowers,
+        f"{TRAIN_FLOWERS} --encoding latin1000",
+        USAGE,
+        "flowers.csv: encoding must be one that Python knows; got 'latin1000'. Common ones: utf-8, utf-16, "
+        "latin-1, cp1252.",
+    ),
+    "classes of a quantity": Command(
+        table("a.csv", lambda row: row * 1.7),
+        "train a.csv --target y --task classification",
+        FAILURE,
+        "a.csv, target 'y': classes must repeat for a model to learn them; got 40 different values in 40 "
+        "rows. Say the task (task='regression', or --task regression).",
+    ),
+    "three classes as two": Command(
+        table("a.csv", lambda row: "abc"[row % 3]),
+        "train a.csv --target y --task binary",
+        FAILURE,
+        "a.csv, target 'y': a binary target has two classes; got 3 classes. Say the task (task='multiclass', "
+        "or --task multiclass).",
+    ),
+    "names as a quantity": Command(
+        flowers,
+        f"{TRAIN_FLOWERS} --task regression",
+        FAILURE,
+        "flowers.csv: column 'kind' must hold numbers; got 'rose' in row 1. Correct the cell or leave it "
+        "empty (missing).",
+    ),
     "a class a row": Command(
         table("a.csv", lambda row: f"name {row}"),
         "train a.csv --target y",
@@ -331,7 +382,7 @@ COMMANDS = {
         "train a.csv --target x",
         FAILURE,
         "a.csv: at least one column must give a feature; got Column 'y' is left out: all its cells are "
-        "missing. Say by overrides how a column is to be used, such as {'name': 'onehot'}.",
+        "missing. Say how a column is to be used (overrides={'name': 'onehot'}, or --kinds name=category).",
     ),
     "text in a column of numbers": Command(
         table("a.csv", lambda row: "n.a." if row == 3 else row),
@@ -359,7 +410,7 @@ COMMANDS = {
         "train prices.csv --target price --optimizer sgd --lr 1e30",
         FAILURE,
         "fit: the loss must stay finite; got NaN or infinity in batch 2 of 6 of epoch 1. Lower the learning "
-        "rate, clip gradients (clip_norm=1.0), or scale the inputs.",
+        "rate, clip gradients (clip_norm=1.0, or --clip-norm 1), or scale the inputs.",
     ),
 }
 
@@ -369,7 +420,8 @@ MODEL_COMMANDS = {
         flowers,
         "predict mode.safetensors flowers.csv",
         FAILURE,
-        "mode.safetensors: the model file cannot be read; got No such file or directory. Check the path.",
+        "mode.safetensors: there is no such model file. Did you mean 'model.safetensors'? Known: flowers.csv, "
+        "model.safetensors.",
     ),
     "a table as a model": Command(
         flowers,
@@ -477,6 +529,12 @@ MODEL_COMMANDS = {
         FAILURE,
         "new.csv, column 'kind', row 1: no class has this name; got 'tulip'. Known: rose, violet.",
     ),
+    "encoding of arrays": Command(
+        archive("a.npz", lambda: {"x": np.ones((4, 3)), "y": np.arange(4)}),
+        "predict model.safetensors a.npz --encoding latin-1",
+        USAGE,
+        "load: encoding is only for delimited text; got encoding for a.npz. Leave it out.",
+    ),
     "prediction to nowhere": Command(
         flowers,
         "predict model.safetensors flowers.csv -o no/out.csv",
@@ -556,23 +614,23 @@ CALLS = {
     "width of an inner layer": Call(
         _wrong_joint,
         ShapeError,
-        "in Net > encoder (Dense): Dense: expected 3 features on the last axis; got 4 in float32[5,4]. The "
+        "in Net > encoder (Dense): expected 3 features on the last axis; got 4 in float32[5,4]. The "
         "layer took its width from its first input: give inputs of that width, or make a new layer.",
     ),
     "width of the input": Call(
         lambda: _net()(np.zeros((5, 7), np.float32)),
         ShapeError,
-        "in Net > encoder (Dense): Dense: expected 3 features on the last axis; got 7 in float32[5,7]. The "
+        "in Net > encoder (Dense): expected 3 features on the last axis; got 7 in float32[5,7]. The "
         "layer took its width from its first input: give inputs of that width, or make a new layer.",
     ),
-    "units": Call(lambda: nn.Dense(0), OptionError, "Dense: units is a whole number from 1; got 0"),
+    "units": Call(lambda: nn.Dense(0), OptionError, "Dense: units is a whole number from 1; got 0. Use 1 or a larger whole number."),
     "unknown activation": Call(
         lambda: nn.Dense(3, activation="rellu"),
         UnknownNameError,
         "Activation: no activation has this name; got 'rellu'. Did you mean 'relu'? Known: elu, gelu, "
         "identity, leaky_relu, linear, relu, sigmoid, sign, silu, softmax, softplus, step, tanh.",
     ),
-    "dropout rate": Call(lambda: nn.Dropout(1.5), OptionError, "Dropout: rate is a finite number from 0 to 1; got 1.5"),
+    "dropout rate": Call(lambda: nn.Dropout(1.5), OptionError, "Dropout: rate is a finite number from 0 to 1; got 1.5. Use e.g. 0.5, or 0 to drop nothing."),
     "unknown metric": Call(
         lambda: train.Trainer(_net(), metrics=["acuracy"]),
         UnknownNameError,
@@ -589,7 +647,7 @@ CALLS = {
     "learning rate": Call(
         lambda: optim.Adam(-1.0),
         OptionError,
-        "Adam: lr is a finite number not below 0; got lr=-1.0. The step is already taken downhill.",
+        "Adam: lr is a finite number not below 0; got lr=-1.0. Use a positive rate, e.g. 0.001.",
     ),
     "shapes that only broadcast": Call(
         lambda: nn.losses.get("squared_error")(np.zeros((8, 1), np.float32), np.zeros(8, np.float32)),
@@ -643,7 +701,7 @@ CALLS = {
         "Call fit before, or load a model file.",
     ),
     "patience": Call(
-        lambda: train.EarlyStopping(0), OptionError, "EarlyStopping: patience is a whole number from 1; got 0"
+        lambda: train.EarlyStopping(0), OptionError, "EarlyStopping: patience is a whole number from 1; got 0. Use 1 or a larger whole number."
     ),
 }
 

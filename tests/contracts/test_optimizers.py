@@ -119,11 +119,11 @@ def assert_same(found: Tensors, expected: Tensors) -> None:
 def test_every_optimizer_piece_and_schedule_has_a_case() -> None:
     def kinds(value: Any) -> set[type]:
         if isinstance(value, Optimizer):
-            return {type(value)}.union(*(kinds(option) for option in value.options().values()), kinds(value.chain))
+            return {type(value)}.union(*(kinds(option) for option in value.config().values()), kinds(value.chain))
         if isinstance(value, tuple):
             return set().union(*map(kinds, value))
         is_part = isinstance(value, (optim.Piece, optim.Schedule))
-        return {type(value)}.union(*map(kinds, value.options().values())) if is_part else set()
+        return {type(value)}.union(*map(kinds, value.config().values())) if is_part else set()
 
     covered = set().union(*(kinds(case.optimizer) for case in CASES.values()))
     known = {*registry.OPTIMIZERS, *registry.PIECES, *registry.SCHEDULES}

@@ -177,7 +177,7 @@ REFUSALS = {
     "header only": (
         b"a,b\n",
         "a table needs at least one row below its header; got only the line of names 'a', 'b'. "
-        "If that line is data, read the file with header=False.",
+        "If that line is data, say that there are no names (header=False, or --header no).",
     ),
     "short line": (
         b"a,b,c\n1,2,3\n1,2\n",
@@ -213,12 +213,12 @@ REFUSALS = {
     "undecodable": (
         b"a,b\n1,\xff\n",
         "the file is not utf-8 text; got byte 0xff on line 2. "
-        "Name its encoding, such as encoding='latin-1' or encoding='utf-16', or save it as UTF-8.",
+        "Say its encoding (encoding='latin-1', or --encoding latin-1; likewise utf-16), or save it as UTF-8.",
     ),
     "NUL": (
         b"a,b\n1,\0\n",
         "text must not contain NUL characters; got one on line 2. "
-        "The file is binary, or its encoding is another one such as encoding='utf-16'.",
+        "The file is binary, or say its encoding (encoding='utf-16', or --encoding utf-16).",
     ),
     "damaged gzip": (
         gzip.compress(b"a,b\n1,2\n")[:-4],

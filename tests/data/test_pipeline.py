@@ -256,7 +256,8 @@ ERRORS = [
     (
         lambda: fit(words("name", "Ann", "Bob", kind="text")),
         "people.csv: at least one column must give a feature; got Column 'name' is left out: it is free text, with 2 "
-        "different values in 2 rows. Say by overrides how a column is to be used, such as {'name': 'onehot'}.",
+        "different values in 2 rows. "
+        "Say how a column is to be used (overrides={'name': 'onehot'}, or --kinds name=category).",
     ),
     (lambda: fit(number("age")), "people.csv: there must be rows to learn from; got none"),
     (

@@ -157,6 +157,12 @@ def test_options_without_a_use() -> None:
     assert refusal(OptionError, np.ones((2, 2)), header=True) == (
         "load: header is only for delimited text; got header for ndarray. Leave it out."
     )
+    assert refusal(OptionError, {"x": np.ones(2)}, encoding="latin-1") == (
+        "load: encoding is only for delimited text; got encoding for dict. Leave it out."
+    )
+    assert refusal(OptionError, "iris", encoding="utf-16") == (
+        "load: encoding is only for delimited text; got encoding for iris. Leave it out."
+    )
     assert refusal(OptionError, "iris", header=False) == (
         "load: header is only for delimited text; got header for iris. Leave it out."
     )

@@ -123,7 +123,7 @@ ERRORS = [
     (
         lambda: TargetPipeline.fit(number(1.5, 2.5, 3.5), task="classification"),
         "table, target 'y': classes must repeat for a model to learn them; got 3 different values in 3 rows. "
-        "Say task='regression'.",
+        "Say the task (task='regression', or --task regression).",
     ),
     (
         lambda: TargetPipeline.fit(Column("y", "date", np.array(["2020-01-01"], dtype="datetime64[s]"))),
@@ -140,7 +140,8 @@ ERRORS = [
     ),
     (
         lambda: TargetPipeline.fit(words(*"abcabc"), task="binary"),
-        "table, target 'y': a binary target has two classes; got 3 classes. Say task='multiclass'.",
+        "table, target 'y': a binary target has two classes; got 3 classes. "
+        "Say the task (task='multiclass', or --task multiclass).",
     ),
     (
         lambda: TargetPipeline.fit(number(1, 2), task="regresion"),  # type: ignore[arg-type]

@@ -246,3 +246,40 @@ def test_large_right_operands_are_packed_and_epilogues_still_fused():
     wanted = np.maximum(x.astype(np.float64) @ w + b, 0)
     np.testing.assert_allclose(program([x, w, b])[0], wanted, rtol=1e-4, atol=1e-4)
     assert "tiles of" in program.explain()
+
+
+FORKED = """
+import os, warnings
+from test_native import training_run
+from gradloom.executors.native.program import NativeProgram
+warnings.simplefilter("ignore")  # Python warns of forking a process with threads, which is what is tested
+graph, arrays = training_run(steps=2)
+program = NativeProgram(graph)
+program.threads = 3
+program(arrays)
+child = os.fork()
+if child == 0:
+    program(arrays)
+    os._exit(7)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_a_forked_process_has_threads_of_its_own():
+    env = {**os.environ, "PYTHONPATH": os.path.dirname(__file__)}
+    done = subprocess.run(
+        [sys.executable, "-c", FORKED], env=env, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_many_callers_with_more_threads_than_cores_do_not_block_each_other():
+    graph, arrays = training_run(steps=2)
+    programs = [NativeProgram(graph) for _ in range(4)]
+    for number, program in enumerate(programs):
+        program.threads = 2 + number
+    wanted = programs[0](arrays)
+    with ThreadPoolExecutor(12) as pool:
+        for future in [pool.submit(programs[i % 4], arrays) for i in range(24)]:
+            assert all(np.array_equal(a, b) for a, b in zip(future.result(timeout=60), wanted))

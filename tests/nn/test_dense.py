@@ -74,23 +74,29 @@ def test_golden_shape_error_in_a_named_layer_of_a_named_model() -> None:
     model = Classifier()
     model(np.ones((2, 5), np.float32))
     assert message(ShapeError, lambda: model(np.ones((2, 6), np.float32))) == (
-        "in Classifier > hidden (Dense): Dense: expected 5 features on the last axis; got 6 in float32[2,6]. "
+        "in Classifier > hidden (Dense): expected 5 features on the last axis; got 6 in float32[2,6]. "
         "The layer took its width from its first input: give inputs of that width, or make a new layer."
     )
     model.hidden = nn.Dense(7)
     assert message(ShapeError, lambda: model(np.ones((2, 5), np.float32))) == (
-        "in Classifier > head (Sequential) > layers.0 (Dense): Dense: expected 4 features on the last axis; "
+        "in Classifier > head (Sequential) > layers.0 (Dense): expected 4 features on the last axis; "
         "got 7 in float32[2,7]. "
         "The layer took its width from its first input: give inputs of that width, or make a new layer."
     )
 
 
 def test_golden_errors() -> None:
-    assert message(OptionError, lambda: nn.Dense(0)) == "Dense: units is a whole number from 1; got 0"
-    assert message(OptionError, lambda: nn.Dense(2.5)) == "Dense: units is a whole number from 1; got 2.5"  # type: ignore[arg-type]
+    assert (
+        message(OptionError, lambda: nn.Dense(0))
+        == "Dense: units is a whole number from 1; got 0. Use 1 or a larger whole number."
+    )
+    assert (
+        message(OptionError, lambda: nn.Dense(2.5))
+        == "Dense: units is a whole number from 1; got 2.5. Use 1 or a larger whole number."
+    )  # type: ignore[arg-type]
     assert message(OptionError, lambda: nn.Dense(2, bias=1)) == "Dense: bias is True or False; got 1"  # type: ignore[arg-type]
     assert message(ShapeError, lambda: nn.Dense(2)(np.float32(1).reshape(()))) == (
-        "in Dense: Dense: the input needs an axis of features; got float32[]"
+        "in Dense: the input needs an axis of features; got float32[]"
     )
     assert message(UnknownNameError, lambda: nn.Dense(2, activation="tahn")).startswith(
         "Activation: no activation has this name; got 'tahn'. Did you mean 'tanh'? Known: elu, gelu"

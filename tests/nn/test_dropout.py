@@ -57,9 +57,7 @@ def test_gradient_of_what_is_dropped_is_zero() -> None:
 
 
 def test_errors() -> None:
-    with pytest.raises(
-        OptionError, match=r"^in Sequential > layers.0 \(Dropout\): Dropout: a random layer needs a key"
-    ):
+    with pytest.raises(OptionError, match=r"^in Sequential > layers.0 \(Dropout\): a random layer needs a key"):
         nn.apply(nn.Sequential(nn.Dropout(0.5)), {}, {}, np.ones((1, 2)), training=True)
     with pytest.raises(OptionError, match=r"^Dropout: rate is below 1; got 1. A rate of 1 would drop everything."):
         nn.Dropout(1.0)

@@ -29,5 +29,5 @@ def test_indices_outside_are_refused(wrong: int) -> None:
 
 
 def test_floats_are_refused() -> None:
-    with pytest.raises(DTypeError, match=r"^in Embedding: Embedding: indices are integers; got float32\[1\]"):
+    with pytest.raises(DTypeError, match=r"^in Embedding: indices are integers; got float32\[1\]"):
         nn.Embedding(4, 3)(np.ones(1, np.float32))

@@ -10,7 +10,7 @@ from sklearn.metrics import log_loss, mean_squared_error
 
 import gradloom as gl
 from gradloom import nn
-from gradloom.errors import DTypeError, GradloomError, OptionError, ShapeError, UnknownNameError
+from gradloom.errors import DTypeError, GradloomError, IndexRangeError, OptionError, ShapeError, UnknownNameError
 from gradloom.nn import losses
 
 RNG = np.random.default_rng(5)
@@ -82,6 +82,15 @@ def test_two_classes_are_the_binary_case() -> None:
 def test_class_indices_outside_are_refused(wrong: int, wrap: Callable[..., Callable[..., gl.Tensor]]) -> None:
     with pytest.raises(IndexError, match=f"go from 0 to 2; got {wrong}"):
         wrap(losses.CrossEntropy())(np.zeros((2, 3), np.float32), np.array([0, wrong]))
+
+
+def test_golden_class_index_outside() -> None:
+    with pytest.raises(IndexRangeError) as caught:
+        losses.CrossEntropy()(np.zeros((2, 5), np.float32), np.array([4, 7]))
+    assert str(caught.value) == (
+        "CrossEntropy: class indices go from 0 to 4; got 7 for logits float32[2,5]. "
+        "Count classes from 0, and give the last layer one unit for each."
+    )
 
 
 def through(function: Callable[[gl.Tensor], gl.Tensor], loss: losses.Loss, targets: np.ndarray) -> gl.Tensor:
@@ -175,9 +184,11 @@ def test_golden_errors() -> None:
     assert message(UnknownNameError, lambda: losses.get("cross_entrpy")).startswith(
         "losses.get: no loss has this name; got 'cross_entrpy'. Did you mean 'cross_entropy'? Known: absolute_error"
     )
-    assert message(OptionError, lambda: losses.Huber(0)) == "Huber: delta is above 0; got 0"
+    assert message(OptionError, lambda: losses.Huber(0)) == (
+        "Huber: delta is a finite number above 0; got 0. Use a positive number, such as 1.0."
+    )
     assert message(OptionError, lambda: losses.CrossEntropy(1.5)) == (
-        "CrossEntropy: label_smoothing is a finite number from 0 to 1; got 1.5"
+        "CrossEntropy: label_smoothing is a finite number from 0 to 1; got 1.5. Usual is 0.1; 0 does without it."
     )
     assert message(OptionError, lambda: losses.AbsoluteError(reduction="avg")) == (
         "AbsoluteError: no such reduction; got 'avg'. Known: mean, sum."

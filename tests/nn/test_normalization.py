@@ -71,7 +71,7 @@ def test_errors() -> None:
     with pytest.raises(ShapeError) as caught:
         nn.apply(model, model.parameters(), model.state(), one, training=True)
     assert str(caught.value) == (
-        "in Sequential > layers.1 (BatchNorm): BatchNorm: a training batch needs more than one value a channel, for "
+        "in Sequential > layers.1 (BatchNorm): a training batch needs more than one value a channel, for "
         "one alone has no variance; got a batch of 1 example, float32[1,3]. "
         "Use larger batches, or leave out a last batch of a single example."
     )
@@ -82,5 +82,5 @@ def test_errors() -> None:
         nn.BatchNorm()(np.ones(2, np.float32))
     with pytest.raises(OptionError, match=r"momentum is a finite number from 0 to 1; got 2"):
         nn.BatchNorm(momentum=2)
-    with pytest.raises(OptionError, match=r"eps is above 0; got 0"):
+    with pytest.raises(OptionError, match=r"eps is a finite number above 0; got 0"):
         nn.BatchNorm(eps=0)

@@ -60,9 +60,9 @@ def deep(levels: int) -> Any:
 @pytest.mark.parametrize(
     ("description", "message"),
     [
-        (None, "an optimiser is described; got NoneType"),
-        ([], "an optimiser is described; got tuple"),
-        ("Adam", "an optimiser is described; got str"),
+        (None, "a NoneType stands where an Optimizer belongs"),
+        ([], "a tuple stands where an Optimizer belongs"),
+        ("Adam", "a str stands where an Optimizer belongs"),
         ({}, "an object is a type and its options"),
         ({"type": "Adam"}, "an object is a type and its options"),
         ({"type": "Adam", "options": []}, "an object is a type and its options"),
@@ -79,7 +79,7 @@ def deep(levels: int) -> Any:
             {"type": "Composed", "options": {"piece": {"type": "Chain", "options": {"pieces": [3]}}}},
             "of pieces; got .3,.",
         ),
-        ({"type": "Constant", "options": {"value": 0.1}}, "an optimiser is described; got Constant"),
+        ({"type": "Constant", "options": {"value": 0.1}}, "a Constant stands where an Optimizer belongs"),
         (deep(100_000), "it is nested too deeply"),
     ],
 )

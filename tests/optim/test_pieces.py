@@ -12,7 +12,7 @@ import pytest
 import gradloom as gl
 from gradloom import optim, tree
 from gradloom.errors import DTypeError, GradloomError, OptionError, ShapeError
-from gradloom.optim.options import EpsMode
+from gradloom.optim.adaptive import EpsMode
 from gradloom.optim.piece import Hyper, State, Tensors
 
 GRADIENTS = {"w": gl.tensor([[3.0, 0.0]], "float64"), "b": gl.tensor([-4.0], "float64")}

@@ -123,9 +123,20 @@ def test_junk(name: str, tmp_path: Path):
 
 
 def test_places_without_a_file(tmp_path: Path):
-    for path in (tmp_path / "none", tmp_path, tmp_path / "a\0b"):
+    for path in (tmp_path, tmp_path / "a\0b"):
         with pytest.raises(ModelFileError, match=r"the model file cannot be read; got .*Check the path"):
             train.load(path)
+
+
+def test_a_file_that_does_not_exist(tmp_path: Path):
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    for name, remedy in {
+        "mode.safetensors": "Did you mean 'model.safetensors'? Known: model.safetensors.",
+        "no/model.safetensors": f"The folder {tmp_path / 'no'} does not exist either.",
+    }.items():
+        with pytest.raises(ModelFileError) as caught:
+            train.load(tmp_path / name)
+        assert str(caught.value) == f"{tmp_path / name}: there is no such model file. {remedy}"
 
 
 # Descriptions that lie -----------------------------------------------------------------------------------------

@@ -88,8 +88,8 @@ REFUSALS: dict[str, tuple[Callable[[], Any], type[GradloomError], str]] = {
     "rows of different lengths": (
         lambda: fit(trainer(), data=([[1.0, 2.0], [3.0]], [0, 1])),
         DataError,
-        "fit inputs: all rows must have one shape; got setting an array element with a sequence. The requested array "
-        "has an inhomogeneous shape after 1 dim",
+        "fit inputs: all rows must have one shape; got a row of length 2 beside a row of length 1. "
+        "Fill up the short rows, or cut the long ones.",
     ),
     "inputs alone": (lambda: trainer().fit(X), DataError, f"fit: {PARTS}; got ndarray"),
     "four parts": (lambda: trainer().fit((X, Y, ONES, ONES)), DataError, f"fit: {PARTS}; got tuple of 4"),
@@ -155,20 +155,20 @@ REFUSALS: dict[str, tuple[Callable[[], Any], type[GradloomError], str]] = {
     "no batch": (
         lambda: fit(trainer(), batch_size=0),
         OptionError,
-        "fit: batch_size is a whole number from 1; got 0",
+        "fit: batch_size is a whole number from 1; got 0. Use 1 or a larger whole number.",
     ),
     "half a batch": (
         lambda: fit(trainer(), batch_size=2.5),
         OptionError,
-        "fit: batch_size is a whole number from 1; got 2.5",
+        "fit: batch_size is a whole number from 1; got 2.5. Use 1 or a larger whole number.",
     ),
     "batch size in words": (
         lambda: fit(trainer(), batch_size="atuo"),
         OptionError,
         "fit: no such batch_size; got 'atuo'. Did you mean 'auto'? Known: auto.",
     ),
-    "no epochs": (lambda: fit(trainer(), epochs=0), OptionError, "fit: epochs is a whole number from 1; got 0"),
-    "epochs yes": (lambda: fit(trainer(), epochs=True), OptionError, "fit: epochs is a whole number from 1; got True"),
+    "no epochs": (lambda: fit(trainer(), epochs=0), OptionError, "fit: epochs is a whole number from 1; got 0. Use 1 or a larger whole number."),
+    "epochs yes": (lambda: fit(trainer(), epochs=True), OptionError, "fit: epochs is a whole number from 1; got True. Use 1 or a larger whole number."),
     "progress": (
         lambda: fit(trainer(), progress="baar"),
         OptionError,
@@ -208,13 +208,18 @@ REFUSALS: dict[str, tuple[Callable[[], Any], type[GradloomError], str]] = {
         "Trainer: model is a Module, such as nn.Sequential(nn.Dense(10)); got [Dense(units=3, activation=None, "
         "bias=True, init='glorot_uniform', bias_init='zeros')]",
     ),
-    "seed": (lambda: trainer(seed=-1), OptionError, "Trainer: seed is a whole number from 0; got -1"),
+    "seed": (lambda: trainer(seed=-1), OptionError, "Trainer: seed is a whole number from 0; got -1. Use 0 or a larger whole number."),
     "a large seed": (
         lambda: fit(trainer(seed=2**64)),
         OptionError,
-        f"random.key: the seed is a whole number from 0 to 2^64 - 1; got {2**64}",
+        f"random.key: the seed is a whole number from 0 to 2^64 - 1; got {2**64}. Bring it into range, "
+        "e.g. with int(seed) % 2**64.",
     ),
-    "negative penalty": (lambda: trainer(l1=-1), OptionError, "Trainer: l1 must not be negative; got -1"),
+    "negative penalty": (
+        lambda: trainer(l1=-1),
+        OptionError,
+        "Trainer: l1 must not be negative; got -1. Use 0 for no penalty, or a small number such as 0.0001.",
+    ),
     "penalty NaN": (lambda: trainer(l2=np.nan), OptionError, "Trainer: l2 is a finite number; got nan"),
     "executor": (
         lambda: trainer(executor="referenz"),

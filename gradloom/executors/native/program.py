@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -91,10 +91,16 @@ class NativeProgram:
         return "\n".join([*lines, f"{cycles.sum():12,.0f}         all"])
 
     def _run(self, *addresses: int | None) -> None:
-        others = [_pool().submit(self.code.function, t, self.threads, *addresses) for t in range(1, self.threads)]
-        self.code.function(0, self.threads, *addresses)
-        for other in others:
-            other.result()
+        """Call the program on every thread."""
+        if self.threads == 1:
+            self.code.function(0, 1, *addresses)
+            return
+        with _team.one_program_at_a_time:
+            workers = _team.workers(self.threads - 1)
+            others = [workers.submit(self.code.function, t, self.threads, *addresses) for t in range(1, self.threads)]
+            self.code.function(0, self.threads, *addresses)
+            for other in others:
+                other.result()
 
     def _output(self, node: Node, held: dict[Node, np.ndarray]) -> np.ndarray:
         root = storage(node)
@@ -143,6 +149,35 @@ def _array_at(address: int, like: Node) -> np.ndarray:
     return np.frombuffer(raw, like.dtype).reshape(like.shape)
 
 
-@lru_cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(64, thread_name_prefix="gradloom")
+class _Team:
+    """The threads beside the caller's.
+
+    The threads of a program wait for each other, so all of them must run at once: programs on several threads take
+    turns, and there are as many workers as the program has threads.
+    """
+
+    def __init__(self) -> None:
+        self.one_program_at_a_time = threading.Lock()
+        self._workers: ThreadPoolExecutor | None = None
+        self._count = 0
+
+    def workers(self, count: int) -> ThreadPoolExecutor:
+        """At least so many workers, started when they are first needed."""
+        if self._workers is None or self._count < count:
+            if self._workers is not None:
+                self._workers.shutdown(wait=False)
+            self._workers, self._count = ThreadPoolExecutor(count, thread_name_prefix="gradloom"), count
+        return self._workers
+
+
+_team = _Team()
+
+
+def _start_anew() -> None:
+    """A forked process has none of its parent's threads."""
+    global _team
+    _team = _Team()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_anew)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gradloom.nn import description, options
-from gradloom.nn.description import Description
+from gradloom import description, options
+from gradloom.description import Description
 from gradloom.nn.losses.base import Loss
 from gradloom.nn.losses.classification import BinaryCrossEntropy, CrossEntropy
 from gradloom.nn.losses.regression import AbsoluteError, Huber, SquaredError

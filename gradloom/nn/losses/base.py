@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gradloom import functional as fn
-from gradloom.nn import options
+from gradloom import options
 from gradloom.nn.pairs import example_weights
 from gradloom.tensor import Tensor
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from gradloom import functional as fn
+from gradloom import options
 from gradloom.errors import ShapeError
-from gradloom.nn import options
 from gradloom.nn.losses.base import Loss, mean_by_example
 from gradloom.nn.losses.logits import refuse_probabilities
 from gradloom.nn.pairs import class_targets, paired, scores
@@ -64,7 +64,8 @@ class CrossEntropy(Loss):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        options.number("CrossEntropy", "label_smoothing", self.label_smoothing, low=0, high=1)
+        fix = "Usual is 0.1; 0 does without it."
+        options.number("CrossEntropy", "label_smoothing", self.label_smoothing, low=0, high=1, fix=fix)
 
     def per_example(self, outputs: Any, targets: Any) -> Tensor:
         """The cross-entropy of each example, the mean over its positions."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gradloom import functional as fn
-from gradloom.nn import options
+from gradloom import options
 from gradloom.nn.losses.base import Loss, mean_by_example, sum_by_example
 from gradloom.nn.pairs import paired
 from gradloom.tensor import Tensor

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gradloom.nn import description, options
-from gradloom.nn.description import Description
+from gradloom import description, options
+from gradloom.description import Description
 from gradloom.nn.metrics.base import Metric, StreamingMetric, WholeSetMetric
 from gradloom.nn.metrics.classification import F1, Accuracy, ConfusionMatrix, ErrorRate, Precision, Recall, TopK
 from gradloom.nn.metrics.ranking import RocAuc

@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from gradloom import functional as fn
+from gradloom import options
 from gradloom.errors import OptionError, ShapeError
-from gradloom.nn import options
 from gradloom.nn.metrics.base import EXACT, StreamingMetric, ratio, weighted_mean_sums
 from gradloom.nn.metrics.decisions import Decisions
 from gradloom.nn.pairs import class_targets, example_weights, scores
