@@ -59,9 +59,7 @@ class Table:
     def __post_init__(self) -> None:
         lengths = {name: len(column.values) for name, column in self.columns.items()}
         if len(set(lengths.values())) > 1:
-            raise DataError(
-                self.source, rule="all columns must have the same number of rows", got=str(lengths)
-            )
+            raise DataError(self.source, rule="all columns must have the same number of rows", got=str(lengths))
 
     @property
     def rows(self) -> int:

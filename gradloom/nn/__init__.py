@@ -1,6 +1,5 @@
 """Layers, networks, losses and metrics."""
 
-from gradloom import options  # noqa: F401  train/ still takes it from here
 from gradloom.nn import init, losses, metrics, registry
 from gradloom.nn.activations import (
     ELU,

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gradloom import random
+from gradloom import options, random
 from gradloom.errors import OptionError
-from gradloom.nn import options
 from gradloom.tensor import Tensor
 
 

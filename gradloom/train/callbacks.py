@@ -6,8 +6,9 @@ import math
 from pathlib import Path
 from typing import Any, Protocol
 
+from gradloom import options
 from gradloom.errors import unknown_name
-from gradloom.nn import Module, options
+from gradloom.nn import Module
 from gradloom.train.history import History, is_better
 
 

@@ -7,7 +7,7 @@ import sys
 import time
 from typing import TextIO
 
-from gradloom.nn import options
+from gradloom import options
 
 STYLES = ("auto", "bar", "lines", "silent")
 _REDRAW_SECONDS = 0.1

@@ -8,9 +8,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from gradloom import nn
+from gradloom import nn, options
 from gradloom.errors import OptionError
-from gradloom.nn import options
 from gradloom.nn.metrics import Metric
 
 ClassWeight = str | Mapping[int, float] | None

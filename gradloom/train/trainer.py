@@ -14,11 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from gradloom import nn, optim, random, tree
+from gradloom import nn, optim, options, random, tree
 from gradloom.data.table import Table
 from gradloom.errors import DataError, NonFiniteError, OptionError, ShapeError
 from gradloom.executors import DEFAULT
-from gradloom.nn import options
 from gradloom.nn.losses import Loss
 from gradloom.nn.metrics import Metric, StreamingMetric, WholeSetMetric
 from gradloom.optim import Optimizer

@@ -623,14 +623,22 @@ CALLS = {
         "in Net > encoder (Dense): expected 3 features on the last axis; got 7 in float32[5,7]. The "
         "layer took its width from its first input: give inputs of that width, or make a new layer.",
     ),
-    "units": Call(lambda: nn.Dense(0), OptionError, "Dense: units is a whole number from 1; got 0. Use 1 or a larger whole number."),
+    "units": Call(
+        lambda: nn.Dense(0),
+        OptionError,
+        "Dense: units is a whole number from 1; got 0. Use 1 or a larger whole number.",
+    ),
     "unknown activation": Call(
         lambda: nn.Dense(3, activation="rellu"),
         UnknownNameError,
         "Activation: no activation has this name; got 'rellu'. Did you mean 'relu'? Known: elu, gelu, "
         "identity, leaky_relu, linear, relu, sigmoid, sign, silu, softmax, softplus, step, tanh.",
     ),
-    "dropout rate": Call(lambda: nn.Dropout(1.5), OptionError, "Dropout: rate is a finite number from 0 to 1; got 1.5. Use e.g. 0.5, or 0 to drop nothing."),
+    "dropout rate": Call(
+        lambda: nn.Dropout(1.5),
+        OptionError,
+        "Dropout: rate is a finite number from 0 to 1; got 1.5. Use e.g. 0.5, or 0 to drop nothing.",
+    ),
     "unknown metric": Call(
         lambda: train.Trainer(_net(), metrics=["acuracy"]),
         UnknownNameError,
@@ -701,7 +709,9 @@ CALLS = {
         "Call fit before, or load a model file.",
     ),
     "patience": Call(
-        lambda: train.EarlyStopping(0), OptionError, "EarlyStopping: patience is a whole number from 1; got 0. Use 1 or a larger whole number."
+        lambda: train.EarlyStopping(0),
+        OptionError,
+        "EarlyStopping: patience is a whole number from 1; got 0. Use 1 or a larger whole number.",
     ),
 }
 

@@ -86,14 +86,12 @@ def test_golden_shape_error_in_a_named_layer_of_a_named_model() -> None:
 
 
 def test_golden_errors() -> None:
-    assert (
-        message(OptionError, lambda: nn.Dense(0))
-        == "Dense: units is a whole number from 1; got 0. Use 1 or a larger whole number."
+    assert message(OptionError, lambda: nn.Dense(0)) == (
+        "Dense: units is a whole number from 1; got 0. Use 1 or a larger whole number."
     )
-    assert (
-        message(OptionError, lambda: nn.Dense(2.5))
-        == "Dense: units is a whole number from 1; got 2.5. Use 1 or a larger whole number."
-    )  # type: ignore[arg-type]
+    assert message(OptionError, lambda: nn.Dense(2.5)) == (  # type: ignore[arg-type]
+        "Dense: units is a whole number from 1; got 2.5. Use 1 or a larger whole number."
+    )
     assert message(OptionError, lambda: nn.Dense(2, bias=1)) == "Dense: bias is True or False; got 1"  # type: ignore[arg-type]
     assert message(ShapeError, lambda: nn.Dense(2)(np.float32(1).reshape(()))) == (
         "in Dense: the input needs an axis of features; got float32[]"

@@ -167,8 +167,16 @@ REFUSALS: dict[str, tuple[Callable[[], Any], type[GradloomError], str]] = {
         OptionError,
         "fit: no such batch_size; got 'atuo'. Did you mean 'auto'? Known: auto.",
     ),
-    "no epochs": (lambda: fit(trainer(), epochs=0), OptionError, "fit: epochs is a whole number from 1; got 0. Use 1 or a larger whole number."),
-    "epochs yes": (lambda: fit(trainer(), epochs=True), OptionError, "fit: epochs is a whole number from 1; got True. Use 1 or a larger whole number."),
+    "no epochs": (
+        lambda: fit(trainer(), epochs=0),
+        OptionError,
+        "fit: epochs is a whole number from 1; got 0. Use 1 or a larger whole number.",
+    ),
+    "epochs yes": (
+        lambda: fit(trainer(), epochs=True),
+        OptionError,
+        "fit: epochs is a whole number from 1; got True. Use 1 or a larger whole number.",
+    ),
     "progress": (
         lambda: fit(trainer(), progress="baar"),
         OptionError,
@@ -208,7 +216,11 @@ REFUSALS: dict[str, tuple[Callable[[], Any], type[GradloomError], str]] = {
         "Trainer: model is a Module, such as nn.Sequential(nn.Dense(10)); got [Dense(units=3, activation=None, "
         "bias=True, init='glorot_uniform', bias_init='zeros')]",
     ),
-    "seed": (lambda: trainer(seed=-1), OptionError, "Trainer: seed is a whole number from 0; got -1. Use 0 or a larger whole number."),
+    "seed": (
+        lambda: trainer(seed=-1),
+        OptionError,
+        "Trainer: seed is a whole number from 0; got -1. Use 0 or a larger whole number.",
+    ),
     "a large seed": (
         lambda: fit(trainer(seed=2**64)),
         OptionError,
