@@ -99,8 +99,8 @@ def _write_product(kernel: Kernel, node: Node, buffers: set[Node]) -> None:
     shared, rows, columns, summed = ([next(loops) for _ in segment] for segment in segments)
     contract, batch = node.attrs["contract"], node.attrs["batch"]
     rank = sum(map(len, segments))
-    block = Block()
-    reader = Reader(block, rank, lambda n: n in buffers)
+    block, vector = Block(), is_vector_product(node)
+    reader = Reader(block, rank, lambda n: n in buffers, load_constants=not vector)
     places = []
     for side, free in enumerate((rows, columns)):
         at = {**dict(zip(batch[side], shared)), **dict(zip(contract[side], summed))}
@@ -108,7 +108,7 @@ def _write_product(kernel: Kernel, node: Node, buffers: set[Node]) -> None:
         at.update(zip(others, free))
         places.append(reader.read(node.inputs[side], tuple(at[a] for a in range(len(at)))))
     kernel.segments = segments
-    if is_vector_product(node):
+    if vector:
         kernel.reduced = segments[3]
         kernel.inner = block
         kernel.inner_value = block.add(Apply("mul", (places[0], places[1]), node.dtype.name), node.dtype)

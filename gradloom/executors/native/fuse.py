@@ -106,9 +106,9 @@ def _operands_in_memory(node: Node) -> list[Node]:
         return [*found, base_of(right)]
     base, rank = base_of(right), len(right.shape)
     block = Block()
-    Reader(block, rank, lambda n: n is base).read(right, variables(rank))
+    Reader(block, rank, lambda n: n is base, load_constants=True).read(right, variables(rank))
     (load,) = block.code
-    neighbours = not isinstance(load, Load) or load.place.strides[-1] == 1
+    neighbours = isinstance(load, Load) and load.place.strides[-1] == 1
     return [*found, base if neighbours else right]
 
 

@@ -194,10 +194,21 @@ class Reader:
         rank: number of loop variables.
         is_buffer: whether a node's value lies in memory (then it is loaded, not computed).
         given: nodes whose elements the kernel around the block provides.
+        load_constants: whether a constant that is the same everywhere is loaded like any other, for kernels that
+            need an address.
     """
 
-    def __init__(self, block: Block, rank: int, is_buffer: Callable[[Node], bool], given: Sequence[Node] = ()) -> None:
+    def __init__(
+        self,
+        block: Block,
+        rank: int,
+        is_buffer: Callable[[Node], bool],
+        given: Sequence[Node] = (),
+        *,
+        load_constants: bool = False,
+    ) -> None:
         self.block, self.is_buffer, self.given = block, is_buffer, set(given)
+        self.load_constants = load_constants
         self.zero = Affine(0, (0,) * rank)
         self._seen: dict[tuple[Node, Map], int] = {}
 
@@ -211,7 +222,7 @@ class Reader:
     def _read(self, node: Node, at: Map) -> int:
         if node in self.given:
             return self.block.add(Given(node), node.dtype)
-        value = uniform_value(node)
+        value = None if self.load_constants else uniform_value(node)
         if value is not None:
             return self.block.add(Scalar(value, node.dtype.name), node.dtype)
         if self.is_buffer(node):
