@@ -32,6 +32,7 @@ GRAPHS: dict[str, Callable[[Tensor], Any]] = {
     "an outer product of matrices": lambda x: gl.einsum("ij,kl->ijkl", x, x),
     "reversed operands of products": lambda x: (x[:, ::-1] @ x.T, x @ gl.flip(x.T, 0)),
     "every other element of operands": lambda x: x[:, ::2] @ x.T[::2],
+    "an operand whose transpose lies in memory as well": lambda x: gl.grad(lambda y: gl.sum((y @ y.T) ** 2))(x),
     "logic": lambda x: ((x > 0) & (x < 1), ~(x > 0), gl.any(x > 0, 0), gl.all(x > -9)),
     "padding into a product": lambda x: gl.pad(x, 2, 1.5) @ gl.ones((24, 2)),
     "running sums": lambda x: gl.cumsum(x, 0) + gl.cumsum(x, 1, reverse=True),

@@ -8,6 +8,7 @@ from gradloom.executors.native.kernel import (
     Kernel,
     Region,
     Store,
+    base_of,
     is_vector_product,
     product_segments,
 )
@@ -100,7 +101,9 @@ def _write_product(kernel: Kernel, node: Node, buffers: set[Node]) -> None:
     contract, batch = node.attrs["contract"], node.attrs["batch"]
     rank = sum(map(len, segments))
     block, vector = Block(), is_vector_product(node)
-    reader = Reader(block, rank, lambda n: n in buffers, load_constants=not vector)
+    # Not any buffer on the way: fuse.py looked at these, and another may lie in an order that the kernel cannot read.
+    held = {x if x in buffers else base_of(x) for x in node.inputs}
+    reader = Reader(block, rank, lambda n: n in held, load_constants=not vector)
     places = []
     for side, free in enumerate((rows, columns)):
         at = {**dict(zip(batch[side], shared)), **dict(zip(contract[side], summed))}

@@ -41,6 +41,9 @@ from gradloom.ir.graph import CONSTANT, PLACEHOLDER, Graph, Node, project
 from gradloom.ir.tensortype import TensorType
 from gradloom.ops import contraction, core, index, movement, reduce, sampling
 
+MOST_RESULTS = 24
+"""Results that one kernel computes at most: LLVM's time grows with the square of a loop's length."""
+
 
 def fuse(graph: Graph) -> list[Kernel]:
     """Group the nodes of a graph into kernels, in an order in which they can run."""
@@ -174,7 +177,12 @@ class _Grouping:
         for place in reversed(range(first, len(self.kernels))):
             kernel = self.kernels[place]
             fits = kernel.shape == node.shape and all(q <= place for q in elementwise)
-            open_to_more = kernel.region is None and not kernel.host and not _is_sequential(kernel)
+            open_to_more = (
+                kernel.region is None
+                and not kernel.host
+                and not _is_sequential(kernel)
+                and len(kernel.nodes) < MOST_RESULTS
+            )
             if fits and open_to_more and (kernel.core is None or place in elementwise):
                 self.position[node] = place
                 kernel.nodes.append(node)

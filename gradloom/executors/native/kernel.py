@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
 
 from gradloom.executors.native.loops import (
     ELEMENTWISE,
     Affine,
     Block,
     Gathered,
+    Given,
     Load,
     RandomWord,
     only_unit_axes_change,
@@ -124,6 +129,31 @@ class Kernel:
         if self.host and self.core is not None:
             found.update(dict.fromkeys(self.core.inputs))
         return list(found)
+
+    def buffers(self) -> list[Node]:
+        """All buffers that it touches, in the order in which its function takes them."""
+        return list(dict.fromkeys([*self.reads(), *self.results]))
+
+    def fingerprint(self) -> Hashable:
+        """Equal for kernels with the same code: all that is known of one, its buffers named by their order."""
+        places = {buffer: i for i, buffer in enumerate(self.buffers())}
+        core = self.core and (self.core.op, self.core.attrs, [x.type for x in self.core.inputs])
+        return _plain((core, *vars(self).values()), places)
+
+
+def _plain(x: Any, places: Mapping[Node, int]) -> Hashable:
+    """A value as nested tuples, nodes as their place and type, and numbers such that only equal bits are equal."""
+    if isinstance(x, Node):
+        return places.get(x), x.type
+    if isinstance(x, (tuple, list)):
+        return tuple([_plain(part, places) for part in x])
+    if isinstance(x, dict):
+        return tuple([(name, _plain(value, places)) for name, value in sorted(x.items())])
+    if isinstance(x, Block):
+        return _plain((x.code, x.dtypes), places)
+    if isinstance(x, (Load, Gathered, RandomWord, Given, Store, Region)):
+        return type(x), _plain(list(vars(x).values()), places)
+    return repr(x) if isinstance(x, (float, np.ndarray)) else x
 
 
 def base_of(node: Node) -> Node:

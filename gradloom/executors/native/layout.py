@@ -8,6 +8,7 @@ summed over instead (``x @ W.T``), the operand is transposed first.  Before → 
 
 from __future__ import annotations
 
+from gradloom.executors.native.algebra import simpler
 from gradloom.executors.native.kernel import is_vector_product
 from gradloom.ir.graph import Graph, Node, scope_of
 from gradloom.ops import contraction, core
@@ -37,7 +38,7 @@ def _transposed(node: Node, inputs: list[Node]) -> Node:
     (sum_left, sum_right), (shared_left, shared_right) = node.attrs["contract"], node.attrs["batch"]
     left, right = inputs
     free = tuple(a for a in range(len(right.shape)) if a not in sum_right and a not in shared_right)
-    moved = core.permute(right, axes=(*shared_right, *sum_right, *free))
+    moved = simpler(core.permute(right, axes=(*shared_right, *sum_right, *free)))
     shared = tuple(range(len(shared_right)))
     summed = tuple(range(len(shared), len(shared) + len(sum_right)))
     return contraction.contract(left, moved, contract=(sum_left, summed), batch=(shared_left, shared))

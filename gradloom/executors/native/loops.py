@@ -81,12 +81,18 @@ class Gathered:
     size: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scalar:
-    """A constant."""
+    """A constant; two are equal if they are to the bit, so that 0 and -0 differ and NaN is NaN."""
 
     value: bool | int | float
     dtype: str
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Scalar) and (repr(self.value), self.dtype) == (repr(other.value), other.dtype)
+
+    def __hash__(self) -> int:
+        return hash((repr(self.value), self.dtype))
 
 
 @dataclass(frozen=True)

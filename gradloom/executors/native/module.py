@@ -7,13 +7,15 @@ the graph is a loop in the program: its body's kernels are called again with the
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from gradloom.executors.native.blocks import BlockWriter
-from gradloom.executors.native.builder import Function, Index, Value
+from gradloom.executors.native.builder import Function, Value
+from gradloom.executors.native.calls import Address, Call, CallLists
 from gradloom.executors.native.kernel import SCATTERS, Kernel, storage
 from gradloom.executors.native.kernels import cumulative, elementwise, product, reduction, scatter
 from gradloom.executors.native.plan import Plan
@@ -67,6 +69,7 @@ class Module:
 
     Attributes:
         text: the module.
+        records: the calls of kernels, see calls.py.
         work: rough number of elementary operations in a call, for deciding on threads.
         calls: how many kernels a call runs.
         timed: the kernels in the order of their clocks.
@@ -74,6 +77,7 @@ class Module:
     """
 
     text: str
+    records: np.ndarray
     work: int
     calls: int
     timed: list[Kernel]
@@ -83,7 +87,7 @@ class Module:
 FAULT_SLOT, CLOCK_SLOT = 32, 64
 """Places in the program's state (8 bytes each): the flag for indices out of range; cycles spent in each kernel."""
 
-Addresses = Mapping[Node, Value]
+Addresses = Mapping[Node, Address]
 
 
 def write_module(plan: Plan, target: Target, *, clocks: bool = False) -> Module:
@@ -94,20 +98,27 @@ def write_module(plan: Plan, target: Target, *, clocks: bool = False) -> Module:
         target: the machine.
         clocks: add up the processor's cycles spent in each kernel by the first thread, for profiles.
     """
-    numbers, names = ("thread", "threads"), ("table", "arena", "state", "host")
-    params = [*(("i64", name, "") for name in numbers), *(("ptr", name, "") for name in names)]
-    main = Function("program", params, internal=False)
-    writer = _Writer(main, target, clocks)
-    table = {
-        node: main.load(main.at(main.param("table"), i, "ptr"), "ptr", 8)
-        for i, node in enumerate((*plan.inputs, *plan.outputs))
-    }
-    work = writer.run(plan, table, main.param("arena"))
-    main.finish()
-    functions = [main, *writer.functions.values()]
+    outer = (*plan.inputs, *plan.outputs)
+    lists = CallLists(_depth(plan), clocks)
+    writer = _Writer(lists, target, slots=2 + len(outer))
+    work = writer.run(plan, {node: Address(1 + i) for i, node in enumerate(outer)}, 0)
+    writer.main.finish()
+    kernels = [written.function for written in writer.functions.values()]
+    functions = [writer.main, *lists.functions(FAULT_SLOT, CLOCK_SLOT), *kernels]
     declarations = sorted({d for f in functions for d in f.needs})
-    text = "\n".join([*declarations, _BARRIER, *(f.text() for f in functions)])
-    return Module(text, work.operations, work.calls, writer.timed, writer.hosted)
+    listed = f"@kernels = internal constant [{len(kernels)} x ptr] [{', '.join(f'ptr @{k.name}' for k in kernels)}]"
+    text = "\n".join([*declarations, listed, _BARRIER, *(f.text() for f in functions)])
+    return Module(text, np.array(lists.records, np.int64), work.operations, work.calls, writer.timed, writer.hosted)
+
+
+def _depth(plan: Plan) -> int:
+    """How many loops are inside each other."""
+    loops = [
+        _depth(p) + (kernel.core is not None and kernel.core.op is control.scan)
+        for kernel, inner in plan.inner.items()
+        for p in inner
+    ]
+    return max(loops, default=0)
 
 
 @dataclass(frozen=True)
@@ -123,80 +134,104 @@ class _Work:
 
 @dataclass
 class _Writer:
-    """Writes the program, and collects the functions of the kernels it calls."""
+    """Writes the program, and collects the functions of the kernels it calls.
 
-    main: Function
+    Attributes:
+        lists: the calls, as data.
+        target: the machine.
+        slots: length of the table: the arena, what the caller gives, the records.
+        main: the program's function: loops and branches around lists of calls.
+        functions: kernels that differ in their buffers alone are one function.
+        timed: see Module.
+        hosted: see Module.
+        depth: how many loops are around what is written now.
+    """
+
+    lists: CallLists
     target: Target
-    clocks: bool
-    functions: dict[str, Function] = field(default_factory=dict)
+    slots: int
+    main: Function = field(init=False)
+    functions: dict[Hashable, _Written] = field(default_factory=dict)
     timed: list[Kernel] = field(default_factory=list)
     hosted: list[Kernel] = field(default_factory=list)
+    depth: int = 0
 
-    def run(self, plan: Plan, given: Addresses, arena: Value) -> _Work:
-        """Call the kernels of a plan; ``given`` are the addresses of inputs and outputs."""
-        main = self.main
-        addresses = {**given, **{n: main.at(arena, offset, "i8") for n, offset in plan.offsets.items()}}
-        work = _Work()
+    def __post_init__(self) -> None:
+        numbers, names = ("thread", "threads"), ("table", "arena", "state", "host")
+        params = [*(("i64", name, "") for name in numbers), *(("ptr", name, "") for name in names)]
+        self.main = main = Function("program", params, internal=False)
+        self.turns = main.local(f"[{max(self.lists.depth, 1)} x i64]")
+        # The arena and the addresses that the caller gives are one table.
+        self.table = main.local(f"[{self.slots} x ptr]")
+        main.store(main.param("arena"), self.table, 8)
+        with main.loop(1, self.slots) as i:
+            given = main.load(main.at(main.param("table"), main.iadd(i, -1), "ptr"), "ptr", 8)
+            main.store(given, main.at(self.table, i, "ptr"), 8)
+
+    def run(self, plan: Plan, given: Addresses, arena: int) -> _Work:
+        """Run the kernels of a plan; ``given`` are the places of inputs and outputs, ``arena`` that of its arena."""
+        addresses = {**given, **{n: Address(0, arena + offset) for n, offset in plan.offsets.items()}}
+        work, calls = _Work(), []
         for kernel in plan.kernels:
+            if kernel in plan.inner or kernel.host:
+                self._call_all(calls)
+                calls = []
             if kernel in plan.inner:
                 work = work.plus(self._control(plan, kernel, addresses, arena))
             elif kernel.host:
                 self._call_host(kernel, [addresses[storage(b)] for b in (*kernel.core_inputs(), *kernel.results)])
             elif math.prod(kernel.shape):
-                self._call(kernel, addresses)
+                calls.append(self._call(kernel, addresses))
                 work = work.plus(_Work(_operations(kernel), 1))
+        self._call_all(calls)
         return work
 
     # Kernels ------------------------------------------------------------------------------------------------------
 
-    def _call(self, kernel: Kernel, addresses: Addresses) -> None:
-        """Each thread's share of the units: from units · thread / threads on."""
-        main = self.main
-        function, buffers, units = _write_kernel(f"kernel{len(self.functions)}", kernel, self.target)
-        # Kernels that differ in their buffers alone are one function.
-        function = self.functions.setdefault("\n".join(function.lines), function)
-        thread, threads = main.param("thread"), main.param("threads")
-        begin = main.idiv(main.imul(thread, units), threads)
-        end = main.idiv(main.index(main.imul(main.iadd(thread, 1), units)), threads)
-        fault = main.at(main.param("state"), FAULT_SLOT, "i64")
-        given = [addresses[storage(b)] for b in buffers]
-        listed = ", ".join(f"{a.type} {a.text}" for a in (*given, fault, main.index(begin), main.index(end)))
-        with self._clock(kernel) if self.clocks else contextlib.nullcontext():
-            main.do(f"call void @{function.name}({listed})")
-            self._wait()
-
-    def _wait(self) -> None:
-        self.main.do("call void @barrier(ptr %state, i64 %threads)")
-
-    @contextlib.contextmanager
-    def _clock(self, kernel: Kernel) -> Iterator[None]:
-        """Add the cycles that pass inside to a kernel's slot, on the first thread."""
-        main = self.main
-        before = main.call("llvm.readcyclecounter", "i64")
-        yield
-        spent = main.sub(main.call("llvm.readcyclecounter", "i64"), before)
-        with main.when(main.compare("eq", main.param("thread"), main.index(0))):
-            slot = main.at(main.param("state"), CLOCK_SLOT + len(self.timed), "i64")
-            main.store(main.add(main.load(slot, "i64", 8), spent), slot, 8)
+    def _call(self, kernel: Kernel, addresses: Addresses) -> Call:
+        """The record of a kernel's call."""
+        key = kernel.fingerprint()
+        if key not in self.functions:
+            self.functions[key] = _write_kernel(len(self.functions), kernel, self.target)
+        written = self.functions[key]
         self.timed.append(kernel)
+        operands = [addresses[storage(b)] for b in kernel.buffers()]
+        return Call(written.number, written.units, len(self.timed) - 1, operands)
 
-    def _call_host(self, kernel: Kernel, buffers: list[Value]) -> None:
+    def _call_all(self, calls: Sequence[Call]) -> None:
+        if calls:
+            given = f"{self._list(calls)}, ptr {self.table.text}, ptr {self.turns.text}, ptr %state"
+            self.main.do(f"call void @run({given}, i64 {len(calls)}, i64 %thread, i64 %threads)")
+
+    def _list(self, calls: Sequence[Call]) -> str:
+        """The address of a list of calls, which lies in the last slot of the table."""
+        main = self.main
+        records = main.load(main.at(self.table, self.slots - 1, "ptr"), "ptr", 8)
+        return f"ptr {main.at(records, self.lists.add(calls), 'i64').text}"
+
+    def _addresses(self, operands: Sequence[Address]) -> Value:
+        """A list of addresses as kernels see them."""
+        main = self.main
+        found = main.local(f"[{max(len(operands), 1)} x ptr]")
+        given = f"{self._list([Call(0, 0, 0, operands)])}, ptr {self.table.text}, ptr {self.turns.text}"
+        main.emit("ptr", f"call ptr @addresses({given}, ptr {found.text})")
+        return found
+
+    def _call_host(self, kernel: Kernel, operands: Sequence[Address]) -> None:
         """Let the first thread call back into Python with the addresses of operands and results; the others wait."""
         main = self.main
-        listed = main.local(f"[{len(buffers)} x ptr]")
-        for i, address in enumerate(buffers):
-            main.store(address, main.at(listed, i, "ptr"), 8)
+        listed = self._addresses(operands)
         with main.when(main.compare("eq", main.param("thread"), main.index(0))):
             main.do(f"call void %host(i64 {len(self.hosted)}, ptr {listed.text})")
-        self._wait()
+        main.do("call void @barrier(ptr %state, i64 %threads)")
         self.hosted.append(kernel)
 
     # Loops and branches -------------------------------------------------------------------------------------------
 
-    def _control(self, plan: Plan, kernel: Kernel, addresses: Addresses, arena: Value) -> _Work:
+    def _control(self, plan: Plan, kernel: Kernel, addresses: Addresses, arena: int) -> _Work:
         node, inner = kernel.core, plan.inner[kernel]
         assert node is not None
-        arenas = [self.main.at(arena, offset, "i8") for offset in plan.inner_offsets[kernel]]
+        arenas = [arena + offset for offset in plan.inner_offsets[kernel]]
         constants = {n: a for p in inner for n in p.inputs if (a := addresses.get(n)) is not None}
         operands = [addresses[storage(x)] for x in node.inputs]
         results = [addresses[storage(n)] for n in kernel.nodes]
@@ -205,37 +240,50 @@ class _Writer:
         return self._branch(inner, operands, results, constants, arenas)
 
     def _loop(
-        self, node: Node, body: Plan, operands: list[Value], results: list[Value], constants: Addresses, arena: Value
+        self,
+        node: Node,
+        body: Plan,
+        operands: list[Address],
+        results: list[Address],
+        constants: Addresses,
+        arena: int,
     ) -> _Work:
-        """The turns of a scan: addresses of elements of sequences move from turn to turn."""
+        """The turns of a scan: elements of sequences lie elsewhere in each turn, all else where it lay."""
         main, length = self.main, node.attrs["length"]
         fixed, carries = node.attrs["consts"], node.attrs["carries"]
         inputs = body.graph.inputs
+
+        def element(whole: Address, like: Node) -> Address:
+            size = like.tensor_type.size * like.dtype.itemsize
+            return whole.element(size, self.depth, length, reverse=node.attrs["reverse"])
+
+        given = dict(constants)
+        given.update(zip(inputs[:fixed], operands[:fixed]))
+        given.update(zip(inputs[fixed : fixed + carries], results[:carries]))
+        given.update({x: element(whole, x) for x, whole in zip(inputs[fixed + carries :], operands[fixed + carries :])})
+        outputs = body.graph.outputs[carries:]
+        given.update({storage(y): element(whole, y) for y, whole in zip(outputs, results[carries:])})
+        given.update({root: given[carried] for root, carried in body.in_place.items()})
         with main.loop(0, length) as turn:
-            i: Index = main.iadd(main.imul(turn, -1), length - 1) if node.attrs["reverse"] else turn
-            given = dict(constants)
-            given.update(zip(inputs[:fixed], operands[:fixed]))
-            given.update(zip(inputs[fixed : fixed + carries], results[:carries]))
-            for x, whole in zip(inputs[fixed + carries :], operands[fixed + carries :]):
-                given[x] = self._element(whole, x, i)
-            for y, whole in zip(body.graph.outputs[carries:], results[carries:]):
-                given[storage(y)] = self._element(whole, y, i)
-            given.update({root: given[carried] for root, carried in body.in_place.items()})
+            main.store(turn, main.at(self.turns, self.depth, "i64"), 8)
+            self.depth += 1
             work = self.run(body, given, arena)
+            self.depth -= 1
         return _Work().plus(work, times=length)
 
-    def _element(self, whole: Value, like: Node, i: Index) -> Value:
-        """The address of element ``i`` of a sequence."""
-        size = like.tensor_type.size * like.dtype.itemsize
-        return self.main.at(whole, self.main.imul(i, size), "i8")
-
     def _branch(
-        self, sides: list[Plan], operands: list[Value], results: list[Value], constants: Addresses, arenas: list[Value]
+        self,
+        sides: list[Plan],
+        operands: list[Address],
+        results: list[Address],
+        constants: Addresses,
+        arenas: list[int],
     ) -> _Work:
         """Both sides write the same results; every thread takes the same side."""
         main = self.main
         condition, *values = operands
-        holds = main.compare("ne", main.load(condition, "i8", 1), main.const("i8", 0))
+        address = main.load(self._addresses([condition]), "ptr", 8)
+        holds = main.compare("ne", main.load(address, "i8", 1), main.const("i8", 0))
         work = []
         for side, arena, wanted in zip(sides, arenas, (holds, main.binary("xor", holds, main.const("i1", 1)))):
             given = {**constants, **dict(zip(side.graph.inputs, values))}
@@ -245,12 +293,21 @@ class _Writer:
         return max(work, key=lambda w: w.operations)
 
 
-def _write_kernel(name: str, kernel: Kernel, target: Target) -> tuple[Function, list[Node], int]:
-    """A kernel's function, the buffers that it takes, and its number of units."""
-    buffers = list(dict.fromkeys([*kernel.reads(), *kernel.results]))
-    params = [("ptr", f"p{i}", "") for i, b in enumerate(buffers)]
-    function = Function(name, [*params, ("ptr", "fault", ""), ("i64", "begin", ""), ("i64", "end", "")])
-    pointers = {b: function.param(f"p{i}") for i, b in enumerate(buffers)}
+@dataclass(frozen=True)
+class _Written:
+    """A kernel's function, its number in the list of kernels, and its number of units."""
+
+    function: Function
+    number: int
+    units: int
+
+
+def _write_kernel(number: int, kernel: Kernel, target: Target) -> _Written:
+    """A kernel's function; it takes the addresses of its buffers, the flag for faults, and the units to do."""
+    params = [("ptr", "buffers", ""), ("ptr", "fault", ""), ("i64", "begin", ""), ("i64", "end", "")]
+    function = Function(f"kernel{number}", params)
+    listed = function.param("buffers")
+    pointers = {b: function.load(function.at(listed, i, "ptr"), "ptr", 8) for i, b in enumerate(kernel.buffers())}
     writer = BlockWriter(function, pointers, function.param("fault"))
     if kernel.core is None:
         units = elementwise.write(writer, kernel, target)
@@ -263,7 +320,7 @@ def _write_kernel(name: str, kernel: Kernel, target: Target) -> tuple[Function, 
     else:
         units = reduction.write(writer, kernel, target)
     function.finish()
-    return function, buffers, units
+    return _Written(function, number, units)
 
 
 def _operations(kernel: Kernel) -> int:

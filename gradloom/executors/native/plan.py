@@ -7,6 +7,7 @@ elsewhere.  To make that rare, kernels whose results only leave the turn (parame
 
 from __future__ import annotations
 
+import bisect
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,7 @@ from gradloom.executors.native.kernel import Kernel, Region, storage
 from gradloom.executors.native.layout import lay_out
 from gradloom.executors.native.loops import Affine, Gathered, Load, RandomWord, contiguous
 from gradloom.executors.native.pack import pack_operands
+from gradloom.executors.native.simplify import simplify
 from gradloom.executors.native.target import Target
 from gradloom.ir.graph import CONSTANT, PLACEHOLDER, Graph, Node, project
 from gradloom.ir.tensortype import TupleType
@@ -63,7 +65,7 @@ def _inside(plans: list[Plan]) -> list[Kernel]:
 
 def make_plan(graph: Graph, target: Target) -> Plan:
     """Plan a graph for a machine: kernels, inner plans, memory."""
-    laid = lay_out(graph)
+    laid = lay_out(simplify(graph))
     return _complete(Plan(laid, fuse(laid)), target)
 
 
@@ -197,35 +199,50 @@ def _place(plan: Plan) -> None:
     plan.outputs = tuple(n for n in roots if n.op not in (PLACEHOLDER, CONSTANT) and n not in plan.copied)
     last_use = {storage(b): step for step, k in enumerate(plan.kernels) for b in (*k.reads(), *k.results)}
     arena = _Arena()
+    dying: dict[int, list[Any]] = {}
     for step, kernel in enumerate(plan.kernels):
         for node in kernel.results:
             if node not in plan.outputs and node not in arena.offsets and node.op is not PLACEHOLDER:
                 arena.put(node, node.tensor_type.size * node.dtype.itemsize)
-        inner = plan.inner.get(kernel, [])
-        plan.inner_offsets[kernel] = [arena.put((kernel, i), p.size) for i, p in enumerate(inner)]
-        for what in [w for w in arena.live if last_use.get(w, step) <= step]:
-            del arena.live[what]
+                dying.setdefault(last_use[node], []).append(node)
+        inner = [(kernel, i) for i in range(len(plan.inner.get(kernel, [])))]
+        plan.inner_offsets[kernel] = [arena.put(what, plan.inner[kernel][what[1]].size) for what in inner]
+        for what in (*dying.pop(step, []), *inner):
+            arena.free(what)
     plan.offsets = {what: offset for what, offset in arena.offsets.items() if isinstance(what, Node)}
     plan.size = arena.size
 
 
 class _Arena:
-    """Live intervals of bytes."""
+    """Which bytes are taken; of those that are free, the lowest that are enough are taken first."""
 
     def __init__(self) -> None:
         self.offsets: dict[Any, int] = {}
-        self.live: dict[Any, tuple[int, int]] = {}
+        self.sizes: dict[Any, int] = {}
+        self.gaps: list[tuple[int, int]] = []  # (first byte, first byte behind), sorted, none beside another
         self.size = 0
 
     def put(self, what: Any, size: int) -> int:
         """Take the lowest gap that is large enough; gives its first byte."""
         size = -(-max(size, 1) // ALIGNMENT) * ALIGNMENT
-        start = 0
-        for low, high in sorted(self.live.values()):
-            if low - start >= size:
-                break
-            start = max(start, high)
-        self.live[what] = start, start + size
-        self.offsets[what] = start
-        self.size = max(self.size, start + size)
-        return start
+        self.sizes[what] = size
+        for i, (low, high) in enumerate(self.gaps):
+            if high - low >= size:
+                self.gaps[i : i + 1] = [(low + size, high)] if high - low > size else []
+                self.offsets[what] = low
+                return low
+        last = self.gaps.pop()[0] if self.gaps and self.gaps[-1][1] == self.size else self.size
+        self.offsets[what], self.size = last, last + size
+        return last
+
+    def free(self, what: Any) -> None:
+        """Give bytes back; gaps that now touch become one."""
+        low = self.offsets[what]
+        high = low + self.sizes[what]
+        place = bisect.bisect(self.gaps, (low, high))
+        if place < len(self.gaps) and self.gaps[place][0] == high:
+            high = self.gaps.pop(place)[1]
+        if place and self.gaps[place - 1][1] == low:
+            place -= 1
+            low = self.gaps.pop(place)[0]
+        self.gaps.insert(place, (low, high))

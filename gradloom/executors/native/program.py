@@ -54,7 +54,8 @@ class NativeProgram:
         held = {x: np.asarray(a, order="C") for x, a in zip(self.graph.inputs, arrays)}
         held |= self._constants
         held |= {n: np.empty(n.shape, n.dtype) for n in self.plan.outputs}
-        table = np.array([held[n].ctypes.data for n in (*self.plan.inputs, *self.plan.outputs)], np.uintp)
+        given = [held[n] for n in (*self.plan.inputs, *self.plan.outputs)]
+        table = np.array([a.ctypes.data for a in (*given, self.module.records)], np.uintp)
         first = -self._arena.ctypes.data % ALIGNMENT
         with self._in_use:
             self._state[:CLOCK_SLOT] = 0

@@ -1,0 +1,150 @@
+"""Calls of kernels as data: lists of records, and one small function that walks them.
+
+A program of a thousand layers calls thousands of kernels.  As code these calls would keep LLVM busy for minutes (its
+time grows faster than a function's length); as data they cost it nothing, and a call costs the machine some
+nanoseconds more.  A record is a run of 64-bit numbers:
+
+    kernel, units, clock, operands, then for each operand: slot, offset, and the stride by each loop around
+
+The address of an operand is ``table[slot] + offset + Σ stride · turn``: loops change no addresses, they count turns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from gradloom.executors.native.builder import Function, Value
+
+UNITS, CLOCK, OPERANDS, HEADER = 1, 2, 3, 4
+"""Places in a record; a header is as long as the last."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a buffer lies, as a number of bytes behind an address in the program's table.
+
+    Attributes:
+        slot: place in the table.
+        offset: bytes.
+        strides: bytes by which it moves with each turn of the loops around, the outermost first.
+    """
+
+    slot: int
+    offset: int = 0
+    strides: tuple[int, ...] = ()
+
+    def element(self, size: int, depth: int, length: int, *, reverse: bool) -> Address:
+        """Of a sequence: its element (of ``size`` bytes) in each turn of the loop that has ``depth`` loops around."""
+        first, step = (size * (length - 1), -size) if reverse else (0, size)
+        return Address(self.slot, self.offset + first, (*self.strides, *(0,) * (depth - len(self.strides)), step))
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of a kernel: its number in the list of kernels, its units, its clock, its operands."""
+
+    kernel: int
+    units: int
+    clock: int
+    operands: Sequence[Address]
+
+
+@dataclass
+class CallLists:
+    """Collects the calls of a program.
+
+    Attributes:
+        depth: how many loops are inside each other at most.
+        clocks: whether cycles are counted.
+        records: all records, one after the other.
+        most_operands: of a call.
+    """
+
+    depth: int
+    clocks: bool
+    records: list[int] = field(default_factory=list)
+    most_operands: int = 1
+
+    def add(self, calls: Sequence[Call]) -> int:
+        """Keep a list; gives the place where it begins."""
+        first = len(self.records)
+        for call in calls:
+            self.records += [call.kernel, call.units, call.clock, len(call.operands)]
+            for a in call.operands:
+                self.records += [a.slot, a.offset, *a.strides, *(0,) * (self.depth - len(a.strides))]
+            self.most_operands = max(self.most_operands, len(call.operands))
+        return first
+
+    # The functions that read records ------------------------------------------------------------------------------
+
+    def functions(self, fault_slot: int, clock_slot: int) -> list[Function]:
+        """``addresses`` and ``run``."""
+        return [self._addresses(), self._run(fault_slot, clock_slot)]
+
+    def _addresses(self) -> Function:
+        """``addresses(record, table, turns, found)``: write the addresses of a record's operands."""
+        b = Function("addresses", [("ptr", name, "") for name in ("record", "table", "turns", "found")], "ptr")
+        size = 2 + self.depth
+        count = b.load(b.at(b.param("record"), OPERANDS, "i64"), "i64", 8)
+        first = b.at(b.param("record"), HEADER, "i64")
+        turns = [b.load(b.at(b.param("turns"), d, "i64"), "i64", 8) for d in range(self.depth)]
+        with b.loop(0, count) as i:
+            operand = b.at(first, b.imul(i, size), "i64")
+            slot, offset, *strides = (b.load(b.at(operand, k, "i64"), "i64", 8) for k in range(size))
+            for stride, turn in zip(strides, turns):
+                offset = b.add(offset, b.mul(stride, turn))
+            start = b.load(b.at(b.param("table"), slot, "ptr"), "ptr", 8)
+            b.store(b.at(start, offset, "i8"), b.at(b.param("found"), i, "ptr"), 8)
+        total = b.mul(count, b.const("i64", size))
+        b.do(f"ret ptr {b.at(first, total, 'i64').text}")
+        return b
+
+    def _run(self, fault_slot: int, clock_slot: int) -> Function:
+        """``run(records, count, table, turns, state, thread, threads)``: the calls of a list in order.
+
+        Each thread takes its share of a kernel's units, from units · thread / threads on, and waits for the others.
+        """
+        pointers, numbers = ("records", "table", "turns", "state"), ("count", "thread", "threads")
+        b = Function("run", [*(("ptr", n, "") for n in pointers), *(("i64", n, "") for n in numbers)])
+        found = b.local(f"[{self.most_operands} x ptr]")
+        record_at = b.local("ptr")
+        b.store(b.param("records"), record_at, 8)
+        fault = b.at(b.param("state"), fault_slot, "i64")
+        alone = b.compare("eq", b.param("threads"), b.index(1))
+        with b.loop(0, b.param("count")):
+            record = b.load(record_at, "ptr", 8)
+            given = f"ptr {record.text}, ptr %table, ptr %turns, ptr {found.text}"
+            b.store(b.emit("ptr", f"call ptr @addresses({given})"), record_at, 8)
+            number, units = (b.load(b.at(record, i, "i64"), "i64", 8) for i in (0, UNITS))
+            kernel = b.load(b.at(Value("@kernels", "ptr"), number, "ptr"), "ptr", 8)
+            before = self._cycles(b)
+            with b.when(alone):
+                b.do(f"call void {kernel.text}(ptr {found.text}, ptr {fault.text}, i64 0, i64 {units.text})")
+            with b.when(b.binary("xor", alone, b.const("i1", 1))):
+                begin, end = _share(b, units)
+                b.do(f"call void {kernel.text}(ptr {found.text}, ptr {fault.text}, i64 {begin.text}, i64 {end.text})")
+                b.do("call void @barrier(ptr %state, i64 %threads)")
+            self._count_cycles(b, before, record, clock_slot)
+        b.finish()
+        return b
+
+    def _cycles(self, b: Function) -> Value | None:
+        return b.call("llvm.readcyclecounter", "i64") if self.clocks else None
+
+    def _count_cycles(self, b: Function, before: Value | None, record: Value, clock_slot: int) -> None:
+        """Add what passed since ``before`` to the record's clock, on the first thread."""
+        if before is None:
+            return
+        spent = b.sub(b.call("llvm.readcyclecounter", "i64"), before)
+        clock = b.load(b.at(record, CLOCK, "i64"), "i64", 8)
+        with b.when(b.compare("eq", b.param("thread"), b.index(0))):
+            slot = b.at(b.at(b.param("state"), clock_slot, "i64"), clock, "i64")
+            b.store(b.add(b.load(slot, "i64", 8), spent), slot, 8)
+
+
+def _share(b: Function, units: Value) -> tuple[Value, Value]:
+    """The first unit of this thread, and of the next."""
+    thread, threads = b.param("thread"), b.param("threads")
+    following = b.add(thread, b.const("i64", 1))
+    return b.binary("udiv", b.mul(thread, units), threads), b.binary("udiv", b.mul(following, units), threads)
