@@ -71,16 +71,21 @@ def half_exp(b: Function, x: Value) -> Value:
 
 
 def expm1(b: Function, x: Value) -> Value:
-    """e^x - 1 = 2^n (e^r - 1) + (2^n - 1)."""
+    """e^x - 1, and the sign of x, which matters for -0."""
     # Below the lower bound the result is -1.
     bounded = at_most(b, at_least(b, x, -0.8 * format_of(x).mantissa), RANGE[x.element][1])
-    _, bits, r = reduced(b, bounded)
+    return b.intrinsic("copysign", expm1_of_bounded(b, bounded), x)
+
+
+def expm1_of_bounded(b: Function, x: Value) -> Value:
+    """e^x - 1 = 2^n (e^r - 1) + (2^n - 1)."""
+    _, bits, r = reduced(b, x)
     inner = raised(b, r, TAIL_TERMS[x.element])
     # 2^n overflows one step before e^x does, so half of it is used.
     half = power_of_two(b, b.sub(bits, b.const(bits.type, 1)), x)
     found = b.muladd(half, inner, b.sub(half, b.const(x.type, 0.5)))
-    whole = b.compare("oeq", r, bounded)  # n = 0: halving could lose a bit
-    return b.intrinsic("copysign", b.select(whole, inner, b.add(found, found)), x)  # the sign matters for -0
+    whole = b.compare("oeq", r, x)  # n = 0: halving could lose a bit
+    return b.select(whole, inner, b.add(found, found))
 
 
 def sigmoid(b: Function, x: Value) -> Value:

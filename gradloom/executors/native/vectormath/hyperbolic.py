@@ -6,7 +6,7 @@ import math
 from fractions import Fraction
 
 from gradloom.executors.native.builder import Function, Value
-from gradloom.executors.native.vectormath.exponential import expm1, half_exp
+from gradloom.executors.native.vectormath.exponential import expm1_of_bounded, half_exp
 from gradloom.executors.native.vectormath.fitting import fitted, taylor
 from gradloom.executors.native.vectormath.logarithm import log1p
 from gradloom.executors.native.vectormath.shared import at_most, format_of, polynomial, size
@@ -40,7 +40,7 @@ def cosh(b: Function, x: Value) -> Value:
 def tanh(b: Function, x: Value) -> Value:
     """e/(e + 2) with e = e^(2|x|) - 1, and the sign of x."""
     bounded = at_most(b, size(b, x), TANH_LIMIT[x.element])
-    e = expm1(b, b.add(bounded, bounded))
+    e = expm1_of_bounded(b, b.add(bounded, bounded))
     return b.intrinsic("copysign", b.binary("fdiv", e, b.add(e, b.const(x.type, 2))), x)
 
 

@@ -14,14 +14,17 @@ from gradloom.executors.native.vectormath.shared import at_least, format_of, int
 ARTANH_TAIL = taylor(lambda k: Fraction(2, 2 * k + 3))
 """(2 artanh(s) - 2 s) / s³ as a function of s²."""
 
-TAIL_TERMS = {"float": 4, "double": 8}
+HALVED_TAIL = taylor(lambda k: Fraction(1, (2 * k + 3) * 4 ** (k + 1)))
+"""(2 artanh(t/2) - t) / t³ as a function of t²."""
+
+TAIL_TERMS, HALVED_TERMS = {"float": 4, "double": 8}, {"float": 5, "double": 11}
 
 REACH = ((math.sqrt(2) - 1) / (math.sqrt(2) + 1)) ** 2
 """The greatest s² for s = (m - 1)/(m + 1), m in [√½, √2]."""
 
 
 def decomposed(b: Function, x: Value) -> tuple[Value, Value]:
-    """e (a whole number) and m in [√½, √2) with x = m 2^e, for finite x > 0."""
+    """e (a whole number) and m in [√½, √2) with x = m 2^e, for finite x > 0; m is 1 at 0 and infinity."""
     form, kind = format_of(x), integers(x)
     tiny = b.compare("olt", x, b.const(x.type, form.least_normal))
     lifted = b.select(tiny, b.mul(x, b.const(x.type, 2.0**form.mantissa)), x)
@@ -68,5 +71,9 @@ def log1p(b: Function, x: Value) -> Value:
 
 
 def softplus(b: Function, x: Value) -> Value:
-    """max(x, 0) + log(1 + e^-|x|)."""
-    return b.add(at_least(b, x, 0), log1p(b, exp(b, negative(b, size(b, x)))))
+    """max(x, 0) + log(1 + e) with e = e^-|x| ≤ 1, where log(1 + e) = 2 artanh(t/2) with t = e/(1 + e/2)."""
+    e = exp(b, negative(b, size(b, x)))
+    t = b.binary("fdiv", e, b.muladd(e, b.const(x.type, 0.5), b.const(x.type, 1)))
+    square = b.mul(t, t)
+    tail = polynomial(b, square, fitted(HALVED_TAIL, 0.0, 4 / 9, HALVED_TERMS[x.element]))
+    return b.add(at_least(b, x, 0), b.muladd(b.mul(t, square), tail, t))

@@ -35,9 +35,17 @@ ARTANH_TAIL_REST = taylor(lambda k: Fraction(1, 2 * k + 5))
 """(artanh(s) - s - s³/3) / s⁵ as a function of s²."""
 
 
-def _log2_in_double_double(b: Function, x: Value) -> Pair:
-    """log₂ x of a finite x > 0 as a sum of two doubles: e + 2/log 2 · (s + s³ (1/3 + s²/5 + ...))."""
+def _exponent_and_mantissa(b: Function, x: Value) -> tuple[Value, Value]:
+    """e and m with x = m 2^e, where e is infinite at 0 and infinity."""
     e, m = decomposed(b, x)
+    infinity = b.const(x.type, math.inf)
+    e = b.select(b.compare("oeq", x, b.const(x.type, 0)), negative(b, infinity), e)
+    return b.select(b.compare("oeq", x, infinity), infinity, e), m
+
+
+def _log2_in_double_double(b: Function, x: Value) -> Pair:
+    """log₂ x of x ≥ 0 as a sum of two doubles: e + 2/log 2 · (s + s³ (1/3 + s²/5 + ...))."""
+    e, m = _exponent_and_mantissa(b, x)
     one = b.const(x.type, 1)
     above, below = b.sub(m, one), b.add(m, one)
     below_rest = b.sub(m, b.sub(below, one))
@@ -60,20 +68,23 @@ def _log2_in_double_double(b: Function, x: Value) -> Pair:
 
 
 def _log2_of_single(b: Function, x: Value) -> Value:
-    """log₂ x of a finite x > 0 in double, with the accuracy that a power in single precision needs."""
-    e, m = decomposed(b, x)
-    one = b.const(x.type, 1)
-    s = b.binary("fdiv", b.sub(m, one), b.add(m, one))
+    """log₂ x of a float x ≥ 0 in double, with the accuracy that a power in single precision needs."""
+    e, m = _exponent_and_mantissa(b, x)
+    reciprocal = b.binary("fdiv", b.const(x.type, 1), b.add(m, b.const(x.type, 1)))
+    m, inverse = b.convert(m, "double"), b.convert(reciprocal, "double")
+    one = b.const(m.type, 1)
+    # A step of Newton's method doubles the bits of the reciprocal and is cheaper than a division of doubles.
+    inverse = b.muladd(inverse, b.muladd(negative(b, inverse), b.add(m, one), one), inverse)
+    s = b.mul(b.sub(m, one), inverse)
     square = b.mul(s, s)
     tail = polynomial(b, square, fitted(ARTANH_TAIL, 0.0, REACH, SINGLE_LOG_TERMS))
     natural = b.muladd(b.mul(s, square), tail, b.add(s, s))
-    return b.muladd(natural, b.const(x.type, 1 / math.log(2)), e)
+    return b.muladd(natural, b.const(m.type, 1 / math.log(2)), b.convert(e, "double"))
 
 
 def _power_of_single(b: Function, x: Value, y: Value) -> Value:
     """x^y of floats for x ≥ 0, through doubles, which neither overflow nor lose small results."""
-    wide = b.convert(x, "double")
-    z = b.mul(_at_ends(b, wide, _log2_of_single(b, wide)), b.convert(y, "double"))
+    z = b.mul(_log2_of_single(b, x), b.convert(y, "double"))
     z = at_most(b, at_least(b, z, -1000), 1000)
     n, bits = nearest(b, z)
     r = b.mul(b.sub(z, n), b.const(z.type, math.log(2)))
@@ -84,22 +95,14 @@ def _power_of_single(b: Function, x: Value, y: Value) -> Value:
 def _power_of_double(b: Function, x: Value, y: Value) -> Value:
     """x^y of doubles for x ≥ 0."""
     log, log_rest = _log2_in_double_double(b, x)
-    log = _at_ends(b, x, log)
     z, lost = exact_product(b, y, log)
     rest = b.muladd(y, log_rest, lost)
     bounded = at_most(b, at_least(b, z, -1100), 1100)
-    rest = b.select(b.compare("oeq", z, bounded), rest, b.const(x.type, 0))
+    rest = b.select(b.compare("oeq", z, bounded), rest, b.const(x.type, 0))  # infinity has no rest
     n, bits = nearest(b, bounded)
     r = b.mul(b.add(b.sub(bounded, n), rest), b.const(x.type, math.log(2)))
     found = b.add(raised(b, r, exponential.TAIL_TERMS["double"]), b.const(x.type, 1))
     return scaled(b, found, n, bits)
-
-
-def _at_ends(b: Function, x: Value, log: Value) -> Value:
-    """The logarithm of x, also at 0 and infinity."""
-    infinity = b.const(x.type, math.inf)
-    log = b.select(b.compare("oeq", x, b.const(x.type, 0)), negative(b, infinity), log)
-    return b.select(b.compare("oeq", x, infinity), infinity, log)
 
 
 def power(b: Function, x: Value, y: Value) -> Value:

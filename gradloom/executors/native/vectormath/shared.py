@@ -48,10 +48,16 @@ def integers(x: Value) -> str:
 
 
 def polynomial(b: Function, x: Value, coefficients: Sequence[float]) -> Value:
-    """Σ c_k x^k by Horner's rule."""
-    total = b.const(x.type, coefficients[-1])
-    for c in reversed(coefficients[:-1]):
-        total = b.muladd(total, x, b.const(x.type, c))
+    """Σ c_k x^k: neighbours are joined with x, then their sums with x² by Horner's rule.
+
+    Horner's rule alone has one multiplication less, but each of its steps waits for the one before.
+    """
+    terms = [b.const(x.type, c) for c in coefficients]
+    sums = [b.muladd(high, x, low) for low, high in zip(terms[::2], terms[1::2])]
+    total, *rest = reversed([*sums, *terms[2 * len(sums) :]])
+    square = b.mul(x, x)
+    for term in rest:
+        total = b.muladd(total, square, term)
     return total
 
 
