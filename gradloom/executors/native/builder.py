@@ -187,14 +187,15 @@ class Function:
         zeros = f"<{lanes} x i32> zeroinitializer"
         return self.pure(target, f"shufflevector {target} {first.text}, {target} poison, {zeros}")
 
-    def lane(self, x: Value, i: int) -> Value:
+    def lane(self, x: Value, i: int | Value) -> Value:
         """One element of a vector."""
-        return x if x.lanes == 1 else self.emit(x.element, f"extractelement {x.type} {x.text}, i64 {i}")
+        place = i.text if isinstance(i, Value) else i
+        return x if x.lanes == 1 else self.emit(x.element, f"extractelement {x.type} {x.text}, i64 {place}")
 
-    def insert(self, x: Value | None, type: str, element: Value, i: int) -> Value:
+    def insert(self, x: Value | None, type: str, element: Value, i: int | Value) -> Value:
         """``x`` (undefined if None) with lane ``i`` set."""
-        base = "poison" if x is None else x.text
-        return self.emit(type, f"insertelement {type} {base}, {element.type} {element.text}, i64 {i}")
+        base, place = "poison" if x is None else x.text, i.text if isinstance(i, Value) else i
+        return self.emit(type, f"insertelement {type} {base}, {element.type} {element.text}, i64 {place}")
 
     def local(self, type: str) -> Value:
         """The address of room on the stack, set aside once at the function's entry."""
@@ -239,6 +240,10 @@ class Function:
     def fma(self, x: Value, y: Value, z: Value) -> Value:
         """x · y + z, rounded once."""
         return self.intrinsic("fma", x, y, z)
+
+    def muladd(self, x: Value, y: Value, z: Value) -> Value:
+        """x · y + z, rounded once where the processor has an instruction for it and twice elsewhere."""
+        return self.intrinsic("fmuladd", x, y, z)
 
     def compare(self, word: str, x: Value, y: Value) -> Value:
         """A comparison: ``olt``, ``oeq``, ``une``... of floats, ``slt``, ``ult``, ``eq``... of integers."""
