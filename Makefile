@@ -24,11 +24,12 @@ lint: .venv/.installed
 .venv-bench/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
-	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check jax scikit-learn --editable .
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check jax keras scikit-learn --editable .
 	touch $@
 
+# make bench PARTS="steps matmul" measures some parts alone.
 bench: .venv-bench/.installed
-	.venv-bench/bin/python -m benchmarks
+	.venv-bench/bin/python -m benchmarks $(PARTS)
 
 docs: .venv/.installed
 	$(BIN)/python -m pytest tests/test_docs.py

@@ -1,0 +1,71 @@
+"""What a system can be asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.work import Network, Product
+
+
+@dataclass(frozen=True)
+class Job:
+    """Work made ready.
+
+    Attributes:
+        run: does all of it, and returns when it is done.
+        units: the time of a run is shared by so many (steps, products, rows).
+        check: a number that every system must agree on after the first run, such as how far the weights have come.
+        seconds: the seconds of a unit, for work that times itself.
+    """
+
+    run: Callable[[], object]
+    units: int = 1
+    check: Callable[[], float] | None = None
+    seconds: Callable[[], float] | None = None
+
+
+class System:
+    """A library, used in one way.  What it does not offer raises NotImplementedError."""
+
+    def train(self, network: Network) -> Job:
+        """All steps of a run; training goes on from run to run."""
+        raise NotImplementedError
+
+    def fit(self, network: Network) -> Job:
+        """The same through the library's own training loop: one epoch a run."""
+        raise NotImplementedError
+
+    def predict(self, network: Network) -> Job:
+        """The outputs for one row, from NumPy to NumPy, many times in a run."""
+        raise NotImplementedError
+
+    def multiply(self, product: Product) -> Job:
+        """Products of matrices that lie in memory, in whatever kind of array the library has."""
+        raise NotImplementedError
+
+    def first_step(self, network: Network) -> None:
+        """From nothing to the end of a run, as a user would write it."""
+        self.train(network).run()
+
+
+PREDICTIONS = 200
+"""Rows that a run of :meth:`System.predict` computes, one by one."""
+
+
+def predictions(predict: Callable[[np.ndarray], np.ndarray], network: Network) -> Job:
+    """A job that calls ``predict`` for one row again and again."""
+    row = network.data()[0][0, :1]
+
+    def run() -> None:
+        for _ in range(PREDICTIONS):
+            predict(row)
+
+    return Job(run, PREDICTIONS, lambda: float(np.linalg.norm(predict(row))))
+
+
+def distance(network: Network, first_weight: np.ndarray) -> float:
+    """How far the weight of the first layer has come from where it began."""
+    return float(np.linalg.norm(np.asarray(first_weight, np.float64) - network.weights()[0][0]))

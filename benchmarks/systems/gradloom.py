@@ -1,0 +1,99 @@
+"""gradloom: a run of steps as one program, or through its trainer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import gradloom as gl
+from benchmarks.systems.base import Job, System, distance, predictions
+from benchmarks.work import LEARNING_RATE, Network, Product
+from gradloom import nn, optim, train
+from gradloom.train.step import Recipe
+
+
+class Gradloom(System):
+    """One of its executors."""
+
+    def __init__(self, executor: str) -> None:
+        self.executor = executor
+
+    def train(self, network: Network) -> Job:
+        """The compiled loop that the trainer calls, called directly: gather of each batch, step, sums of the loss."""
+        recipe = Recipe(_model(network), nn.losses.CrossEntropy(), optim.Adam(LEARNING_RATE), [])
+        run = gl.jit(recipe.train_many, self.executor)
+        parameters = recipe.model.parameters()
+        x, y = _flat(network)
+        data = gl.tensor(x), gl.tensor(y), gl.ones(len(x))
+        rows = gl.tensor(np.arange(len(x)).reshape(network.steps, network.batch))
+        hyper = {name: gl.tensor(v, "float64") for name, v in recipe.hyperparameters(0.0, 0.0).items()}
+        key = gl.random.key(0)
+        carry: Any = {
+            "parameters": parameters,
+            "state": recipe.model.state(),
+            "optimizer": recipe.optimizer.init(parameters),
+            "step": gl.tensor(0),
+        }
+
+        def steps() -> None:
+            nonlocal carry
+            carry, _ = run(carry, data, rows, key, hyper)
+
+        return Job(steps, network.steps, lambda: _distance(network, carry["parameters"]))
+
+    def fit(self, network: Network) -> Job:
+        """``Trainer.fit`` as a user calls it: checks, shuffling, history and all."""
+        trainer, data = self._trainer(network), _flat(network)
+
+        def epoch() -> None:
+            trainer.fit(data, epochs=1, batch_size=network.batch, progress="silent")
+
+        return Job(epoch, network.steps)
+
+    def predict(self, network: Network) -> Job:
+        """``Trainer.predict`` after a first epoch."""
+        trainer = self._trainer(network, rate=0.0)
+        trainer.fit(_flat(network), epochs=1, batch_size=network.batch, progress="silent")
+        return predictions(trainer.predict, network)
+
+    def multiply(self, product: Product) -> Job:
+        """A loop over the left operands as one program."""
+        left, right = (gl.tensor(a) for a in product.operands())
+        empty = gl.zeros((product.rows, product.columns))
+
+        def products(left: Any, right: Any, result: Any) -> Any:
+            return gl.scan(lambda _, x: (gl.matmul(*product.turn(x, right)), ()), result, left)[0]
+
+        compiled = gl.jit(products, self.executor)
+        return Job(
+            lambda: compiled(left, right, empty),
+            product.count,
+            lambda: float(np.linalg.norm(compiled(left, right, empty).numpy())),
+        )
+
+    def first_step(self, network: Network) -> None:
+        """A trainer, and ``fit`` on the batches there are."""
+        self.fit(network).run()
+
+    def _trainer(self, network: Network, rate: float = LEARNING_RATE) -> train.Trainer:
+        return train.Trainer(_model(network), "cross_entropy", optim.Adam(rate), executor=self.executor)
+
+
+def _model(network: Network) -> nn.Sequential:
+    *hidden, classes = network.sizes[1:]
+    model = nn.Sequential(*(nn.Dense(width, activation="relu") for width in hidden), nn.Dense(classes))
+    model.initialize(np.zeros((2, network.sizes[0]), np.float32))
+    given = zip(model.parameters(), network.weights(), strict=True)
+    model.load({name: {"weight": gl.tensor(w), "bias": gl.tensor(b)} for name, (w, b) in given}, model.state())
+    return model
+
+
+def _flat(network: Network) -> tuple[np.ndarray, np.ndarray]:
+    """Examples in a row, as data sets come."""
+    x, y = network.data()
+    return x.reshape(-1, network.sizes[0]), y.reshape(-1)
+
+
+def _distance(network: Network, parameters: Any) -> float:
+    return distance(network, next(iter(parameters.values()))["weight"].numpy())

@@ -1,0 +1,87 @@
+"""JAX: a jitted step, or all steps of a run inside ``lax.scan``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks.systems.base import Job, System, distance, predictions
+from benchmarks.work import LEARNING_RATE, Network, Product
+
+
+class Jax(System):
+    """Adam is written out, as JAX has none of its own; the carry is donated, so that it is updated in place."""
+
+    def __init__(self, scan: bool = False) -> None:
+        self.scan = scan
+
+    def train(self, network: Network) -> Job:
+        """One call a step or one a run; the data are JAX's own arrays."""
+        x, y = (jnp.asarray(a) for a in network.data())
+        parameters = _parameters(network)
+        # Each buffer is donated by itself, so no two may be one.
+        zeros = [jax.tree.map(jnp.zeros_like, parameters) for _ in range(2)]
+        carry: Any = (parameters, *zeros, jnp.zeros(()))
+        whole = jax.jit(lambda carry, x, y: jax.lax.scan(_step, carry, (x, y)), donate_argnums=0)
+        single = jax.jit(_step, donate_argnums=0)
+
+        def steps() -> None:
+            nonlocal carry
+            if self.scan:
+                carry, loss = whole(carry, x, y)
+            else:
+                for i in range(network.steps):
+                    carry, loss = single(carry, (x[i], y[i]))
+            jax.block_until_ready((carry, loss))
+
+        return Job(steps, network.steps, lambda: distance(network, np.asarray(carry[0][0][0])))
+
+    def predict(self, network: Network) -> Job:
+        """The jitted forward pass."""
+        parameters, forward = _parameters(network), jax.jit(_logits)
+        return predictions(lambda row: np.asarray(forward(parameters, row)), network)
+
+    def multiply(self, product: Product) -> Job:
+        """A jitted loop over the left operands."""
+        left, right = (jnp.asarray(a) for a in product.operands())
+        result = jnp.zeros((product.rows, product.columns))
+
+        @jax.jit
+        def products(left: Any, right: Any, result: Any) -> Any:
+            return jax.lax.scan(lambda _, x: (jnp.matmul(*product.turn(x, right)), None), result, left)[0]
+
+        return Job(
+            lambda: products(left, right, result).block_until_ready(),
+            product.count,
+            lambda: float(np.linalg.norm(np.asarray(products(left, right, result)))),
+        )
+
+
+def _parameters(network: Network) -> Any:
+    return [(jnp.array(w), jnp.array(b)) for w, b in network.weights()]
+
+
+def _logits(parameters: Any, x: Any) -> Any:
+    *hidden, (weight, bias) = parameters
+    for w, b in hidden:
+        x = jax.nn.relu(x @ w + b)
+    return x @ weight + bias
+
+
+def _step(carry: Any, batch: Any) -> Any:
+    parameters, means, squares, t = carry
+
+    def loss_of(parameters: Any) -> Any:
+        x, y = batch
+        return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(_logits(parameters, x)), y[:, None], 1))
+
+    loss, gradients = jax.value_and_grad(loss_of)(parameters)
+    t = t + 1
+    means = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, means, gradients)
+    squares = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, squares, gradients)
+    rate, unbias = LEARNING_RATE / (1 - 0.9**t), 1 / (1 - 0.999**t)
+    parameters = jax.tree.map(lambda p, m, v: p - rate * m / (jnp.sqrt(v * unbias) + 1e-8), parameters, means, squares)
+    return (parameters, means, squares, t), loss

@@ -1,0 +1,94 @@
+"""The work that every system is given: the same shapes, data, initial weights, in float32."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+LEARNING_RATE = 1e-4
+"""Of Adam, with β₁ = 0.9, β₂ = 0.999, ε = 1e-8 everywhere."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """Training a perceptron: ReLU between dense layers, cross-entropy of logits, Adam.
+
+    Attributes:
+        sizes: features, widths of the hidden layers, classes.
+        batch: examples a step.
+        steps: steps of a run; each has a batch of its own, which lies in memory.
+    """
+
+    sizes: tuple[int, ...]
+    batch: int
+    steps: int
+
+    def data(self) -> tuple[np.ndarray, np.ndarray]:
+        """Inputs (steps, batch, features) in float32 and labels (steps, batch) in int64."""
+        rng = np.random.default_rng(0)
+        inputs = rng.standard_normal((self.steps, self.batch, self.sizes[0]), np.float32)
+        return inputs, rng.integers(0, self.sizes[-1], (self.steps, self.batch))
+
+    def weights(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """A weight (inputs, outputs) and a bias for each layer, to begin with."""
+        rng = np.random.default_rng(1)
+        shapes = pairwise(self.sizes)
+        return [
+            ((rng.standard_normal((a, b)) * (2 / a) ** 0.5).astype(np.float32), np.zeros(b, np.float32))
+            for a, b in shapes
+        ]
+
+    @property
+    def flops(self) -> int:
+        """Operations of a step's matrix products: forward, gradients of weights, gradients of hidden values."""
+        products = [2 * self.batch * a * b for a, b in pairwise(self.sizes)]
+        return 3 * sum(products) - products[0]
+
+
+@dataclass(frozen=True)
+class Product:
+    """``count`` products of (rows, inner) by (inner, columns), one after the other: left operands differ.
+
+    Attributes:
+        turned: which operand lies in memory transposed: "left", "right" or "".
+    """
+
+    rows: int
+    inner: int
+    columns: int
+    count: int
+    turned: str = ""
+
+    def operands(self) -> tuple[np.ndarray, np.ndarray]:
+        """Left operands, (count, rows, inner), and the right one, (inner, columns), as they lie in memory."""
+        rng = np.random.default_rng(0)
+        left = (self.inner, self.rows) if self.turned == "left" else (self.rows, self.inner)
+        right = (self.columns, self.inner) if self.turned == "right" else (self.inner, self.columns)
+        return rng.standard_normal((self.count, *left), np.float32), rng.standard_normal(right, np.float32)
+
+    def turn(self, left: Any, right: Any) -> tuple[Any, Any]:
+        """One pair of operands as they are multiplied, from any kind of arrays that have ``T``."""
+        return left.T if self.turned == "left" else left, right.T if self.turned == "right" else right
+
+    @property
+    def flops(self) -> int:
+        """Operations of one product."""
+        return 2 * self.rows * self.inner * self.columns
+
+
+Work = Network | Product
+_KINDS: dict[str, type[Work]] = {"Network": Network, "Product": Product}
+
+
+def to_json(work: Work) -> dict[str, Any]:
+    """For another process."""
+    return {"kind": type(work).__name__, **asdict(work)}
+
+
+def from_json(data: dict[str, Any]) -> Work:
+    """What :func:`to_json` wrote."""
+    fields = {name: tuple(v) if isinstance(v, list) else v for name, v in data.items() if name != "kind"}
+    return _KINDS[data["kind"]](**fields)

@@ -1,0 +1,142 @@
+"""What the machine could do at most, measured: multiply-adds in registers, and reads of memory.
+
+Both are small programs of the same compiler, run on every thread at once.  A kernel's share of these peaks says how
+much there is to win in it: what is far below both waits for something else.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from gradloom import config
+from gradloom.executors.native.builder import Function, Value, vector
+from gradloom.executors.native.compile import Code, compile_module
+from gradloom.executors.native.target import Target, host
+
+_LLVM_NAMES = {4: "float", 8: "double"}
+_ATTEMPTS = 4  # the best counts: the first brings the processor to its speed
+_ROUNDS = 800_000
+"""Turns of the loop of multiply-adds, some 4 ms: long beside the start of a thread."""
+_CHAINS = {32: 24, 16: 12}
+"""Independent sums by the number of registers: more than latency times units, so that no unit ever waits."""
+_READ_BYTES = 64 * 2**20  # beyond most caches
+_READ_VECTORS = 16
+
+
+@lru_cache
+def peak_flops(threads: int | None = None, dtype: str = "float32") -> float:
+    """:func:`measured_flops`, measured once a process."""
+    return measured_flops(threads, dtype)
+
+
+@lru_cache
+def peak_bandwidth(threads: int | None = None) -> float:
+    """:func:`measured_bandwidth`, measured once a process."""
+    return measured_bandwidth(threads)
+
+
+def measured_flops(threads: int | None = None, dtype: str = "float32") -> float:
+    """The most operations a second that the processor's floating-point units reach now, measured in some 20 ms.
+
+    Every thread runs chains of fused multiply-adds, 2 operations each, that never leave the registers; where the
+    processor has none, a multiplication and an addition.
+
+    Args:
+        threads: how many run at once; those of programs if None.
+        dtype: float32 or float64.
+
+    Returns:
+        Operations a second of all threads together.
+    """
+    code, operations = _compiled(_multiply_adds, host(), np.dtype(dtype).itemsize)
+    return _best_rate(code, operations, [np.zeros(0)] * (threads or config.threads()))
+
+
+def measured_bandwidth(threads: int | None = None) -> float:
+    """The most bytes a second that streaming through memory reads now, measured in some 50 ms.
+
+    Every thread adds up a part of its own of an array that is larger than most caches.
+
+    Args:
+        threads: how many run at once; those of programs if None.
+
+    Returns:
+        Bytes a second of all threads together.
+    """
+    count = threads or config.threads()
+    code, read = _compiled(_reads, host(), _READ_BYTES // count)
+    return _best_rate(code, read, np.split(np.ones(read // 4 * count, np.float32), count))
+
+
+@lru_cache
+def _compiled(write: Callable[[Function, Target, int], int], target: Target, size: int) -> tuple[Code, int]:
+    """A program whose body ``write`` writes, and how much work a call of it does."""
+    names = ("table", "arena", "state", "host")
+    function = Function("program", [("i64", "thread", ""), ("i64", "threads", ""), *(("ptr", n, "") for n in names)])
+    function.internal = False
+    work = write(function, target, size)
+    function.finish()
+    return compile_module("\n".join([*sorted(function.needs), function.text()]), target), work
+
+
+def _multiply_adds(b: Function, target: Target, itemsize: int) -> int:
+    """Chains of x ← x / 2 + 1, which go to 2; the operations of a call."""
+    kind = vector(_LLVM_NAMES[itemsize], lanes := target.lanes(itemsize))
+    chains = _CHAINS[target.registers]
+    half, one = b.const(kind, 0.5), b.const(kind, 1.0)
+    _, sums, finish = b.loop_carrying(0, _ROUNDS, 1, [b.const(kind, float(i)) for i in range(chains)])
+    fused = target.name != "sse2"
+    sums = finish([b.fma(x, half, one) if fused else b.add(b.mul(x, half), one) for x in sums])
+    _keep(b, sums)
+    return _ROUNDS * chains * lanes * 2
+
+
+def _reads(b: Function, target: Target, size: int) -> int:
+    """Adds up an array of so many bytes, rounded down to whole turns; the bytes of a call."""
+    kind, width = vector("float", target.lanes(4)), target.vector_bytes
+    turn = width * _READ_VECTORS
+    table = b.param("table")
+    i, sums, finish = b.loop_carrying(0, size // turn, 1, [b.const(kind, 0.0)] * _READ_VECTORS)
+    begin = b.at(table, b.imul(i, turn), "i8")
+    sums = finish([b.add(x, b.load(b.at(begin, j * width, "i8"), kind, 4)) for j, x in enumerate(sums)])
+    _keep(b, sums)
+    return size // turn * turn
+
+
+def _keep(b: Function, values: list[Value]) -> None:
+    """Write the sum of some values to the arena, or LLVM would see that nobody needs them."""
+    total = values[0]
+    for value in values[1:]:
+        total = b.add(total, value)
+    b.store(total, b.param("arena"), 4)
+
+
+def _best_rate(code: Code, work: int, tables: Sequence[np.ndarray]) -> float:
+    """Work a second of a thread for each table, from the start of the first to the end of the last; the best of some
+    attempts."""
+    threads = len(tables)
+    spans: list[tuple[float, float]] = []
+    together = threading.Barrier(threads)
+
+    def run(thread: int) -> None:
+        sink = np.empty(64, np.uint8)
+        addresses = tables[thread].ctypes.data, sink.ctypes.data
+        for _ in range(_ATTEMPTS):
+            together.wait()
+            start = time.perf_counter()
+            code.function(thread, threads, *addresses, None, None)
+            spans.append((start, time.perf_counter()))
+
+    workers = [threading.Thread(target=run, args=(i,)) for i in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    spans.sort()
+    attempts = [spans[i : i + threads] for i in range(0, len(spans), threads)]
+    return max(work * threads / (max(end for _, end in each) - each[0][0]) for each in attempts)

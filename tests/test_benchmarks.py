@@ -1,0 +1,101 @@
+"""The benchmarks without peers: small parts of gradloom alone, and the tables and goals made from figures."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from benchmarks import report
+from benchmarks.measured import Found, Measured, from_json, to_json
+from benchmarks.parts import PARTS, compiling, disk, fit, matmul, memory, predict, startup, steps, sweep
+from benchmarks.rounds import _disagreements, interleaved
+from benchmarks.systems import JAX_BEST, NATIVE, TORCH_BEST
+from benchmarks.work import Network, Product
+
+TINY = Network((5, 8, 3), 4, 3)
+HAND = "NumPy by hand"
+
+
+def found(**rows: dict[str, float]) -> Found:
+    """Measurements as if every round had been alike."""
+    return {work: {system: Measured((value,) * 3) for system, value in row.items()} for work, row in rows.items()}
+
+
+def test_systems_take_turns_and_agree_on_the_work():
+    trained = steps.measure(2, {"net": TINY}, (NATIVE, HAND))["net"]
+    multiplied = matmul.measure(1, {"product": Product(3, 4, 5, 2, "left")}, (NATIVE, HAND))["product"]
+    for measured in (*trained.values(), *multiplied.values()):
+        assert not measured.problem
+        assert measured.median > 0
+    assert len(trained[NATIVE].values) == 2
+
+
+def test_what_cannot_be_measured_is_named():
+    row = interleaved({"net": TINY}, {HAND: (HAND, "fit"), "nobody": ("peak", "train")}, rounds=1)["net"]
+    assert all(math.isnan(m.median) and "NotImplementedError" in m.problem for m in row.values())
+    assert "not measured: NotImplementedError" in steps.show({"net": row})
+
+
+def test_who_does_other_work_is_named():
+    assert _disagreements({"a": 1.0, "b": 1.0001, "c": 1.2}) == {"c": "did other work than the rest: 1.2, not 1.0001"}
+    assert _disagreements({}) == {}
+
+
+def test_a_first_run_is_measured_from_nothing(tmp_path: Path):
+    grown = compiling.measure(1, layers=(2,), systems=(HAND,))
+    held = memory.measure(1, {"net": TINY}, (HAND,))
+    started = startup.measure(1, {"NumPy": "import numpy"}, {startup.COLD: startup.Start(HAND)}, TINY)
+    assert 0 < grown["2 layers"][HAND].median < started[startup.FIRST][startup.COLD].median
+    assert held["net"][HAND].median > 10e6
+    assert "### Import" in startup.show(started)
+    assert "2 layers" in compiling.show(grown)
+
+
+def test_installed_packages_are_counted():
+    sizes = disk.measure(1, {"NumPy": "numpy", "nothing": "no-such-package"})[disk.INSTALLED]
+    assert sizes["NumPy"].median > 1e6
+    assert "not installed" in sizes["nothing"].problem
+
+
+def test_goals_follow_from_the_figures():
+    fast = {NATIVE: 1.0, TORCH_BEST: 20.0, "PyTorch eager": 30.0, JAX_BEST: 1.5}
+    networks = found(**{steps.TINY: fast, steps.MEDIUM: {**fast, JAX_BEST: 0.9}})
+    assert [g.met for g in steps.goals(networks)] == [True, True, True, False]
+    points = found(a={NATIVE: 1.0, JAX_BEST: 0.95}, b={NATIVE: 1.0, JAX_BEST: 2.0})
+    assert sweep.goals(points)[0].met
+    assert "- a: JAX, steps in lax.scan takes 0.95" in sweep.show(points)
+    assert not sweep.goals(found(a={NATIVE: 1.0, JAX_BEST: 0.8}))[0].met
+    assert [g.met for g in fit.goals(found(n={fit.BARE: 1.0, fit.FIT: 1.04}))] == [True]
+    assert [g.met for g in predict.goals(found(**{steps.MEDIUM: {NATIVE: 60e-6}}))] == [False]
+    starts = found(**{startup.FIRST: {startup.COLD: 0.9, startup.WARM: 0.5}})
+    assert [g.met for g in startup.goals(starts)] == [True, False]
+    products = found(**{title: {NATIVE: 1.0, HAND: 0.9, matmul.PEAK: 0.8} for title in matmul.PRODUCTS})
+    assert all(g.met for g in matmul.goals(products))
+
+
+@pytest.mark.parametrize(("power", "met"), [(1.0, True), (1.5, False)])
+def test_growth_is_the_exponent_of_compile_time(power: float, met: bool):
+    grown = found(**{f"{n} layers": {NATIVE: 0.01 * n**power} for n in compiling.LAYERS})
+    (goal,) = compiling.goals(grown)
+    assert goal.met is met
+    assert f"power {power:.2f}" in goal.got
+
+
+def test_goals_that_were_not_measured_say_so():
+    for name, part in PARTS.items():
+        assert all(goal.met is None for goal in part.goals({})), name
+
+
+def test_results_are_kept_part_by_part(tmp_path: Path):
+    predicted = {steps.MEDIUM: {NATIVE: Measured((1e-5, 2e-5, 3e-5)), "JAX, jitted step": Measured(problem="broke")}}
+    assert from_json(json.loads(json.dumps(to_json(predicted)))) == predicted
+    report.keep("predict", predicted, 3, 60.0, tmp_path)
+    report.keep("fit", found(net={fit.BARE: 1.0, fit.FIT: 1.2}), 3, 60.0, tmp_path)
+    text = (tmp_path / "RESULTS.md").read_text(encoding="utf-8")
+    assert "| gradloom native | 20 | 10 - 30 | 1.00 |" in text
+    assert "| JAX, jitted step | not measured: broke |  |  |" in text
+    assert "| 6 | net: `fit` costs at most 5% over the bare program | 20% | **no** |" in text
+    assert report.machine() in text
