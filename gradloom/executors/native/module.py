@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 
 from gradloom.executors.native.blocks import BlockWriter
 from gradloom.executors.native.builder import Function, Index, Value
-from gradloom.executors.native.kernel import SCATTERS, Kernel, storage
-from gradloom.executors.native.kernels import cumulative, elementwise, product, reduction, scatter
+from gradloom.executors.native.kernel import Kernel, storage
+from gradloom.executors.native.kernels import family
 from gradloom.executors.native.plan import Plan
 from gradloom.executors.native.target import Target
 from gradloom.ir.graph import Node
-from gradloom.ops import control, reduce
+from gradloom.ops import control
 
 _BARRIER = """
 declare i32 @sched_yield()
@@ -143,13 +143,14 @@ class _Writer:
             elif kernel.host:
                 self._call_host(kernel, [addresses[storage(b)] for b in (*kernel.core_inputs(), *kernel.results)])
             elif math.prod(kernel.shape):
-                self._call(kernel, addresses)
+                scratch = main.at(arena, plan.scratch.get(kernel, 0), "i8")
+                self._call(kernel, addresses, scratch)
                 work = work.plus(_Work(_operations(kernel), 1))
         return work
 
     # Kernels ------------------------------------------------------------------------------------------------------
 
-    def _call(self, kernel: Kernel, addresses: Addresses) -> None:
+    def _call(self, kernel: Kernel, addresses: Addresses, scratch: Value) -> None:
         """Each thread's share of the units: from units · thread / threads on."""
         main = self.main
         function, buffers, units = _write_kernel(f"kernel{len(self.functions)}", kernel, self.target)
@@ -160,7 +161,7 @@ class _Writer:
         end = main.idiv(main.index(main.imul(main.iadd(thread, 1), units)), threads)
         fault = main.at(main.param("state"), FAULT_SLOT, "i64")
         given = [addresses[storage(b)] for b in buffers]
-        listed = ", ".join(f"{a.type} {a.text}" for a in (*given, fault, main.index(begin), main.index(end)))
+        listed = ", ".join(f"{a.type} {a.text}" for a in (*given, fault, scratch, main.index(begin), main.index(end)))
         with self._clock(kernel) if self.clocks else contextlib.nullcontext():
             main.do(f"call void @{function.name}({listed})")
             self._wait()
@@ -248,26 +249,20 @@ class _Writer:
 def _write_kernel(name: str, kernel: Kernel, target: Target) -> tuple[Function, list[Node], int]:
     """A kernel's function, the buffers that it takes, and its number of units."""
     buffers = list(dict.fromkeys([*kernel.reads(), *kernel.results]))
-    params = [("ptr", f"p{i}", "") for i, b in enumerate(buffers)]
-    function = Function(name, [*params, ("ptr", "fault", ""), ("i64", "begin", ""), ("i64", "end", "")])
+    params = [("ptr", name, "") for name in (*(f"p{i}" for i in range(len(buffers))), "fault", "scratch")]
+    function = Function(name, [*params, ("i64", "begin", ""), ("i64", "end", "")])
     pointers = {b: function.param(f"p{i}") for i, b in enumerate(buffers)}
     writer = BlockWriter(function, pointers, function.param("fault"))
-    if kernel.core is None:
-        units = elementwise.write(writer, kernel, target)
-    elif kernel.core.op in SCATTERS:
-        units = scatter.write(writer, kernel, target)
-    elif kernel.core.op is reduce.cumsum:
-        units = cumulative.write(writer, kernel, target)
-    elif kernel.operands:
-        units = product.write(writer, kernel, target)
-    else:
-        units = reduction.write(writer, kernel, target)
+    units = family(kernel).write(writer, kernel, target)
     function.finish()
     return function, buffers, units
 
 
 def _operations(kernel: Kernel) -> int:
     """Elements times instructions, roughly."""
+    counted = family(kernel).operations
+    if counted and kernel.core is not None:
+        return counted(kernel.core)
     results = math.prod(kernel.shape)
     inner = math.prod(kernel.reduced or (kernel.segments[3] if kernel.segments else ()))
     steps = len(kernel.inner.code) if kernel.inner else 1
