@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradloom.executors.native.blocks import BlockWriter
-from gradloom.executors.native.builder import Function, Value, vector
+from gradloom.executors.native.builder import Function, Index, Value, vector
 from gradloom.executors.native.kernel import Kernel
 from gradloom.executors.native.kernels.whole import Array, array, each, local_array, units_for
 from gradloom.executors.native.target import Target
@@ -162,68 +162,79 @@ def _by_rank(b: Function, s: _Sort, source: Array, result: Array, lanes: int) ->
 
 
 def _by_digits(b: Function, s: _Sort, source: Array, result: Array, memory: Value) -> None:
-    """Distribute by each digit in turn, from one copy to the other."""
+    """Count all digits, then distribute by each in turn, from one copy to the other."""
     width, count = s.dtype.itemsize, s.count
     places = int(s.number[1:]) // 8
     elements = [b.at(memory, i * count * width, "i8") for i in range(2)]
     numbers = [b.at(memory, 2 * count * width + i * count * places, "i8") for i in range(2)] if s.positions else []
-    copy = _Copy(b, s, elements[0], numbers[0] if numbers else None)
-    with b.loop(0, count) as i:  # where positions are wanted the elements themselves are not, and keys are made once
-        x = source.load(i)
-        copy.elements.store(s.key(b, x) if s.positions else x, i)
-        if copy.numbers:
-            copy.numbers.store(b.convert(i, s.number), i)
-    table = local_array(b, s.number, places, 2**s.digit)
+    tables = local_array(b, s.number, places, s.passes, 2**s.digit)
+    _count(b, s, source, _Copy(b, s, elements[0], *numbers[:1]), tables)
     turn, pointers, finish = b.loop_carrying(0, s.passes, 1, [*elements, *numbers])
     old, new = (_Copy(b, s, *pointers[side::2]) for side in range(2))
-    moves = _distribute(b, s, turn, old, new, table)
-    swapped = [b.select(moves, pointers[i ^ 1], p) for i, p in enumerate(pointers)]
-    pointers = finish(swapped)
-    last = _Copy(b, s, *pointers[::2])
+    moves = _distribute(b, s, turn, old, new, tables.item(turn))
+    last = finish([b.select(moves, pointers[i ^ 1], p) for i, p in enumerate(pointers)])
+    found = _Copy(b, s, *last[::2])
     with b.loop(0, s.kept) as i:
-        if last.numbers:
-            result.store(b.convert(last.numbers.load(i), "i64", signed=False), i)
+        if found.numbers:
+            result.store(b.convert(found.numbers.load(i), "i64", signed=False), i)
         else:
-            result.store(last.elements.load(i), i)
+            result.store(found.elements.load(i), i)
 
 
 class _Copy:
-    """The elements of a line (or their keys), and their positions where these are wanted."""
+    """The elements of a line; where positions are wanted, these and the elements' keys."""
 
     def __init__(self, b: Function, s: _Sort, elements: Value, numbers: Value | None = None) -> None:
         self.b, self.s = b, s
         self.elements = Array(b, elements, s.bits, s.dtype.itemsize, (1,))
         self.numbers = Array(b, numbers, s.number, int(s.number[1:]) // 8, (1,)) if numbers is not None else None
 
-    def digit(self, x: Value, turn: Value) -> Value:
-        """A digit of an element, as an index."""
-        b, s = self.b, self.s
-        key = x if s.positions else s.key(b, x)
-        shift = b.convert(b.index(b.imul(turn, s.digit)), s.bits)
-        found = b.binary("and", b.binary("lshr", key, shift), b.const(s.bits, 2**s.digit - 1))
-        return b.convert(found, "i64", signed=False)
+    def key(self, x: Value) -> Value:
+        """The key of an element of the copy."""
+        return x if self.numbers else self.s.key(self.b, x)
+
+
+def _digit(b: Function, s: _Sort, key: Value, turn: Index) -> Value:
+    """A digit of a key, as an index."""
+    shift = (
+        b.convert(b.index(b.imul(turn, s.digit)), s.bits)
+        if isinstance(turn, Value)
+        else b.const(s.bits, turn * s.digit)
+    )
+    found = b.binary("and", b.binary("lshr", key, shift), b.const(s.bits, 2**s.digit - 1))
+    return b.convert(found, "i64", signed=False)
+
+
+def _count(b: Function, s: _Sort, source: Array, copy: _Copy, tables: Array) -> None:
+    """Copy a line, and count how often each digit has each value."""
+    one = b.const(s.number, 1)
+    with b.loop(0, s.passes * 2**s.digit) as d:
+        tables.store(b.const(s.number, 0), 0, d)
+    with b.loop(0, s.count) as i:
+        x = source.load(i)
+        key = s.key(b, x)
+        copy.elements.store(key if copy.numbers else x, i)
+        if copy.numbers:
+            copy.numbers.store(b.convert(i, s.number), i)
+        for turn in range(s.passes):
+            here = tables.at(turn, _digit(b, s, key, turn))
+            here.store(b.add(here.load(), one))
 
 
 def _distribute(b: Function, s: _Sort, turn: Value, old: _Copy, new: _Copy, table: Array) -> Value:
     """Order by one digit from the old copy to the new; gives whether anything was moved."""
-    one, none = b.const(s.number, 1), b.const(s.number, 0)
-    with b.loop(0, 2**s.digit) as d:
-        table.store(none, d)
-    with b.loop(0, s.count) as i:
-        here = table.at(old.digit(old.elements.load(i), turn))
-        here.store(b.add(here.load(), one))
-    in_first = table.load(old.digit(old.elements.load(0), turn))
-    moves = b.compare("ne", in_first, b.const(s.number, s.count))
-    d, (start,), finish = b.loop_carrying(0, 2**s.digit, 1, [none])
+    first = table.load(_digit(b, s, old.key(old.elements.load(0)), turn))
+    moves = b.compare("ne", first, b.const(s.number, s.count))
+    d, (start,), finish = b.loop_carrying(0, 2**s.digit, 1, [b.const(s.number, 0)])
     size = table.load(d)
     table.store(start, d)
     finish([b.add(start, size)])
     turns = b.select(moves, b.index(s.count), b.index(0))
     with b.loop(0, turns) as i:
         x = old.elements.load(i)
-        here = table.at(old.digit(x, turn))
+        here = table.at(_digit(b, s, old.key(x), turn))
         place = here.load()
-        here.store(b.add(place, one))
+        here.store(b.add(place, b.const(s.number, 1)))
         target = b.convert(place, "i64", signed=False)
         new.elements.store(x, target)
         if old.numbers and new.numbers:
