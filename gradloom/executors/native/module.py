@@ -12,10 +12,11 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from gradloom.executors.native import kernels
 from gradloom.executors.native.blocks import BlockWriter
 from gradloom.executors.native.builder import Function, Index, Value
+from gradloom.executors.native.half import conversions_for
 from gradloom.executors.native.kernel import Kernel, storage
-from gradloom.executors.native.kernels import family
 from gradloom.executors.native.plan import Plan
 from gradloom.executors.native.target import Target
 from gradloom.ir.graph import Node
@@ -107,6 +108,7 @@ def write_module(plan: Plan, target: Target, *, clocks: bool = False) -> Module:
     functions = [main, *writer.functions.values()]
     declarations = sorted({d for f in functions for d in f.needs})
     text = "\n".join([*declarations, _BARRIER, *(f.text() for f in functions)])
+    text += conversions_for(text)
     return Module(text, work.operations, work.calls, writer.timed, writer.hosted)
 
 
@@ -253,16 +255,16 @@ def _write_kernel(name: str, kernel: Kernel, target: Target) -> tuple[Function, 
     function = Function(name, [*params, ("i64", "begin", ""), ("i64", "end", "")])
     pointers = {b: function.param(f"p{i}") for i, b in enumerate(buffers)}
     writer = BlockWriter(function, pointers, function.param("fault"))
-    units = family(kernel).write(writer, kernel, target)
+    units = kernels.write(writer, kernel, target)
     function.finish()
     return function, buffers, units
 
 
 def _operations(kernel: Kernel) -> int:
     """Elements times instructions, roughly."""
-    counted = family(kernel).operations
-    if counted and kernel.core is not None:
-        return counted(kernel.core)
+    counted = kernels.operations(kernel)
+    if counted is not None:
+        return counted
     results = math.prod(kernel.shape)
     inner = math.prod(kernel.reduced or (kernel.segments[3] if kernel.segments else ()))
     steps = len(kernel.inner.code) if kernel.inner else 1

@@ -34,7 +34,7 @@ class Family:
 
     Attributes:
         write: writes a kernel's function and returns its number of units; each thread has a range of them.
-        operations: rough number of elementary operations, where these are not counted by the kernel's loops.
+        operations: rough number of elementary operations, where the kernel's loops do not tell.
         scratch: bytes of working memory, for families that need some.
     """
 
@@ -72,12 +72,21 @@ FAMILIES: dict[Op, Family] = {
 """The family of every primitive that has a kernel of its own."""
 
 
-def family(kernel: Kernel) -> Family:
-    """The family that writes a kernel."""
-    return ELEMENTWISE if kernel.core is None else FAMILIES[kernel.core.op]
+def write(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
+    """Write a kernel's function; returns its number of units."""
+    family = ELEMENTWISE if kernel.core is None else FAMILIES[kernel.core.op]
+    return family.write(writer, kernel, target)
+
+
+def operations(kernel: Kernel) -> int | None:
+    """Rough number of elementary operations; None where the kernel's loops tell."""
+    node = kernel.core
+    counted = FAMILIES[node.op].operations if node and node.op in FAMILIES else None
+    return counted(node) if node and counted else None
 
 
 def scratch(kernel: Kernel, target: Target) -> int:
     """Bytes of working memory that a kernel needs."""
-    found = FAMILIES.get(kernel.core.op) if kernel.core is not None else None
-    return found.scratch(kernel.core, target) if found and found.scratch and kernel.core is not None else 0
+    node = kernel.core
+    needed = FAMILIES[node.op].scratch if node and node.op in FAMILIES else None
+    return needed(node, target) if node and needed else 0

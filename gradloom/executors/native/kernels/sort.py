@@ -13,7 +13,7 @@ Source: Knuth, "The Art of Computer Programming", volume 3 (1998), sections 5.2 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -115,18 +115,18 @@ def write(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
     assert kernel.core is not None
     s, b = _sort_of(kernel.core), writer.b
     units = units_for(s.lines, s.memory)
-    source, result = array(writer, kernel.core.inputs[0], bits=True), array(writer, kernel.core, bits=True)
+    x, y = (array(writer, node, bits=True) for node in (*kernel.core.inputs, kernel.core))
+    # Axes: those before the sorted one, those behind it, the sorted one.
+    source = replace(x, strides=(s.count * s.apart, 1, s.apart))
+    result = replace(y, strides=(s.kept * s.apart, 1, s.apart))
     with each(b, s.lines, units) as (line, unit):
         outer, inner = b.idiv(line, s.apart), b.irem(line, s.apart)
-        lines = []
-        for whole, length in ((source, s.count), (result, s.kept)):
-            start = b.at(whole.pointer, b.iadd(b.imul(outer, length * s.apart), inner), whole.element)
-            lines.append(Array(b, start, whole.element, whole.itemsize, (s.apart,)))
+        given, found = (x.at(outer, inner).tail(1) for x in (source, result))
         if s.count <= RANKED:
-            _by_rank(b, s, *lines, target.lanes(s.dtype.itemsize))
+            _by_rank(b, s, given, found, target.lanes(s.dtype.itemsize))
         else:
             memory = b.at(b.param("scratch"), b.imul(unit, s.memory), "i8")
-            _by_digits(b, s, *lines, memory)
+            _by_digits(b, s, given, found, memory)
     return units
 
 
@@ -196,11 +196,7 @@ class _Copy:
 
 def _digit(b: Function, s: _Sort, key: Value, turn: Index) -> Value:
     """A digit of a key, as an index."""
-    shift = (
-        b.convert(b.index(b.imul(turn, s.digit)), s.bits)
-        if isinstance(turn, Value)
-        else b.const(s.bits, turn * s.digit)
-    )
+    shift = b.convert(b.index(b.imul(turn, s.digit)), s.bits)
     found = b.binary("and", b.binary("lshr", key, shift), b.const(s.bits, 2**s.digit - 1))
     return b.convert(found, "i64", signed=False)
 
