@@ -40,11 +40,18 @@ class BlockWriter:
         b: the function.
         pointers: the address of each buffer.
         fault: address of a flag (i64) that is set where an index lies outside its axis.
+        scratch: address of working memory, for kernels that asked for some.
     """
 
     b: Function
     pointers: Mapping[Node, Value]
     fault: Value | None = None
+    scratch: Value | None = None
+
+    def working_memory(self, unit: Index, size: int) -> Value:
+        """The address of a unit's own bytes."""
+        assert self.scratch is not None
+        return self.b.at(self.scratch, self.b.imul(unit, size), "i8")
 
     def values(self, block: Block, here: Here, given: Mapping[Node, Value]) -> list[Value]:
         """The value of every instruction; scalars where all lanes agree."""

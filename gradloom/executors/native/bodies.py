@@ -19,7 +19,7 @@ from gradloom.ops import index, reduce
 
 def write_bodies(kernel: Kernel, buffers: set[Node]) -> None:
     """Write the straight-line programs of a kernel."""
-    if kernel.host:
+    if kernel.whole:
         return
     if kernel.region is not None:
         _write_region(kernel, kernel.region, buffers)

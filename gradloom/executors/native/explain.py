@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from gradloom.executors.native import kernels
 from gradloom.executors.native.kernel import Kernel, storage
 from gradloom.executors.native.kernels.elementwise import lanes_of, merged_loops
 from gradloom.executors.native.kernels.product import tiling
@@ -47,6 +48,8 @@ def _shape_of_loops(kernel: Kernel, target: Target) -> str:
     """How a kernel walks its results."""
     if kernel.host:
         return "NumPy"
+    if kernel.whole:
+        return "whole tensors"
     if kernel.operands:
         shared, rows, columns, summed = (math.prod(segment) for segment in kernel.segments)
         assert kernel.core is not None
@@ -70,6 +73,9 @@ def _cost(kernel: Kernel) -> str:
 
 def operations(kernel: Kernel) -> int:
     """Arithmetic operations of a kernel; a multiply-add counts two."""
+    counted = kernels.operations(kernel)
+    if counted is not None:
+        return counted
     results = math.prod(kernel.shape)
     per_result = sum(isinstance(i, Apply) for i in kernel.block.code)
     if kernel.operands:

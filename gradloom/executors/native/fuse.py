@@ -14,8 +14,8 @@ from __future__ import annotations
 from gradloom.executors.native.bodies import write_bodies
 from gradloom.executors.native.kernel import (
     DEAR,
+    FUSED,
     JOININGS,
-    NATIVE,
     REDUCTIONS,
     SCATTERS,
     Kernel,
@@ -86,7 +86,7 @@ def _needed_for(node: Node, users: int, buffers: set[Node]) -> list[Node]:
         return [node, *_operands_in_memory(node)]
     if node.op in REDUCTIONS or node.op in SCATTERS or node.op in JOININGS or node.op is reduce.cumsum:
         return [node]
-    if not is_expression(node):  # a reshape, or a node that is computed on the host
+    if not is_expression(node):  # a reshape, or a node that reads whole operands
         return [node, *node.inputs]
     if node.op in (index.take, index.take_along):
         return [node.inputs[0]]
@@ -148,7 +148,7 @@ class _Grouping:
             elif node.op in JOININGS:
                 self._join(node)
             elif not is_alias(node):
-                self._append(Kernel(_shape(node), core=node, host=node.op not in NATIVE), node)
+                self._append(Kernel(_shape(node), core=node, whole=node.op not in FUSED), node)
 
     def _append(self, kernel: Kernel, node: Node) -> None:
         self.position[node] = len(self.kernels)
@@ -179,7 +179,7 @@ class _Grouping:
             fits = kernel.shape == node.shape and all(q <= place for q in elementwise)
             open_to_more = (
                 kernel.region is None
-                and not kernel.host
+                and not kernel.whole
                 and not _is_sequential(kernel)
                 and len(kernel.nodes) < MOST_RESULTS
             )

@@ -21,7 +21,7 @@ from gradloom.executors.native.loops import (
 )
 from gradloom.executors.native.vectormath import FUNCTIONS
 from gradloom.ir.graph import Node
-from gradloom.ops import contraction, core, index, movement, reduce
+from gradloom.ops import contraction, convolution, core, index, linalg, movement, reduce, window
 
 REDUCTIONS = frozenset(
     (
@@ -37,8 +37,16 @@ DEAR = frozenset(
 )
 """Primitives that are worth a trip to memory rather than computing them twice."""
 
-NATIVE = REDUCTIONS | SCATTERS | {contraction.contract, reduce.cumsum}
-"""Primitives with a kernel of their own; those that are neither these nor expressions run on the host."""
+FUSED = REDUCTIONS | SCATTERS | {contraction.contract, reduce.cumsum}
+"""Primitives with a kernel of their own, into which what is read, and for some what follows, is fused."""
+
+SORTS = frozenset((index.sort, index.argsort, index.arg_top_k))
+WHOLE = SORTS | {
+    *(linalg.cholesky, linalg.solve, linalg.triangular_solve),
+    *(convolution.conv, convolution.conv_input_gradient, convolution.conv_kernel_gradient),
+    *(window.patches, window.fold_patches, window.window_sum, window.window_max, window.window_argmax),
+}
+"""Primitives with a kernel of their own that reads whole operands from memory, and whose loops nothing shares."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +83,8 @@ class Kernel:
         reduced: sizes of the reduced loops.
         position: for scatters, the place in ``inner`` of the position that is added at.
         region: for plain loops that fill a part of a buffer, what and where.
-        host: whether NumPy computes ``core`` on the host, between kernels.
+        whole: whether ``core`` reads whole operands from memory and writes whole results: primitives of WHOLE, loops
+            and branches, and what NumPy computes on the host.
         operands: for matrix products, where the operands are read, over loops (results, reduced).
         panel_width: for matrix products whose right operand lies in panels (pack.py), how wide these are; the loop over
             columns is then two, over panels and inside one.
@@ -92,7 +101,7 @@ class Kernel:
     reduced: tuple[int, ...] = ()
     position: int = 0
     region: Region | None = None
-    host: bool = False
+    whole: bool = False
     operands: tuple[Load, ...] = ()
     segments: tuple[tuple[int, ...], ...] = ()
     panel_width: int = 0
@@ -104,9 +113,14 @@ class Kernel:
         return f"{' + '.join(names)} [{','.join(map(str, self.shape))}]{inner}{' on the host' if self.host else ''}"
 
     @property
+    def host(self) -> bool:
+        """Whether NumPy computes ``core``, between kernels: a primitive that the compiler does not know."""
+        return self.whole and self.core is not None and self.core.op not in WHOLE and not self.core.op.nested
+
+    @property
     def results(self) -> list[Node]:
         """The buffers it writes."""
-        return self.nodes if self.host else [s.buffer for s in self.stores]
+        return self.nodes if self.whole else [s.buffer for s in self.stores]
 
     def core_inputs(self) -> tuple[Node, ...]:
         """The operands of the node around which the loops are."""
@@ -126,7 +140,7 @@ class Kernel:
                 if isinstance(instruction, (Load, Gathered, RandomWord)):
                     found[instruction.buffer] = None
         found.update({load.buffer: None for load in self.operands})
-        if self.host and self.core is not None:
+        if self.whole and self.core is not None:
             found.update(dict.fromkeys(self.core.inputs))
         return list(found)
 

@@ -13,15 +13,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from gradloom.executors.native import kernels
 from gradloom.executors.native.blocks import BlockWriter
 from gradloom.executors.native.builder import Function, Value
 from gradloom.executors.native.calls import Address, Call, CallLists
-from gradloom.executors.native.kernel import SCATTERS, Kernel, storage
-from gradloom.executors.native.kernels import cumulative, elementwise, product, reduction, scatter
+from gradloom.executors.native.half import conversions_for
+from gradloom.executors.native.kernel import Kernel, storage
 from gradloom.executors.native.plan import Plan
 from gradloom.executors.native.target import Target
 from gradloom.ir.graph import Node
-from gradloom.ops import control, reduce
+from gradloom.ops import control
 
 _BARRIER = """
 declare i32 @sched_yield()
@@ -103,11 +104,12 @@ def write_module(plan: Plan, target: Target, *, clocks: bool = False) -> Module:
     writer = _Writer(lists, target, slots=2 + len(outer))
     work = writer.run(plan, {node: Address(1 + i) for i, node in enumerate(outer)}, 0)
     writer.main.finish()
-    kernels = [written.function for written in writer.functions.values()]
-    functions = [writer.main, *lists.functions(FAULT_SLOT, CLOCK_SLOT), *kernels]
+    called = [written.function for written in writer.functions.values()]
+    functions = [writer.main, *lists.functions(FAULT_SLOT, CLOCK_SLOT), *called]
     declarations = sorted({d for f in functions for d in f.needs})
-    listed = f"@kernels = internal constant [{len(kernels)} x ptr] [{', '.join(f'ptr @{k.name}' for k in kernels)}]"
+    listed = f"@kernels = internal constant [{len(called)} x ptr] [{', '.join(f'ptr @{k.name}' for k in called)}]"
     text = "\n".join([*declarations, listed, _BARRIER, *(f.text() for f in functions)])
+    text += conversions_for(text)
     return Module(text, np.array(lists.records, np.int64), work.operations, work.calls, writer.timed, writer.hosted)
 
 
@@ -181,21 +183,21 @@ class _Writer:
             elif kernel.host:
                 self._call_host(kernel, [addresses[storage(b)] for b in (*kernel.core_inputs(), *kernel.results)])
             elif math.prod(kernel.shape):
-                calls.append(self._call(kernel, addresses))
+                calls.append(self._call(kernel, addresses, arena + plan.scratch.get(kernel, 0)))
                 work = work.plus(_Work(_operations(kernel), 1))
         self._call_all(calls)
         return work
 
     # Kernels ------------------------------------------------------------------------------------------------------
 
-    def _call(self, kernel: Kernel, addresses: Addresses) -> Call:
-        """The record of a kernel's call."""
+    def _call(self, kernel: Kernel, addresses: Addresses, scratch: int) -> Call:
+        """The record of a kernel's call; ``scratch`` is where its working memory lies in the arena."""
         key = kernel.fingerprint()
         if key not in self.functions:
             self.functions[key] = _write_kernel(len(self.functions), kernel, self.target)
         written = self.functions[key]
         self.timed.append(kernel)
-        operands = [addresses[storage(b)] for b in kernel.buffers()]
+        operands = [*(addresses[storage(b)] for b in kernel.buffers()), Address(0, scratch)]
         return Call(written.number, written.units, len(self.timed) - 1, operands)
 
     def _call_all(self, calls: Sequence[Call]) -> None:
@@ -307,24 +309,20 @@ def _write_kernel(number: int, kernel: Kernel, target: Target) -> _Written:
     params = [("ptr", "buffers", ""), ("ptr", "fault", ""), ("i64", "begin", ""), ("i64", "end", "")]
     function = Function(f"kernel{number}", params)
     listed = function.param("buffers")
-    pointers = {b: function.load(function.at(listed, i, "ptr"), "ptr", 8) for i, b in enumerate(kernel.buffers())}
-    writer = BlockWriter(function, pointers, function.param("fault"))
-    if kernel.core is None:
-        units = elementwise.write(writer, kernel, target)
-    elif kernel.core.op in SCATTERS:
-        units = scatter.write(writer, kernel, target)
-    elif kernel.core.op is reduce.cumsum:
-        units = cumulative.write(writer, kernel, target)
-    elif kernel.operands:
-        units = product.write(writer, kernel, target)
-    else:
-        units = reduction.write(writer, kernel, target)
+    buffers = kernel.buffers()
+    pointers = {b: function.load(function.at(listed, i, "ptr"), "ptr", 8) for i, b in enumerate(buffers)}
+    scratch = function.load(function.at(listed, len(buffers), "ptr"), "ptr", 8)
+    writer = BlockWriter(function, pointers, function.param("fault"), scratch)
+    units = kernels.write(writer, kernel, target)
     function.finish()
     return _Written(function, number, units)
 
 
 def _operations(kernel: Kernel) -> int:
     """Elements times instructions, roughly."""
+    counted = kernels.operations(kernel)
+    if counted is not None:
+        return counted
     results = math.prod(kernel.shape)
     inner = math.prod(kernel.reduced or (kernel.segments[3] if kernel.segments else ()))
     steps = len(kernel.inner.code) if kernel.inner else 1

@@ -14,6 +14,7 @@ from typing import Any
 from gradloom.executors.native.bodies import write_bodies
 from gradloom.executors.native.fuse import fuse
 from gradloom.executors.native.kernel import Kernel, Region, storage
+from gradloom.executors.native.kernels import scratch
 from gradloom.executors.native.layout import lay_out
 from gradloom.executors.native.loops import Affine, Gathered, Load, RandomWord, contiguous
 from gradloom.executors.native.pack import pack_operands
@@ -41,6 +42,7 @@ class Plan:
         in_place: for the body of a loop, the carried input in whose place an output is written.
         copied: for the body of a loop, the outputs that are copied to the carried input at the end of a turn.
         inner_offsets: where the arenas of inner plans begin in this one.
+        scratch: where the working memory of kernels that need some begins.
     """
 
     graph: Graph
@@ -53,6 +55,7 @@ class Plan:
     in_place: dict[Node, Node] = field(default_factory=dict)
     copied: set[Node] = field(default_factory=set)
     inner_offsets: dict[Kernel, list[int]] = field(default_factory=dict)
+    scratch: dict[Kernel, int] = field(default_factory=dict)
 
     def every_kernel(self) -> list[Kernel]:
         """All kernels, those in inner plans included."""
@@ -85,7 +88,7 @@ def _complete(plan: Plan, target: Target) -> Plan:
             ]
         kernels.append(kernel)
     plan.kernels = pack_operands(kernels, target)
-    _place(plan)
+    _place(plan, target)
     return plan
 
 
@@ -144,7 +147,7 @@ def _may_overwrite(kernels: list[Kernel], carried: Node, root: Node) -> bool:
     if place < 0 or root.shape != carried.shape:
         return False
     writer = kernels[place]
-    if writer.host or writer.region is not None or writer.inner_reads(carried) or len(_writers(kernels, root)) > 1:
+    if writer.whole or writer.region is not None or writer.inner_reads(carried) or len(_writers(kernels, root)) > 1:
         return False
     if any(carried in map(storage, k.reads()) for k in kernels[place + 1 :]):
         return False
@@ -187,7 +190,7 @@ def _region_kernel(region: Region) -> Kernel:
 # Memory -------------------------------------------------------------------------------------------------------------
 
 
-def _place(plan: Plan) -> None:
+def _place(plan: Plan, target: Target) -> None:
     """Assign places; first fit among what is free when a buffer is first written."""
     read: dict[Node, None] = {}
     for kernel in plan.kernels:
@@ -207,7 +210,11 @@ def _place(plan: Plan) -> None:
                 dying.setdefault(last_use[node], []).append(node)
         inner = [(kernel, i) for i in range(len(plan.inner.get(kernel, [])))]
         plan.inner_offsets[kernel] = [arena.put(what, plan.inner[kernel][what[1]].size) for what in inner]
-        for what in (*dying.pop(step, []), *inner):
+        own: list[Any] = [*inner]
+        if size := scratch(kernel, target):
+            own.append((kernel, "scratch"))
+            plan.scratch[kernel] = arena.put(own[-1], size)
+        for what in (*dying.pop(step, []), *own):
             arena.free(what)
     plan.offsets = {what: offset for what, offset in arena.offsets.items() if isinstance(what, Node)}
     plan.size = arena.size

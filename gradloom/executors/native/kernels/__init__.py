@@ -1,1 +1,92 @@
-"""Kernels: one file a family of loops."""
+"""Kernels: one file a family of loops, and the table that says which family a primitive belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gradloom.executors.native.blocks import BlockWriter
+from gradloom.executors.native.kernel import REDUCTIONS, SCATTERS, SORTS, Kernel
+from gradloom.executors.native.kernels import (
+    convolution,
+    cumulative,
+    elementwise,
+    linalg,
+    product,
+    reduction,
+    scatter,
+    sort,
+    window,
+)
+from gradloom.executors.native.target import Target
+from gradloom.ir.graph import Node, Op
+from gradloom.ops import contraction, reduce
+from gradloom.ops import convolution as conv
+from gradloom.ops import linalg as la
+from gradloom.ops import window as win
+
+Writer = Callable[[BlockWriter, Kernel, Target], int]
+
+
+@dataclass(frozen=True)
+class Family:
+    """Loops that compute a group of primitives.
+
+    Attributes:
+        write: writes a kernel's function and returns its number of units; each thread has a range of them.
+        operations: rough number of elementary operations, where the kernel's loops do not tell.
+        scratch: bytes of working memory, for families that need some.
+    """
+
+    write: Writer
+    operations: Callable[[Node], int] | None = None
+    scratch: Callable[[Node, Target], int] | None = None
+
+
+def _write_contraction(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
+    """A product of matrices, or with a vector, which is a reduction (see bodies.py)."""
+    return (product if kernel.operands else reduction).write(writer, kernel, target)
+
+
+ELEMENTWISE = Family(elementwise.write)
+"""Loops without a node in their middle."""
+
+FAMILIES: dict[Op, Family] = {
+    contraction.contract: Family(_write_contraction),
+    reduce.cumsum: Family(cumulative.write),
+    **dict.fromkeys(REDUCTIONS, Family(reduction.write)),
+    **dict.fromkeys(SCATTERS, Family(scatter.write)),
+    **dict.fromkeys(SORTS, Family(sort.write, sort.operations, sort.scratch)),
+    la.cholesky: Family(linalg.write_cholesky, linalg.operations, linalg.scratch),
+    la.solve: Family(linalg.write_solve, linalg.operations, linalg.scratch),
+    la.triangular_solve: Family(linalg.write_triangular_solve, linalg.operations),
+    conv.conv: Family(convolution.write, convolution.operations),
+    conv.conv_input_gradient: Family(convolution.write_input_gradient, convolution.operations),
+    conv.conv_kernel_gradient: Family(convolution.write_kernel_gradient, convolution.operations),
+    win.patches: Family(window.write_patches, window.operations),
+    win.fold_patches: Family(window.write_fold, window.operations),
+    **dict.fromkeys(
+        (win.window_sum, win.window_max, win.window_argmax), Family(window.write_pooling, window.operations)
+    ),
+}
+"""The family of every primitive that has a kernel of its own."""
+
+
+def write(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
+    """Write a kernel's function; returns its number of units."""
+    family = ELEMENTWISE if kernel.core is None else FAMILIES[kernel.core.op]
+    return family.write(writer, kernel, target)
+
+
+def operations(kernel: Kernel) -> int | None:
+    """Rough number of elementary operations; None where the kernel's loops tell."""
+    node = kernel.core
+    counted = FAMILIES[node.op].operations if node and node.op in FAMILIES else None
+    return counted(node) if node and counted else None
+
+
+def scratch(kernel: Kernel, target: Target) -> int:
+    """Bytes of working memory that a kernel needs."""
+    node = kernel.core
+    needed = FAMILIES[node.op].scratch if node and node.op in FAMILIES else None
+    return needed(node, target) if node and needed else 0
