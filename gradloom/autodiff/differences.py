@@ -151,7 +151,9 @@ class _Partial:
 
         def values(x: Array) -> Array:
             parts = [p.reshape(a.shape)[()] for p, a in zip(np.split(x.astype(self.method.dtype), ends), arrays)]
-            return self.call(tree.unflatten(definition, parts))
+            # NumPy's complex scalars let math.exp drop their imaginary part; Python's do not.
+            given = [p.item() if isinstance(p, np.complexfloating) else p for p in parts]
+            return self.call(tree.unflatten(definition, given))
 
         columns = [self.along(values, point, i) for i in range(point.size)]
         matrix = np.stack(columns, -1) if columns else np.zeros((*values(point).real.shape, 0))

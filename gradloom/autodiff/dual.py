@@ -370,7 +370,7 @@ def _by_rule(op: Op, values: Sequence[Number]) -> Number:
     """f(a + εb) = f(a) + εb f'(a), by the derivative rule of the primitive; truth values have no dual part."""
     graph = _linearised(op, tuple(isinstance(v, Dual) for v in values))
     given = [real_part(v) for v in values] + [v.dual for v in values if isinstance(v, Dual)]
-    results = _run(graph, given)
+    results = [_narrowed(r, given) for r in _run(graph, given)]
     if graph.output_types[0].dtype.kind == "b":
         return results[0]
     return Dual(results[0], results[1] if len(results) > 1 else 0.0)
@@ -397,10 +397,22 @@ def _run(graph: Graph, values: Sequence[Number]) -> list[Number]:
     return [known[y] for y in graph.outputs]
 
 
+def _float_type(values: Sequence[Number]) -> np.dtype:
+    """The data type in which numbers are computed with; Python's take on that of the others."""
+    return np.result_type(1.0, *(v for v in values if np.result_type(v).kind != "b"))
+
+
+def _narrowed(found: Number, given: Sequence[Number]) -> Number:
+    """A result in the type of what was given: a choice between two of Python's numbers by an array is in float64."""
+    if isinstance(found, (np.ndarray, np.generic)) and found.dtype.kind == "f":
+        return found.astype(_float_type(given), copy=False)
+    return found
+
+
 def _compute(op: Op, values: Sequence[Number]) -> Number:
     """A primitive on plain numbers by its NumPy meaning, in floats."""
     is_python = all(type(v) in (bool, int, float) for v in values)
-    dtype = np.result_type(1.0, *(v for v in values if np.result_type(v).kind != "b"))
+    dtype = _float_type(values)
     arrays = [np.asarray(v, None if np.result_type(v).kind == "b" else dtype) for v in values]
     if not is_python:
         return op.compute(*arrays)[()]

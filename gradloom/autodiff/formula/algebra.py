@@ -145,7 +145,8 @@ def _product(coefficient: Value, factors: Iterable[Factor]) -> Expression:
 
 def _factor_order(base: Expression, exponent: Expression) -> tuple:
     kinds = (Number, Symbol, Function, Reduction, Product, Sum)
-    return (kinds.index(type(base)), base is EULER, base.text)
+    plain = isinstance(exponent, Number)  # y x^(y - 1) reads better than x^(y - 1) y
+    return (kinds.index(type(base)), base is EULER, not plain, base.text)
 
 
 def power(base: Expression, exponent: Expression) -> Expression:

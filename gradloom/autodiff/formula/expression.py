@@ -88,7 +88,8 @@ class Symbol(Expression):
 
     @cached_property
     def text(self) -> str:
-        return f"{self.name}{list(self.indices)}" if self.indices else self.name
+        marks = "~" * self.distribution + "+" * self.positive
+        return f"{self.name}{marks}{list(self.indices) if self.indices else ''}"
 
     @cached_property
     def free(self) -> frozenset[Index]:

@@ -9,11 +9,12 @@ The result is a tree of :class:`Notation`, which ``writing`` turns into text or 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
+from itertools import permutations
 
-from gradloom.autodiff.formula.algebra import CONDITIONS, factors_of, mul, neg, power
+from gradloom.autodiff.formula.algebra import CONDITIONS, factors_of, mul, neg, power, scaled
 from gradloom.autodiff.formula.expression import (
     EULER,
     HALF,
@@ -69,9 +70,46 @@ def laid_out(x: Expression, rank: int) -> Notation:
     """The notation of a formula of this rank: with matrices, or else with indices."""
     axes = tuple(i for i in range(rank) if i in x.free)
     try:
-        return _matrix(x, axes)
+        return _filled(_matrix(x, axes), axes, rank)
     except NoMatrixForm:
         return _indexed(x)
+
+
+def _filled(x: Notation, axes: Axes, rank: int) -> Notation:
+    """An array that is the same along some axes: scalar and vector times ones."""
+    if len(axes) == rank:
+        return x
+    if rank == 1:
+        return Notation("times", (x, ONES))
+    if rank > 2:
+        raise NoMatrixForm
+    if not axes:
+        return Notation("times", (x, Notation("matmul", (ONES, transposed(ONES)))))
+    return _outer(x, ONES) if axes == (0,) else _outer(ONES, x)
+
+
+def _outer(x: Notation, y: Notation) -> Notation:
+    """x yᵀ for two vectors."""
+    return Notation("matmul", (*_chain_of(_column(x)), *_chain_of(_row(y))))
+
+
+def _chain_of(x: Notation) -> tuple[Notation, ...]:
+    """The factors of a matrix product."""
+    return x.parts if x.kind == "matmul" else (x,)
+
+
+def _column(x: Notation) -> Notation:
+    """A vector as a column: what is written as a row, as rᵀXW, is turned around."""
+    if x.kind == "matmul":
+        return Notation("matmul", tuple(transposed(p) for p in reversed(x.parts))) if x.word == "row" else x
+    if x.kind in ("fraction", "times", "negative", "sum", "hadamard"):
+        return replace(x, parts=tuple(_column(p) for p in x.parts))
+    return x
+
+
+def _row(x: Notation) -> Notation:
+    """A vector as a row."""
+    return x if x.kind == "matmul" and x.word == "row" else transposed(_column(x))
 
 
 # Matrices ---------------------------------------------------------------------------------------------------------
@@ -106,6 +144,8 @@ def _directly(x: Expression, axes: Axes) -> Notation:
 
 def transposed(x: Notation) -> Notation:
     """xᵀ."""
+    if x.kind == "diagonal":
+        return x
     return x.parts[0] if x.kind == "transposed" else Notation("transposed", (x,))
 
 
@@ -118,7 +158,7 @@ def _spread(x: Expression, axes: Axes) -> Notation:
     own = _seen(x, axes)
     found = _matrix(x, own)
     is_column = len(axes) == 2 and own == axes[:1]
-    return Notation("matmul", (found, transposed(ONES))) if is_column else found
+    return _outer(found, ONES) if is_column else found
 
 
 def _sum(x: Sum, axes: Axes) -> Notation:
@@ -148,6 +188,7 @@ def _along_last(name: str, body: Expression, axes: Axes) -> Notation:
 
 def _product(x: Product, axes: Axes) -> Notation:
     """Scalars in front of the array and below the line; the array's own factors element by element."""
+    x = _with_sign_inside(x)
     scalars = [f for f in x.factors if not _free(f)]
     arrays = [f for f in x.factors if _free(f)]
     above, below = _above_and_below(scalars)
@@ -155,6 +196,31 @@ def _product(x: Product, axes: Axes) -> Notation:
     body = [_elementwise(inside, axes)] if inside else []
     below_line = [_power(f, ()) for f in below] + ([_elementwise(divisors, axes)] if divisors else [])
     return _fraction(x.coefficient, [_power(f, ()) for f in above] + body, below_line)
+
+
+def _with_sign_inside(x: Product) -> Product:
+    """-(y - p) as p - y: a minus goes into a sum of terms with unlike signs."""
+    if x.coefficient > 0:
+        return x
+    for n, (base, exponent) in enumerate(x.factors):
+        turned = _turned(base) if exponent == ONE else None
+        if turned is not None:
+            return Product(-x.coefficient, (*x.factors[:n], (turned, ONE), *x.factors[n + 1 :]))
+    return x
+
+
+def _turned(x: Expression) -> Expression | None:
+    """-x, if it can be had by turning the signs of a sum, some of which are minus."""
+    if isinstance(x, Sum):
+        return scaled(x, Fraction(-1)) if any(c < 0 for _, c in x.terms) else None
+    if isinstance(x, Reduction) and x.name == "sum":
+        factors = factors_of(x.body)
+        for n, (base, exponent) in enumerate(factors):
+            turned = _turned(base) if exponent == ONE else None
+            if turned is not None:
+                body = Product(Fraction(1), (*factors[:n], (turned, ONE), *factors[n + 1 :]))
+                return Reduction(x.name, x.bound, body)
+    return None
 
 
 Factor = tuple[Expression, Expression]
@@ -192,8 +258,8 @@ def _elementwise(factors: Sequence[Factor], axes: Axes) -> Notation:
         return column
     right = _joined("hadamard", [_power(f, axes) for f in rest])
     if all(_free(f) == set(axes[1:]) for f in rest):
-        return Notation("matmul", (column, transposed(right)))
-    return Notation("matmul", (Notation("diagonal", (column,)), right))
+        return _outer(column, right)
+    return Notation("matmul", (Notation("diagonal", (column,)), *_chain_of(right)))
 
 
 def _joined(kind: str, parts: Sequence[Notation]) -> Notation:
@@ -257,7 +323,8 @@ def _full_sum(group: tuple[frozenset[Index], list[Factor]]) -> Notation:
     if len(indices) == 1 and len(factors) == 2 and all(e == ONE for _, e in factors):
         u, v = (_power(f, tuple(indices)) for f in factors)
         return Notation("matmul", (transposed(u), v))
-    return _along_last("sum", _powers(factors), tuple(sorted(indices, reverse=True)))
+    both = [_along_last("sum", _powers(factors), axes) for axes in permutations(sorted(indices, reverse=True))]
+    return min(both, key=lambda n: n.turns)
 
 
 def _end_of(steps: dict[tuple[Index, ...], Expression]) -> Index:
@@ -298,7 +365,8 @@ def _chained(chain: list[Notation], axes: Axes) -> Notation:
     else:
         both = [chain]
     best = min(both, key=lambda parts: sum(p.turns for p in parts))
-    return Notation("matmul", tuple(inner for p in best for inner in (p.parts if p.kind == "matmul" else (p,))))
+    word = "row" if len(axes) == 1 and best is not chain else ""
+    return Notation("matmul", tuple(inner for p in best for inner in _chain_of(p)), word=word)
 
 
 # Indices ----------------------------------------------------------------------------------------------------------

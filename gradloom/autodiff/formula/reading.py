@@ -18,7 +18,7 @@ import numpy as np
 from gradloom.autodiff.formula.algebra import CONDITIONS, add, divide, factors_of, mul, neg, number, power, square_root
 from gradloom.autodiff.formula.expression import HALF, ONE, PI, ZERO, Expression, Function, Number, Symbol
 from gradloom.autodiff.formula.functions import apply, logistic, opposite
-from gradloom.autodiff.formula.reductions import exponential, fresh, quotient, reduction, rename, replace
+from gradloom.autodiff.formula.reductions import exponential, fresh, reduction, rename, replace, with_softmax
 from gradloom.autodiff.formula.simplify import simplify
 from gradloom.errors import UnsupportedError
 from gradloom.ir.graph import CONSTANT, PLACEHOLDER, Node, Op, topological
@@ -51,7 +51,7 @@ class Reader:
         """
         for inner in topological([node]):
             if inner not in self._known:
-                self._known[inner] = simplify(self._read(inner, [self._known[x] for x in inner.inputs]))
+                self._known[inner] = simplify(with_softmax(self._read(inner, [self._known[x] for x in inner.inputs])))
         return self._known[node]
 
     def size(self, n: int) -> Expression:
@@ -74,7 +74,7 @@ class Reader:
 
     def _constant(self, node: Node) -> Expression:
         value = node.value
-        if value.size and (value == value.flat[0]).all():
+        if value.size and (not any(value.strides) or (value == value.flat[0]).all()):
             return self._number(value.flat[0].item())
         name = next(self._names)
         self.arrays[name] = value.squeeze().astype(np.float64)
@@ -139,7 +139,7 @@ def _named(name: str) -> Rule:
 
 def _division(x: Expression, y: Expression) -> Expression:
     u = logistic(y)
-    return quotient(x, y) if u is None else mul(x, apply("σ", u))
+    return divide(x, y) if u is None else mul(x, apply("σ", u))
 
 
 def _choice(condition: Expression, x: Expression, y: Expression) -> Expression:

@@ -235,15 +235,16 @@ def exponential(x: Expression) -> Expression:
     return exp(x)
 
 
-def quotient(x: Expression, y: Expression) -> Expression:
-    """x / y, and softmax(u) where it is e^u / Σ e^u."""
-    found = mul(x, power(y, number(-1)))
-    factors = dict(factors_of(found))
-    for base in factors:
-        exact = isinstance(base, Reduction) and base.name == "sum" and factors[base] == number(-1)
-        if exact and EULER in factors and isinstance(base.body, Product) and len(base.bound) == 1:
-            scores = factors[EULER]
-            for index in scores.free - base.free:
-                if rename(base.body, {base.indices[0]: index}) == exp(scores):
-                    return mul(found, base, exp(neg(scores)), Function("softmax", (scores,), index))
-    return found
+def with_softmax(x: Expression) -> Expression:
+    """``x`` with softmax(u) in place of e^u / Σ e^u."""
+    if isinstance(x, Sum):
+        return add(*(mul(Number(c), with_softmax(monomial)) for monomial, c in x.terms))
+    factors = dict(factors_of(x))
+    scores = factors.get(EULER)
+    for base, exponent in factors.items():
+        if scores is None or not (isinstance(base, Reduction) and base.name == "sum" and exponent == number(-1)):
+            continue
+        for index in scores.free - base.free:
+            if len(base.bound) == 1 and rename(base.body, {base.indices[0]: index}) == exp(scores):
+                return mul(x, base, exp(neg(scores)), Function("softmax", (scores,), index))
+    return x

@@ -25,6 +25,7 @@ from gradloom.autodiff.formula.algebra import (
     terms_of,
 )
 from gradloom.autodiff.formula.expression import (
+    EULER,
     ONE,
     Expression,
     Number,
@@ -45,8 +46,30 @@ _REMEMBERED = 4096
 @lru_cache(_REMEMBERED)
 def simplify(x: Expression) -> Expression:
     """The shortest of the forms that are tried; of equally short ones the factored."""
+    x = _with_simple_factors(x)
     expanded = expand(x)
-    return min((factored(expanded), factored(x), x, expanded), key=cost)
+    found = min((factored(expanded), factored(x), x, expanded), key=cost)
+    return expanded if _is_symbol_times_sum(found) and _is_polynomial(expanded) else found
+
+
+def _is_symbol_times_sum(x: Expression) -> bool:
+    """Whether it is like x(5 + y), which one writes 5x + xy."""
+    factors = factors_of(x)
+    symbols = [base for base, e in factors if _is_plain_symbol(base) and e == ONE]
+    return len(factors) == 2 and len(symbols) == 1 and any(isinstance(base, Sum) and e == ONE for base, e in factors)
+
+
+def _is_polynomial(x: Expression) -> bool:
+    factors = [f for monomial, _ in terms_of(x) for f in factors_of(monomial)]
+    return all(_is_plain_symbol(base) and _is_count(e) for base, e in factors)
+
+
+def _with_simple_factors(x: Expression) -> Expression:
+    """A product with its sums simplified, such as 1 + (1 - x²)/x² = 1/x²."""
+    if not isinstance(x, Product):
+        return x
+    powers = (power(simplify(base) if isinstance(base, Sum) else base, exponent) for base, exponent in x.factors)
+    return mul(Number(x.coefficient), *powers)
 
 
 def cost(x: Expression) -> int:
@@ -120,13 +143,18 @@ def factored(x: Expression) -> Expression:
     content = _common_number(x)
     shared = mul(Number(content), *(power(base, exponent) for base, exponent in common))
     inverse = power(shared, number(-1))
-    rest = _joined(add(*(mul(Number(c), monomial, inverse) for monomial, c in x.terms)))
-    found = mul(shared, rest)
-    if all(isinstance(base, Symbol) and not base.indices and not _is_below_0(e) for base, e in common):
-        # One writes 2x + 3x², but xy(x + y).
+    rest = add(*(mul(Number(c), monomial, inverse) for monomial, c in x.terms))
+    found = mul(shared, _joined(min((expand(rest), rest), key=cost)))
+    if all(_is_plain_symbol(base) and not _is_below_0(e) for base, e in common):
+        # One writes 5x + x² + 2x²y, but xy(x + y).
         plain = _joined(x)
-        return found if content != 1 and not common or cost(found) < cost(plain) - 1 else plain
+        degree = sum(e.value for _, e in common if isinstance(e, Number))
+        return found if (content != 1 and not common) or (degree > 1 and cost(found) < cost(plain)) else plain
     return found
+
+
+def _is_plain_symbol(x: Expression) -> bool:
+    return isinstance(x, Symbol) and not x.indices and x != EULER
 
 
 def _common_factors(monomials: Sequence[Expression]) -> list[tuple[Expression, Expression]]:

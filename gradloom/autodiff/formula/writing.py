@@ -153,7 +153,7 @@ def _is_closed(x: Notation) -> bool:
     """Whether it ends in a bracket of its own."""
     if x.kind in ("power", "transposed"):
         return _is_closed(x.parts[0]) and (x.kind == "transposed" or _is_whole(x.parts[1]))
-    return x.kind in ("call", "condition", "diagonal", "sum")
+    return x.kind in ("call", "condition", "diagonal", "sum", "hadamard")
 
 
 def _is_whole(x: Notation) -> bool:
