@@ -49,11 +49,13 @@ def simplify(x: Expression) -> Expression:
     x = _with_simple_factors(x)
     expanded = expand(x)
     found = min((factored(expanded), factored(x), x, expanded), key=cost)
-    return expanded if _is_symbol_times_sum(found) and _is_polynomial(expanded) else found
+    return expanded if _is_half_done(found) and _is_polynomial(expanded) else found
 
 
-def _is_symbol_times_sum(x: Expression) -> bool:
-    """Whether it is like x(5 + y), which one writes 5x + xy."""
+def _is_half_done(x: Expression) -> bool:
+    """Whether it is a sum with products of sums in it, or like x(5 + y), which one writes 5x + xy."""
+    if isinstance(x, Sum):
+        return any(isinstance(base, Sum) for monomial, _ in x.terms for base, _ in factors_of(monomial))
     factors = factors_of(x)
     symbols = [base for base, e in factors if _is_plain_symbol(base) and e == ONE]
     return len(factors) == 2 and len(symbols) == 1 and any(isinstance(base, Sum) and e == ONE for base, e in factors)
