@@ -5,11 +5,14 @@ See README.md for the two commands to start with and docs/architecture.md for th
 
 # ruff: noqa: F405 (what the star brings is listed in full below)
 
-from gradloom import random
+from gradloom import autodiff, random
 from gradloom.functional import *  # noqa: F403
+from gradloom.symbolic import symbolic as _symbolic
 from gradloom.tensor import Tensor, tensor
 from gradloom.transforms import cond, grad, hessian, jacobian, jit, jvp, scan, trace, value_and_grad, vjp, vmap
 from gradloom.windows import avg_pool, conv, conv_transpose, max_pool, patches, sum_pool
+
+autodiff.symbolic = _symbolic
 
 __version__ = "0.1.0"
 
@@ -30,6 +33,7 @@ __all__ = [
     "atan",
     "atan2",
     "atanh",
+    "autodiff",
     "avg_pool",
     "broadcast_to",
     "cast",

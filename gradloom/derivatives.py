@@ -12,23 +12,16 @@ from typing import Any
 
 import numpy as np
 
+from gradloom import options
 from gradloom.autodiff.forward import pushforward
 from gradloom.autodiff.reverse import pullback
-from gradloom.errors import DTypeError, OptionError, ShapeError
+from gradloom.errors import DTypeError, ShapeError
 from gradloom.ir.graph import Node, constant, fill, substitute
 from gradloom.ir.tensortype import TensorType
 from gradloom.semantics import cast
 from gradloom.tensor import Tensor, node_of
 from gradloom.tracing import Arguments, Function, Results, graph_and_results, parameter_names
 from gradloom.vectorising import vmap
-
-
-def _chosen(who: str, args: tuple[Any, ...], argnums: int | Sequence[int]) -> tuple[int, ...]:
-    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
-    for n in numbers:
-        if not -len(args) <= n < len(args):
-            raise OptionError(who, rule=f"argnums counts the {len(args)} arguments from 0", got=str(n))
-    return tuple(n % len(args) for n in numbers)
 
 
 def _check_arguments(who: str, nodes: Sequence[Node]) -> None:
@@ -103,7 +96,7 @@ def value_and_grad(f: Function, argnums: int | Sequence[int] = 0, *, has_aux: bo
 
     @wraps(f)
     def differentiated(*args: Any) -> Any:
-        traced = _Differentiable("grad", f, args, _chosen("grad", args, argnums))
+        traced = _Differentiable("grad", f, args, options.argument_numbers("grad", len(args), argnums))
         value, aux = traced.result if has_aux else (traced.result, None)
         output = node_of(value, "grad")
         _check_scalar(output)
@@ -210,7 +203,7 @@ def jacobian(f: Function, argnums: int = 0) -> Function:
 
     @wraps(f)
     def differentiated(*args: Any) -> Tensor:
-        (number,) = _chosen("jacobian", args, argnums)
+        (number,) = options.argument_numbers("jacobian", len(args), argnums)
         argument = node_of(args[number], "jacobian")
         _check_arguments("jacobian", [argument])
 

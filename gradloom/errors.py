@@ -89,6 +89,14 @@ class NonFiniteError(GradloomError, ArithmeticError):
     """A NaN or an infinity appeared where training cannot go on with one."""
 
 
+class DomainError(GradloomError, ValueError):
+    """A function of a Python number has no finite value there, as log 0."""
+
+
+class UnsupportedError(GradloomError, NotImplementedError):
+    """A transformation has no rule for an operation."""
+
+
 class MissingPackageError(GradloomError, ImportError):
     """A feature needs an optional package that is not installed."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from typing import Annotated, Any, TypeVar, get_type_hints
 
@@ -105,6 +105,15 @@ def words(*choices: bool | str) -> Check[Any]:
 def optional(check: Check[Kind]) -> Check[Kind | None]:
     """The check of an option that may be None."""
     return lambda who, name, value: None if value is None else check(who, name, value)
+
+
+def argument_numbers(who: str, count: int, argnums: int | Sequence[int]) -> tuple[int, ...]:
+    """Which of ``count`` arguments are meant, counted from the front."""
+    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    for n in numbers:
+        if not -count <= n < count:
+            raise OptionError(who, rule=f"argnums counts the {count} arguments from 0", got=str(n))
+    return tuple(n % count for n in numbers)
 
 
 def named(who: str, kind: str, name: object, table: Mapping[str, Entry]) -> Entry:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from gradloom import semantics
-from gradloom.ir.graph import Op, fill
+from gradloom.autodiff import dual
+from gradloom.autodiff.dual import Dual
+from gradloom.ir.graph import Op
 from gradloom.ops import core, elementwise
 from gradloom.semantics import to_float
 from gradloom.tensor import Tensor, TensorLike, node_of, unwrap
 
 
-def _apply(op: Op, *values: TensorLike) -> Tensor:
-    """The result of a primitive, once the values have one type and shape."""
+def _apply(op: Op, *values: TensorLike) -> Any:
+    """The result of a primitive, once the values have one type and shape; a dual number if one is among them."""
+    if any(isinstance(v, Dual) for v in values):
+        return dual.apply(op, *values)
     return Tensor(semantics.apply(op, *(unwrap(v) for v in values)))
 
 
-def _apply_float(op: Op, *values: TensorLike) -> Tensor:
+def _apply_float(op: Op, *values: TensorLike) -> Any:
     """Likewise, in floats: integers and booleans become float32."""
+    if any(isinstance(v, Dual) for v in values):
+        return dual.apply(op, *values)
     return Tensor(semantics.apply_float(op, *(unwrap(v) for v in values)))
 
 
@@ -69,12 +77,14 @@ def sign(x: TensorLike) -> Tensor:
 
 def power(x: TensorLike, y: TensorLike) -> Tensor:
     """x^y; small whole exponents written as Python ints become products, others are computed in floats."""
+    if isinstance(x, Dual) or isinstance(y, Dual):
+        return x**y
     return Tensor(semantics.power(unwrap(x), unwrap(y)))
 
 
 def square(x: TensorLike) -> Tensor:
     """x².  Elementwise."""
-    return Tensor(elementwise.square(node_of(x, "square")))
+    return _apply(elementwise.mul, x, x)
 
 
 def maximum(x: TensorLike, y: TensorLike) -> Tensor:
@@ -89,7 +99,7 @@ def minimum(x: TensorLike, y: TensorLike) -> Tensor:
 
 def clip(x: TensorLike, low: TensorLike | None = None, high: TensorLike | None = None) -> Tensor:
     """x, but not below ``low`` nor above ``high`` (None for no bound).  Elementwise."""
-    found = Tensor(node_of(x, "clip"))
+    found = x if isinstance(x, Dual) else Tensor(node_of(x, "clip"))
     found = found if low is None else maximum(found, low)
     return found if high is None else minimum(found, high)
 
@@ -154,9 +164,8 @@ def softplus(x: TensorLike) -> Tensor:
 
 def relu(x: TensorLike) -> Tensor:
     """max(x, 0).  Elementwise; the derivative at 0 is 0."""
-    node = to_float(node_of(x, "relu"))
-    zero = fill(node.tensor_type, 0)
-    return Tensor(elementwise.select(elementwise.gt(node, zero), node, zero))
+    given = x if isinstance(x, Dual) else Tensor(to_float(node_of(x, "relu")))
+    return where(greater(given, 0), given, 0)
 
 
 def erf(x: TensorLike) -> Tensor:
@@ -302,10 +311,7 @@ def where(condition: TensorLike, x: TensorLike, y: TensorLike) -> Tensor:
     Raises:
         DTypeError: the condition is not boolean.
     """
-    chosen = node_of(condition, "where")
-    a, b = semantics.promoted("where", (unwrap(x), unwrap(y)))
-    shape = semantics.broadcast_shapes("where", [v.tensor_type for v in (chosen, a, b)])
-    return Tensor(elementwise.select(*(semantics.broadcast_to(v, shape, "where") for v in (chosen, a, b))))
+    return _apply(elementwise.select, condition, x, y)
 
 
 # Derivatives ----------------------------------------------------------------------------------------------------

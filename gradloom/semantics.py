@@ -157,12 +157,19 @@ def operands(who: str, values: Sequence[Any]) -> list[Node]:
 
 def apply(op: Op, *values: Any) -> Node:
     """An elementwise primitive on values of any type and shape that fit."""
-    return op(*operands(op.name, values))
+    return where(*values) if op is elementwise.select else op(*operands(op.name, values))
 
 
 def apply_float(op: Op, *values: Any) -> Node:
     """An elementwise primitive on floats: integers and booleans become float32."""
     return op(*(to_float(x) for x in operands(op.name, values)))
+
+
+def where(condition: Any, x: Any, y: Any) -> Node:
+    """x where the condition holds, else y, brought to one shape; x and y to one data type."""
+    nodes = [to_node(condition, "where"), *promoted("where", (x, y))]
+    shape = broadcast_shapes("where", [v.tensor_type for v in nodes])
+    return elementwise.select(*(broadcast_to(v, shape, "where") for v in nodes))
 
 
 def normal_shape(who: str, shape: int | Sequence[int]) -> tuple[int, ...]:

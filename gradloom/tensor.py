@@ -6,14 +6,15 @@ function is traced (by ``jit``, ``grad``, ``vmap``) stands for a value that is n
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from gradloom import indexing, semantics
+from gradloom.autodiff.dual import Dual
 from gradloom.errors import DTypeError, ShapeError, SymbolicValueError
-from gradloom.ir.graph import Node
+from gradloom.ir.graph import Node, Op
 from gradloom.ir.tensortype import TensorType
 from gradloom.ops import core, elementwise, reduce
 from gradloom.semantics import Axis
@@ -152,6 +153,11 @@ class Tensor:
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if self.shape == () and not self.is_symbolic else repr(self)
 
+    @staticmethod
+    def __primitive__(op: Op, values: Sequence[Any]) -> Tensor:
+        """An elementwise primitive on numbers among which there are tensors (see gradloom/autodiff/dual.py)."""
+        return Tensor(semantics.apply(op, *(unwrap(v) for v in values)))
+
     # Operators --------------------------------------------------------------------------------------------------
 
     def _with(self, op: Any, other: Any, *, swap: bool = False, floats: bool = False) -> Any:
@@ -196,7 +202,9 @@ class Tensor:
     def __rmod__(self, other: Any) -> Tensor:
         return self._with(elementwise.remainder, other, swap=True)
 
-    def __pow__(self, other: Any) -> Tensor:
+    def __pow__(self, other: Any) -> Any:
+        if isinstance(other, Dual):
+            return NotImplemented
         return Tensor(semantics.power(self.node, unwrap(other)))
 
     def __rpow__(self, other: Any) -> Tensor:

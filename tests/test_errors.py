@@ -46,7 +46,7 @@ def test_a_layer_that_only_contains_what_refuses_is_named_beside_it(layer: str):
         ("ShapeError", ValueError), ("DTypeError", TypeError), ("IndexRangeError", IndexError),
         ("SymbolicValueError", TypeError), ("OptionError", ValueError), ("UnknownNameError", LookupError),
         ("DataError", ValueError), ("ModelFileError", ValueError), ("NonFiniteError", ArithmeticError),
-        ("MissingPackageError", ImportError),
+        ("MissingPackageError", ImportError), ("DomainError", ValueError), ("UnsupportedError", NotImplementedError),
     ],
 )  # fmt: skip
 def test_every_error_is_ours_and_pythons(name: str, base: type):
@@ -57,7 +57,7 @@ def test_every_error_is_ours_and_pythons(name: str, base: type):
 
 def test_the_table_above_is_complete():
     kinds = [v for v in vars(errors).values() if isinstance(v, type) and issubclass(v, GradloomError)]
-    assert len(kinds) == 11
+    assert len(kinds) == 13
 
 
 def test_unknown_names():
