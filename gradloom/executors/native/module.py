@@ -251,7 +251,7 @@ def _write_kernel(name: str, kernel: Kernel, target: Target) -> tuple[Function, 
     params = [("ptr", f"p{i}", "") for i, b in enumerate(buffers)]
     function = Function(name, [*params, ("ptr", "fault", ""), ("i64", "begin", ""), ("i64", "end", "")])
     pointers = {b: function.param(f"p{i}") for i, b in enumerate(buffers)}
-    writer = BlockWriter(function, pointers, function.param("fault"))
+    writer = BlockWriter(function, pointers, *(function.param(name) for name in ("fault", "begin", "end")))
     if kernel.core is None:
         units = elementwise.write(writer, kernel, target)
     elif kernel.core.op in SCATTERS:
