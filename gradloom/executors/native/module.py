@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from gradloom.executors.native.blocks import BlockWriter
 from gradloom.executors.native.builder import Function, Index, Value
 from gradloom.executors.native.kernel import SCATTERS, Kernel, storage
-from gradloom.executors.native.kernels import cumulative, elementwise, product, reduction, scatter
+from gradloom.executors.native.kernels import cumulative, elementwise, product, reduction, scatter, transpose
 from gradloom.executors.native.plan import Plan
 from gradloom.executors.native.target import Target
 from gradloom.ir.graph import Node
@@ -253,7 +253,8 @@ def _write_kernel(name: str, kernel: Kernel, target: Target) -> tuple[Function, 
     pointers = {b: function.param(f"p{i}") for i, b in enumerate(buffers)}
     writer = BlockWriter(function, pointers, *(function.param(name) for name in ("fault", "begin", "end")))
     if kernel.core is None:
-        units = elementwise.write(writer, kernel, target)
+        tiles = transpose.tiles_of(kernel, target)
+        units = transpose.write(writer, tiles) if tiles else elementwise.write(writer, kernel, target)
     elif kernel.core.op in SCATTERS:
         units = scatter.write(writer, kernel, target)
     elif kernel.core.op is reduce.cumsum:

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from gradloom.executors.native import scalars
 from gradloom.executors.native.blocks import BlockWriter, Here
 from gradloom.executors.native.builder import Index, Value, vector
-from gradloom.executors.native.kernel import Kernel, Store
+from gradloom.executors.native.kernel import REDUCTIONS, Kernel, Store
 from gradloom.executors.native.kernels.elementwise import lanes_of, widths
 from gradloom.executors.native.kernels.recipes import Pass, recipe
 from gradloom.executors.native.kernels.units import decode
 from gradloom.executors.native.loops import Block, extended, merge
 from gradloom.executors.native.target import Target
+from gradloom.ops import contraction
 
 ACCUMULATORS = 4
 """Independent partial results, which hide the latency of an addition."""
@@ -95,6 +96,14 @@ def _along_results(sizes: Sequence[int], kept: int, inner: Block) -> bool:
         return True
     loads = [p.strides for p in inner.places()]
     return sum(s[kept - 1] == 1 for s in loads) > sum(s[-1] == 1 for s in loads)
+
+
+def is_reduction(kernel: Kernel) -> bool:
+    """Whether a kernel's loops are these (products with a vector are sums)."""
+    core = kernel.core
+    if core is None or kernel.operands:
+        return False
+    return core.op in REDUCTIONS or core.op is contraction.contract
 
 
 def units(kernel: Kernel, target: Target) -> int:
