@@ -214,4 +214,3 @@ def _keys(x: Reduction) -> set[str]:
     shared = {f"{base.text}^{e.text}" for base, e in factors if base.free & set(x.indices)}
     whole = {f"sum over {sorted(x.body.free)}"} if elementwise or isinstance(x.body, Sum) else set()
     return {f"{sizes}: {key}" for key in shared | whole}
-

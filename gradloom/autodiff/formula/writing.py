@@ -161,8 +161,7 @@ def _is_whole(x: Notation) -> bool:
 
 
 _GREEK = set(
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi chi psi omega"
-    .split()
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi chi psi omega".split()
 )
 _LATEX_WORDS = {"σ": r"\sigma", "π": r"\pi", "𝟏": r"\mathbf{1}", "Σ": r"\sum"}
 _LATEX_FUNCTIONS = {"sin", "cos", "tan", "sinh", "cosh", "tanh", "log", "max", "min"}

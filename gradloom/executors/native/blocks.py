@@ -40,12 +40,16 @@ class BlockWriter:
         b: the function.
         pointers: the address of each buffer.
         fault: address of a flag (i64) that is set where an index lies outside its axis.
+        begin: the first of the kernel's units that is to be computed.
+        end: the first that is not.
         scratch: address of working memory, for kernels that asked for some.
     """
 
     b: Function
     pointers: Mapping[Node, Value]
     fault: Value | None = None
+    begin: Index = 0
+    end: Index = 0
     scratch: Value | None = None
 
     def working_memory(self, unit: Index, size: int) -> Value:
@@ -53,11 +57,15 @@ class BlockWriter:
         assert self.scratch is not None
         return self.b.at(self.scratch, self.b.imul(unit, size), "i8")
 
-    def values(self, block: Block, here: Here, given: Mapping[Node, Value]) -> list[Value]:
-        """The value of every instruction; scalars where all lanes agree."""
+    def values(
+        self, block: Block, here: Here, given: Mapping[Node, Value], loaded: Mapping[int, Value] | None = None
+    ) -> list[Value]:
+        """The value of every instruction; scalars where all lanes agree.  Some loads may be there already."""
         found: list[Value] = []
-        for instruction, dtype in zip(block.code, block.dtypes):
-            if isinstance(instruction, Load):
+        for place, (instruction, dtype) in enumerate(zip(block.code, block.dtypes)):
+            if loaded and place in loaded:
+                found.append(loaded[place])
+            elif isinstance(instruction, Load):
                 found.append(self.load(instruction.buffer, dtype, instruction.place, here))
             elif isinstance(instruction, Scalar):
                 found.append(self.b.const(scalars.REGISTER[dtype.name], instruction.value))

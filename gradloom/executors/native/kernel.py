@@ -81,6 +81,7 @@ class Kernel:
         inner: for reductions, the program that gives the reduced element, over loops (results, reduced).
         inner_value: its result's place.
         reduced: sizes of the reduced loops.
+        extreme: for parts of argmax and argmin (split.py), the node for the extreme value itself.
         position: for scatters, the place in ``inner`` of the position that is added at.
         region: for plain loops that fill a part of a buffer, what and where.
         whole: whether ``core`` reads whole operands from memory and writes whole results: primitives of WHOLE, loops
@@ -99,6 +100,7 @@ class Kernel:
     inner: Block | None = None
     inner_value: int = 0
     reduced: tuple[int, ...] = ()
+    extreme: Node | None = None
     position: int = 0
     region: Region | None = None
     whole: bool = False

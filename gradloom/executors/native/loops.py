@@ -11,8 +11,8 @@ That is all the later stages need: dimensions can be merged, reordered and vecto
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -154,6 +154,20 @@ class Block:
             if isinstance(instruction, RandomWord):
                 found.append(instruction.key)
         return found
+
+    def append(self, other: Block, known: Mapping[Instruction, int]) -> list[int]:
+        """Add another block's instructions, but for those ``known`` already; gives the place of each."""
+        moved: list[int] = []
+        for instruction, dtype in zip(other.code, other.dtypes):
+            if instruction in known:
+                moved.append(known[instruction])
+                continue
+            if isinstance(instruction, Apply):
+                instruction = replace(instruction, operands=tuple(moved[i] for i in instruction.operands))
+            elif isinstance(instruction, Gathered):
+                instruction = replace(instruction, position=moved[instruction.position])
+            moved.append(self.add(instruction, dtype))
+        return moved
 
     def rewritten(self, change: Callable[[Affine], Affine]) -> Block:
         """The block with every affine form changed."""

@@ -312,7 +312,8 @@ def _write_kernel(number: int, kernel: Kernel, target: Target) -> _Written:
     buffers = kernel.buffers()
     pointers = {b: function.load(function.at(listed, i, "ptr"), "ptr", 8) for i, b in enumerate(buffers)}
     scratch = function.load(function.at(listed, len(buffers), "ptr"), "ptr", 8)
-    writer = BlockWriter(function, pointers, function.param("fault"), scratch)
+    fault, begin, end = (function.param(name) for name in ("fault", "begin", "end"))
+    writer = BlockWriter(function, pointers, fault, begin, end, scratch)
     units = kernels.write(writer, kernel, target)
     function.finish()
     return _Written(function, number, units)

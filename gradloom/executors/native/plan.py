@@ -19,6 +19,7 @@ from gradloom.executors.native.layout import lay_out
 from gradloom.executors.native.loops import Affine, Gathered, Load, RandomWord, contiguous
 from gradloom.executors.native.pack import pack_operands
 from gradloom.executors.native.simplify import simplify
+from gradloom.executors.native.split import split_reductions
 from gradloom.executors.native.target import Target
 from gradloom.ir.graph import CONSTANT, PLACEHOLDER, Graph, Node, project
 from gradloom.ir.tensortype import TupleType
@@ -87,7 +88,7 @@ def _complete(plan: Plan, target: Target) -> Plan:
                 _plan_branch(graph, target) for graph in (node.attrs["on_true"], node.attrs["on_false"])
             ]
         kernels.append(kernel)
-    plan.kernels = pack_operands(kernels, target)
+    plan.kernels = pack_operands(split_reductions(kernels, target), target)
     _place(plan, target)
     return plan
 

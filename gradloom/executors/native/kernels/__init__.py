@@ -16,6 +16,7 @@ from gradloom.executors.native.kernels import (
     reduction,
     scatter,
     sort,
+    transpose,
     window,
 )
 from gradloom.executors.native.target import Target
@@ -48,7 +49,13 @@ def _write_contraction(writer: BlockWriter, kernel: Kernel, target: Target) -> i
     return (product if kernel.operands else reduction).write(writer, kernel, target)
 
 
-ELEMENTWISE = Family(elementwise.write)
+def _write_plain(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
+    """Loops along memory, or, where loads and stores disagree about its direction, tiles that are transposed."""
+    tiles = transpose.tiles_of(kernel, target)
+    return transpose.write(writer, tiles) if tiles else elementwise.write(writer, kernel, target)
+
+
+ELEMENTWISE = Family(_write_plain)
 """Loops without a node in their middle."""
 
 FAMILIES: dict[Op, Family] = {

@@ -1,17 +1,19 @@
 """Plain loops: every element of some tensors of one shape, computed from elements of others.
 
 Loops that all accesses move through evenly are merged, so most kernels are one loop over memory.  Work is divided
-into units (blocks of a long loop, or turns of the outermost) by the size of the problem alone.
+into units (turns of outer loops, blocks of a long inner one) by the size of the problem alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gradloom.executors.native.blocks import BlockWriter, Here
 from gradloom.executors.native.builder import Function, Index
 from gradloom.executors.native.kernel import Kernel, Store
+from gradloom.executors.native.kernels.units import decode, outer_loops
 from gradloom.executors.native.loops import Block, Merged, merge
 from gradloom.executors.native.target import Target
 
@@ -58,20 +60,13 @@ class Row:
             done += width
 
 
-def units(kernel: Kernel, merged: Merged) -> int:
-    """Into how many parts the work of a kernel can be divided."""
-    if len(merged.sizes) == 1:
-        return -(-merged.sizes[0] // BLOCK_ELEMENTS)
-    return merged.sizes[0] if merged.sizes else 1
-
-
 def merged_loops(kernel: Kernel) -> Merged:
     """The loops of a plain kernel."""
     return merge([kernel.shape], [*kernel.block.places(), *(s.place for s in kernel.stores)])
 
 
 def write(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
-    """Write the function's body; parameters ``begin`` and ``end`` say which units.  Returns the number of units."""
+    """Write the function's body; returns the number of units, turns of outer loops or blocks of a long inner one."""
     b = writer.b
     merged = merged_loops(kernel)
     block = kernel.block.rewritten(merged.place)
@@ -84,33 +79,35 @@ def write(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
         for s in stores:
             writer.store(values[s.value], s.buffer, s.place, here)
 
-    begin, end = b.param("begin"), b.param("end")
-    if not merged.sizes:
-        with b.when(b.compare("slt", begin, end)):  # one unit, for one of the threads
+    *around, inner = merged.sizes or (1,)
+    divided = outer_loops(around)
+    blocks = -(-inner // BLOCK_ELEMENTS) if divided == len(around) else 1
+    counts = (*around[:divided], blocks)
+    with b.loop(writer.begin, writer.end) as unit:
+        *outer, place = decode(b, unit, counts)
+        if not merged.sizes:
             element([], 1)
-    elif len(merged.sizes) == 1:
-        _one_loop(b, merged.sizes[0], row, element)
-    else:
-        with b.loop(begin, end) as first:
-            _nested(b, merged.sizes[1:], [first], row, element)
-    return units(kernel, merged)
+        elif blocks > 1:
+            _part(b, inner, place, row, lambda i, lanes: element([*outer, i], lanes))
+        else:
+            _nested(b, merged.sizes[divided:], outer, row, element)
+    return math.prod(counts)
 
 
-def _one_loop(b: Function, size: int, row: Row, element: Callable[[list[Index], int], None]) -> None:
-    """One long loop in blocks; the last block may be shorter."""
+def _part(b: Function, size: int, block: Index, row: Row, body: Callable[[Index, int], None]) -> None:
+    """One block of a long loop; the last may be shorter."""
     full, rest = divmod(size, BLOCK_ELEMENTS)
-    begin, end = b.param("begin"), b.param("end")
-    if full:
-        with b.loop(begin, b.imin(end, full)) as block:
-            start = b.imul(block, BLOCK_ELEMENTS)
-            row.cover(start, BLOCK_ELEMENTS, lambda i, lanes: element([i], lanes))
-    if rest:
-        with b.when(b.compare("sgt", end, b.index(full))):
-            row.cover(full * BLOCK_ELEMENTS, rest, lambda i, lanes: element([i], lanes))
+    if not rest:
+        row.cover(b.imul(block, BLOCK_ELEMENTS), BLOCK_ELEMENTS, body)
+        return
+    with b.when(b.compare("slt", b.index(block), b.index(full))):
+        row.cover(b.imul(block, BLOCK_ELEMENTS), BLOCK_ELEMENTS, body)
+    with b.when(b.compare("eq", b.index(block), b.index(full))):
+        row.cover(full * BLOCK_ELEMENTS, rest, body)
 
 
 def _nested(
-    b: Function, sizes: tuple[int, ...], outer: list[Index], row: Row, element: Callable[[list[Index], int], None]
+    b: Function, sizes: Sequence[int], outer: list[Index], row: Row, element: Callable[[list[Index], int], None]
 ) -> None:
     """Loops inside loops, the innermost in vectors."""
     if len(sizes) == 1:

@@ -1,7 +1,8 @@
 """Reductions: sums, extremes, logic, positions, log-sum-exp along axes, and what is computed from the result.
 
 Vectors lie either along the innermost reduced loop (each lane gathers a part, the parts are combined in a fixed tree
-at the end) or, where memory runs that way, along the innermost result loop (each lane is a result of its own).
+at the end) or, where memory runs that way, along the innermost result loop (each lane is a result of its own; a few
+vectors side by side make a panel, so that a walk down the rows of a matrix uses whole cache lines of each).
 """
 
 from __future__ import annotations
@@ -10,202 +11,226 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from gradloom.executors.native import scalars, vectormath
+from gradloom.executors.native import scalars
 from gradloom.executors.native.blocks import BlockWriter, Here
-from gradloom.executors.native.builder import Function, Index, Value, vector
-from gradloom.executors.native.kernel import Kernel, Store
+from gradloom.executors.native.builder import Index, Value, vector
+from gradloom.executors.native.kernel import REDUCTIONS, Kernel, Store
 from gradloom.executors.native.kernels.elementwise import lanes_of, widths
+from gradloom.executors.native.kernels.recipes import Pass, recipe
+from gradloom.executors.native.kernels.units import decode
 from gradloom.executors.native.loops import Block, extended, merge
 from gradloom.executors.native.target import Target
+from gradloom.ops import contraction
 
-Combine = Callable[[Function, Value, Value], Value]
-ACCUMULATORS = 4  # independent sums that hide the latency of an addition
+ACCUMULATORS = 4
+"""Independent partial results, which hide the latency of an addition."""
+LONG = 12
+"""Instructions in the reduced element from which on it is written once a turn: longer code gains nothing by it."""
 
 
 @dataclass(frozen=True)
-class Pass:
-    """One sweep over the reduced loops.
+class Loops:
+    """The merged loops of a reduction, results first, and how they are cut.
 
     Attributes:
-        start: the identity of the combination.
-        combine: joins two partial results.
-        element: the value to combine from the operand's element, its position and the results of earlier passes.
-        dtype: the LLVM element type of the partial results, None for the operand's.
+        sizes: turns of all loops.
+        kept: how many of them are over results.
+        inner: the program of the reduced element.
+        block: the program behind the result.
+        stores: what is written.
+        lanes: elements of a full vector.
+        panel: widths of the vectors side by side along the last result loop; () where vectors lie along reduced ones.
+        panels: number of full panels.
+        rest: widths of the vectors of the last, narrower panel.
     """
 
-    start: float | int
-    combine: Combine
-    element: Callable[[Function, Value, Value, list[Value]], Value] = lambda b, x, position, earlier: x
-    dtype: str | None = None
+    sizes: tuple[int, ...]
+    kept: int
+    inner: Block
+    block: Block
+    stores: tuple[Store, ...]
+    lanes: int
+    panel: tuple[int, ...] = ()
+    panels: int = 0
+    rest: tuple[int, ...] = ()
+
+    @property
+    def units(self) -> tuple[int, ...]:
+        """The loops that are divided among threads."""
+        results = self.sizes[: self.kept]
+        return (*results[:-1], self.panels + bool(self.rest)) if self.panel or self.rest else results
+
+    @property
+    def reduced(self) -> tuple[int, ...]:
+        """Turns of the reduced loops."""
+        return self.sizes[self.kept :]
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """The passes of a reduction, and its result from theirs."""
-
-    passes: tuple[Pass, ...]
-    finish: Callable[[Function, list[Value]], Value] = lambda b, found: found[-1]
-
-
-def _add(b: Function, x: Value, y: Value) -> Value:
-    return b.add(x, y)
-
-
-def _extreme(name: str) -> Callable[[np.dtype], Combine]:
-    return lambda dtype: lambda b, x, y: scalars.CODE[name](b, (x, y), dtype)
-
-
-def _bounds(dtype: np.dtype) -> tuple[float, float]:
-    if dtype.kind == "f":
-        return -math.inf, math.inf
-    if dtype.kind == "b":
-        return 0, 1
-    limits = np.iinfo(dtype)
-    return int(limits.min), int(limits.max)
+def loops_of(kernel: Kernel, target: Target) -> Loops:
+    """Merge a reduction's loops and choose where its vectors lie."""
+    assert kernel.inner is not None
+    reduced = len(kernel.reduced)
+    outer = [*kernel.block.places(), *(s.place for s in kernel.stores)]
+    merged = merge([kernel.shape, kernel.reduced], [*kernel.inner.places(), *(extended(p, 0, reduced) for p in outer)])
+    kept = len(merged.segments[0])
+    inner = kernel.inner.rewritten(merged.place)
+    block = kernel.block.rewritten(lambda p: merged.place(extended(p, 0, reduced)))
+    stores = tuple(Store(s.value, s.buffer, merged.place(extended(s.place, 0, reduced))) for s in kernel.stores)
+    lanes = lanes_of(target, kernel.inner)
+    if not _along_results(merged.sizes, kept, inner):
+        return Loops(merged.sizes, kept, inner, block, stores, lanes)
+    count = merged.sizes[kept - 1]
+    most = ACCUMULATORS if len(inner.code) < LONG else 1
+    panel = (lanes,) * min(most, count // lanes)
+    panels = count // sum(panel) if panel else 0
+    left = count - panels * sum(panel)
+    rest = (lanes,) * (left // lanes) + tuple(widths(left % lanes, lanes))
+    return Loops(merged.sizes, kept, inner, block, stores, lanes, panel, panels, rest)
 
 
-def _position_recipe(name: str, dtype: np.dtype) -> Recipe:
-    """The extreme value, then the least position that attains it (or is NaN, which counts as extreme)."""
-    low, high = _bounds(dtype)
-    combine = _extreme("maximum" if name == "argmax" else "minimum")(dtype)
-    never = 2**62
-
-    def where(b: Function, x: Value, position: Value, earlier: list[Value]) -> Value:
-        best = b.splat(earlier[0], x.lanes)
-        attained = b.compare("ueq" if x.is_float else "eq", x, best)
-        if x.is_float:  # if the best is a number then no element is NaN; if it is NaN look for NaN alone
-            nan_best = b.compare("uno", best, best)
-            attained = b.select(nan_best, b.compare("uno", x, x), attained)
-        return b.select(attained, b.splat(position, x.lanes), b.const(vector("i64", x.lanes), never))
-
-    def least(b: Function, x: Value, y: Value) -> Value:
-        return b.select(b.compare("slt", x, y), x, y)
-
-    first = Pass(low if name == "argmax" else high, combine)
-    return Recipe((first, Pass(never, least, where, "i64")))
+def _along_results(sizes: Sequence[int], kept: int, inner: Block) -> bool:
+    """Whether vectors lie along the innermost result loop."""
+    if not kept:
+        return False
+    if kept == len(sizes):
+        return True
+    loads = [p.strides for p in inner.places()]
+    return sum(s[kept - 1] == 1 for s in loads) > sum(s[-1] == 1 for s in loads)
 
 
-def _logsumexp_recipe(dtype: np.dtype) -> Recipe:
-    """The largest element m, then log Σ e^(x - m) + m; an infinite m is not subtracted."""
-
-    def shift(b: Function, peak: Value) -> Value:
-        finite = b.compare("one", b.intrinsic("fabs", peak), b.const(peak.type, math.inf))
-        return b.select(finite, peak, b.const(peak.type, 0))
-
-    def raised(b: Function, x: Value, position: Value, earlier: list[Value]) -> Value:
-        return vectormath.exp(b, b.sub(x, b.splat(shift(b, earlier[0]), x.lanes)))
-
-    def finish(b: Function, found: list[Value]) -> Value:
-        return b.add(vectormath.log(b, found[1]), shift(b, found[0]))
-
-    return Recipe((Pass(-math.inf, _extreme("maximum")(dtype)), Pass(-0.0, _add, raised)), finish)
+def is_reduction(kernel: Kernel) -> bool:
+    """Whether a kernel's loops are these (products with a vector are sums)."""
+    core = kernel.core
+    if core is None or kernel.operands:
+        return False
+    return core.op in REDUCTIONS or core.op is contraction.contract
 
 
-def recipe(name: str, dtype: np.dtype) -> Recipe:
-    """How a reduction primitive is computed."""
-    low, high = _bounds(dtype)
-    if name in ("argmax", "argmin"):
-        return _position_recipe(name, dtype)
-    if name == "logsumexp":
-        return _logsumexp_recipe(dtype)
-    simple = {
-        "contract": Pass(0, _add),
-        "reduce_sum": Pass(-0.0 if dtype.kind == "f" else 0, _add),
-        "reduce_prod": Pass(1, lambda b, x, y: b.mul(x, y)),
-        "reduce_max": Pass(low, _extreme("maximum")(dtype)),
-        "reduce_min": Pass(high, _extreme("minimum")(dtype)),
-        "reduce_any": Pass(0, lambda b, x, y: b.binary("or", x, y)),
-        "reduce_all": Pass(1, lambda b, x, y: b.binary("and", x, y)),
-    }
-    return Recipe((simple[name],))
+def units(kernel: Kernel, target: Target) -> int:
+    """Into how many parts a reduction can be divided by its results."""
+    return math.prod(loops_of(kernel, target).units)
 
 
-NAMES = (
-    *("reduce_sum", "reduce_prod", "reduce_max", "reduce_min", "reduce_any", "reduce_all"),
-    *("argmax", "argmin", "logsumexp"),
-)
+def write(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
+    """Write the function's body; returns the number of units."""
+    b, r = writer.b, _Reduction(writer, kernel, loops_of(kernel, target))
+    loops = r.loops
+    with b.loop(writer.begin, writer.end) as unit:
+        index = decode(b, unit, loops.units)
+        if not (loops.panel or loops.rest):
+            r.results(index, ())
+        elif not loops.panels:
+            r.results([*index[:-1], 0], loops.rest)
+        else:
+            _panels(r, index)
+    return math.prod(loops.units)
+
+
+def _panels(r: _Reduction, index: list[Index]) -> None:
+    """Full panels and the narrower last one have code of their own."""
+    b, loops = r.b, r.loops
+    *outer, panel = index
+    width = sum(loops.panel)
+    if not loops.rest:
+        r.results([*outer, b.imul(panel, width)], loops.panel)
+        return
+    with b.when(b.compare("slt", b.index(panel), b.index(loops.panels))):
+        r.results([*outer, b.imul(panel, width)], loops.panel)
+    with b.when(b.compare("eq", b.index(panel), b.index(loops.panels))):
+        r.results([*outer, loops.panels * width], loops.rest)
 
 
 @dataclass
 class _Reduction:
-    """A reduction kernel with its loops merged: results first, reduced loops after."""
+    """Writes the passes of one unit."""
 
     writer: BlockWriter
     kernel: Kernel
-    target: Target
+    loops: Loops
 
     def __post_init__(self) -> None:
-        kernel = self.kernel
-        assert kernel.inner is not None
-        results, reduced = len(kernel.shape), len(kernel.reduced)
-        outer = [*kernel.block.places(), *(s.place for s in kernel.stores)]
-        places = [*kernel.inner.places(), *(extended(p, 0, reduced) for p in outer)]
-        merged = merge([kernel.shape, kernel.reduced], places)
-        self.sizes = merged.sizes
-        self.kept, self.folded = (len(r) for r in merged.segments)
-        self.inner: Block = kernel.inner.rewritten(merged.place)
-        self.block = kernel.block.rewritten(lambda p: merged.place(extended(p, 0, reduced)))
-        self.stores = [Store(s.value, s.buffer, merged.place(extended(s.place, 0, reduced))) for s in kernel.stores]
-        self.dtype = kernel.inner.dtypes[kernel.inner_value]
-        self.lanes = lanes_of(self.target, kernel.inner)
-        assert kernel.core is not None
-        self.recipe = recipe(kernel.core.op.name, self.dtype)
+        assert self.kernel.core is not None
         self.b = self.writer.b
-        assert results + reduced >= self.kept + self.folded
+        self.dtype = self.loops.inner.dtypes[self.kernel.inner_value]
+        self.recipe = recipe(self.kernel.core.op.name, self.dtype)
 
-    def along_results(self) -> bool:
-        """Whether vectors lie along the innermost result loop."""
-        if not self.kept or self.sizes[self.kept - 1] < 2:
-            return False
-        if not self.folded:
-            return True
-        last_kept, last = self.kept - 1, len(self.sizes) - 1
-        loads = [p.strides for p in self.inner.places()]
-        return sum(s[last_kept] == 1 for s in loads) > sum(s[last] == 1 for s in loads)
-
-    # One result, or a vector of results --------------------------------------------------------------------------
-
-    def result(self, index: list[Index], lanes: int) -> None:
-        """Compute the results at an index (``lanes`` of them along the last result loop) and what follows."""
-        found: list[Value] = []
+    def results(self, index: list[Index], vectors: Sequence[int]) -> None:
+        """Compute one result, or a panel of them that begins at an index, and what follows from them."""
+        found: list[list[Value]] = []
+        across = bool(vectors)
+        places = [(sum(vectors[:j]), width) for j, width in enumerate(vectors)] or [(0, 1)]
         for step in self.recipe.passes:
             kind = step.dtype or scalars.REGISTER[self.dtype.name]
-            if lanes > 1 or not self.folded or self.lanes == 1:
-                found.append(self._fold_across(step, kind, index, lanes, found))
+            if across or not self.loops.reduced or self.loops.lanes == 1:
+                found.append(self._fold_across(step, kind, index, places, found))
             else:
-                found.append(self._fold_along(step, kind, index, found))
-        here = Here([*index, *([0] * self.folded)], lanes, self.kept - 1)
-        assert self.kernel.core is not None
-        values = self.writer.values(self.block, here, {self.kernel.core: self.recipe.finish(self.b, found)})
-        for s in self.stores:
+                found.append([self._fold_along(step, kind, index, [values[0] for values in found])])
+        for j, (place, width) in enumerate(places):
+            self._finish(self._shifted(index, place), width, [values[j] for values in found])
+
+    def _finish(self, index: list[Index], lanes: int, found: list[Value]) -> None:
+        """Compute what follows from the results and write it."""
+        core, extreme = self.kernel.core, self.kernel.extreme
+        assert core is not None
+        here = Here([*index, *([0] * len(self.loops.reduced))], lanes, self.loops.kept - 1)
+        given = {core: self.recipe.finish(self.b, found)}
+        if extreme is not None:
+            given[extreme] = found[0]
+        values = self.writer.values(self.loops.block, here, given)
+        for s in self.loops.stores:
             self.writer.store(values[s.value], s.buffer, s.place, here)
 
+    def _shifted(self, index: list[Index], place: int) -> list[Index]:
+        """An index some results further along the last result loop."""
+        return [*index[:-1], self.b.iadd(index[-1], place)] if place else index
+
     def _element(self, step: Pass, index: list[Index], lanes: int, axis: int, earlier: list[Value]) -> Value:
-        values = self.writer.values(self.inner, Here(index, lanes, axis), {})
+        values = self.writer.values(self.loops.inner, Here(index, lanes, axis), {})
         x = self.b.splat(values[self.kernel.inner_value], lanes)
-        position = self._position(index, lanes if axis == len(self.sizes) - 1 and self.folded else 1)
+        position = self._position(index, lanes if axis == len(self.loops.sizes) - 1 and self.loops.reduced else 1)
         return step.element(self.b, x, position, earlier)
 
     def _position(self, index: list[Index], lanes: int) -> Value:
         """The position along the reduced loop (positions are asked for where there is one)."""
         b = self.b
-        first = b.index(index[-1] if self.folded else 0)
+        first = b.index(index[-1] if self.loops.reduced else 0)
         if lanes == 1:
             return first
         steps = ", ".join(f"i64 {i}" for i in range(lanes))
         return b.add(b.splat(first, lanes), Value(f"<{steps}>", vector("i64", lanes)))
 
-    def _fold_across(self, step: Pass, kind: str, index: list[Index], lanes: int, earlier: list[Value]) -> Value:
-        """Every lane is a result: walk the reduced loops one element at a time."""
-        start = self.b.const(vector(kind, lanes), step.start)
+    def _fold_across(
+        self, step: Pass, kind: str, index: list[Index], places: list[tuple[int, int]], earlier: list[list[Value]]
+    ) -> list[Value]:
+        """Every lane is a result: walk the reduced loops an element at a time, or a few where the panel is narrow."""
+        b, loops = self.b, self.loops
+        count = loops.reduced[-1] if loops.reduced else 1
+        most = ACCUMULATORS if len(loops.inner.code) < LONG else 1
+        turns = max(1, min(most // len(places), count))
+        full = count // turns * turns
 
-        def body(reduced: list[Index], so_far: list[Value]) -> list[Value]:
-            x = self._element(step, [*index, *reduced], lanes, self.kept - 1, earlier)
-            return [step.combine(self.b, so_far[0], x)]
+        def added(sums: list[Value], outer: list[Index], i: Index, times: int) -> list[Value]:
+            """The sums with ``times`` elements from position ``i`` on; sum number k · places + j is of vector j."""
+            found = list(sums)
+            for k in range(times):
+                at = [*outer, b.iadd(i, k)] if loops.reduced else outer
+                for j, (place, width) in enumerate(places):
+                    before = [values[j] for values in earlier]
+                    x = self._element(step, [*self._shifted(index, place), *at], width, loops.kept - 1, before)
+                    found[k * len(places) + j] = step.combine(b, found[k * len(places) + j], x)
+            return found
 
-        return self._walk(self.sizes[self.kept :], [], [start], body)[0]
+        def body(outer: list[Index], sums: list[Value]) -> list[Value]:
+            i, inside, finish = b.loop_carrying(0, full, turns, sums)
+            return added(finish(added(inside, outer, i, turns)), outer, full, count - full)
+
+        start = [b.const(vector(kind, width), step.start) for _ in range(turns) for _, width in places]
+        sums = self._walk(loops.reduced[:-1], [], start, body)
+        while len(sums) > len(places):
+            last = len(places) * (len(sums) // len(places) // 2)
+            pairs = [step.combine(b, x, y) for x, y in zip(sums[:last], sums[last : 2 * last])]
+            sums = [*pairs, *sums[2 * last :]]
+        return sums
 
     def _walk(
         self,
@@ -222,9 +247,9 @@ class _Reduction:
 
     def _fold_along(self, step: Pass, kind: str, index: list[Index], earlier: list[Value]) -> Value:
         """Lanes share one result: vectors along the innermost reduced loop, several sums at a time."""
-        b, count, lanes = self.b, self.sizes[-1], self.lanes
+        b, count, lanes = self.b, self.loops.sizes[-1], self.loops.lanes
         sums = ACCUMULATORS if count >= ACCUMULATORS * lanes else 1
-        axis = len(self.sizes) - 1
+        axis = len(self.loops.sizes) - 1
         stride = sums * lanes
         full = count // stride * stride
         wide = [b.const(vector(kind, lanes), step.start)] * sums
@@ -247,7 +272,7 @@ class _Reduction:
                 done += width
             return [*totals, rest]
 
-        *totals, rest = self._walk(self.sizes[self.kept : -1], [], [*wide, b.const(kind, step.start)], body)
+        *totals, rest = self._walk(self.loops.reduced[:-1], [], [*wide, b.const(kind, step.start)], body)
         while len(totals) > 1:
             totals = [step.combine(b, x, y) for x, y in zip(totals[::2], totals[1::2])]
         return step.combine(b, self._across(step, totals[0]), rest)
@@ -264,57 +289,3 @@ class _Reduction:
                 parts.append(b.emit(kind, f"shufflevector {x.type} {x.text}, {x.type} poison, {mask}"))
             x = step.combine(b, *parts)
         return step.combine(b, b.lane(x, 0), b.lane(x, 1)) if x.lanes == 2 else x
-
-
-def write(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
-    """Write the function's body; returns the number of units, turns of the outermost result loop."""
-    b = writer.b
-    r = _Reduction(writer, kernel, target)
-    across = r.along_results()
-    begin, end = b.param("begin"), b.param("end")
-
-    def inside(sizes: Sequence[int], index: list[Index]) -> None:
-        if not sizes:
-            r.result(index, 1)
-        elif len(sizes) == 1 and across:
-            _vectors(r, index, 0, sizes[0])
-        else:
-            with b.loop(0, sizes[0]) as i:
-                inside(sizes[1:], [*index, i])
-
-    results = r.sizes[: r.kept]
-    if not results:
-        with b.when(b.compare("slt", begin, end)):  # one unit, for one of the threads
-            r.result([], 1)
-        return 1
-    if len(results) == 1 and across:
-        return _blocks_of_vectors(r, results[0])
-    with b.loop(begin, end) as first:
-        inside(results[1:], [first])
-    return results[0]
-
-
-def _vectors(r: _Reduction, index: list[Index], start: Index, count: int) -> None:
-    """A run of results, in vectors."""
-    b = r.b
-    full = count // r.lanes * r.lanes
-    if full:
-        with b.loop(0, full, r.lanes) as i:
-            r.result([*index, b.iadd(start, i)], r.lanes)
-    done = full
-    for width in widths(count - full, r.lanes):
-        r.result([*index, b.iadd(start, done)], width)
-        done += width
-
-
-def _blocks_of_vectors(r: _Reduction, count: int) -> int:
-    """One loop over results, a vector a unit; the last unit may be narrower."""
-    b = r.b
-    full, rest = divmod(count, r.lanes)
-    if full:
-        with b.loop(b.param("begin"), b.imin(b.param("end"), full)) as block:
-            r.result([b.imul(block, r.lanes)], r.lanes)
-    if rest:
-        with b.when(b.compare("sgt", b.param("end"), b.index(full))):
-            _vectors(r, [], full * r.lanes, rest)
-    return full + (1 if rest else 0)
