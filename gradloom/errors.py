@@ -89,6 +89,14 @@ class NonFiniteError(GradloomError, ArithmeticError):
     """A NaN or an infinity appeared where training cannot go on with one."""
 
 
+class CompileError(GradloomError, RuntimeError):
+    """A graph cannot be made into machine code."""
+
+
+class OutOfMemoryError(GradloomError, MemoryError):
+    """A program needs more memory than there is."""
+
+
 class MissingPackageError(GradloomError, ImportError):
     """A feature needs an optional package that is not installed."""
 

@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from gradloom.executors.native.barrier import barrier
 from gradloom.executors.native.blocks import BlockWriter
 from gradloom.executors.native.builder import Function, Index, Value
 from gradloom.executors.native.kernel import SCATTERS, Kernel, storage
@@ -21,63 +22,33 @@ from gradloom.executors.native.target import Target
 from gradloom.ir.graph import Node
 from gradloom.ops import control, reduce
 
-_BARRIER = """
-declare i32 @sched_yield()
-
-; All threads wait here until the last has come.  Counter and generation lie on cache lines of their own.
-define internal void @barrier(ptr %state, i64 %threads) nounwind noinline {
-entry:
-  %alone = icmp eq i64 %threads, 1
-  br i1 %alone, label %done, label %join
-join:
-  %generation = getelementptr i8, ptr %state, i64 128
-  %mine = load atomic i64, ptr %generation acquire, align 8
-  %before = atomicrmw add ptr %state, i64 1 acq_rel
-  %others = sub i64 %threads, 1
-  %last = icmp eq i64 %before, %others
-  br i1 %last, label %release, label %wait
-release:
-  store atomic i64 0, ptr %state release, align 8
-  %next = add i64 %mine, 1
-  store atomic i64 %next, ptr %generation release, align 8
-  br label %done
-wait:
-  %spins = phi i64 [ 0, %join ], [ %more, %again ]
-  %now = load atomic i64, ptr %generation acquire, align 8
-  %same = icmp eq i64 %now, %mine
-  br i1 %same, label %still, label %done
-still:
-  %more = add i64 %spins, 1
-  %long = icmp ugt i64 %more, 4000
-  br i1 %long, label %sleep, label %again
-sleep:
-  %ignored = call i32 @sched_yield()
-  br label %again
-again:
-  br label %wait
-done:
-  ret void
-}
-"""
-
 
 @dataclass(frozen=True)
 class Module:
     """LLVM's text, and what the program around it needs to know.
 
     Attributes:
-        text: the module.
+        head: declarations, and the barrier.
+        functions: the text of every function by its name.
+        kernels: the kernels' functions by name; kernels that differ in their buffers alone share one.
         work: rough number of elementary operations in a call, for deciding on threads.
         calls: how many kernels a call runs.
         timed: the kernels in the order of their clocks.
         hosted: the kernels that call back, in the order of their numbers.
     """
 
-    text: str
+    head: str
+    functions: dict[str, str]
+    kernels: dict[str, Kernel]
     work: int
     calls: int
     timed: list[Kernel]
     hosted: list[Kernel]
+
+    @property
+    def text(self) -> str:
+        """The module as LLVM reads it."""
+        return "\n".join([self.head, *self.functions.values()])
 
 
 FAULT_SLOT, CLOCK_SLOT = 32, 64
@@ -104,10 +75,10 @@ def write_module(plan: Plan, target: Target, *, clocks: bool = False) -> Module:
     }
     work = writer.run(plan, table, main.param("arena"))
     main.finish()
-    functions = [main, *writer.functions.values()]
-    declarations = sorted({d for f in functions for d in f.needs})
-    text = "\n".join([*declarations, _BARRIER, *(f.text() for f in functions)])
-    return Module(text, work.operations, work.calls, writer.timed, writer.hosted)
+    functions = {f.name: f for f in (main, *writer.functions.values())}
+    head = "\n".join([*sorted({d for f in functions.values() for d in f.needs}), barrier(target)])
+    texts = {name: f.text() for name, f in functions.items()}
+    return Module(head, texts, writer.kernels, work.operations, work.calls, writer.timed, writer.hosted)
 
 
 @dataclass(frozen=True)
@@ -129,6 +100,7 @@ class _Writer:
     target: Target
     clocks: bool
     functions: dict[str, Function] = field(default_factory=dict)
+    kernels: dict[str, Kernel] = field(default_factory=dict)
     timed: list[Kernel] = field(default_factory=list)
     hosted: list[Kernel] = field(default_factory=list)
 
@@ -155,6 +127,7 @@ class _Writer:
         function, buffers, units = _write_kernel(f"kernel{len(self.functions)}", kernel, self.target)
         # Kernels that differ in their buffers alone are one function.
         function = self.functions.setdefault("\n".join(function.lines), function)
+        self.kernels.setdefault(function.name, kernel)
         thread, threads = main.param("thread"), main.param("threads")
         begin = main.idiv(main.imul(thread, units), threads)
         end = main.idiv(main.index(main.imul(main.iadd(thread, 1), units)), threads)
@@ -172,9 +145,11 @@ class _Writer:
     def _clock(self, kernel: Kernel) -> Iterator[None]:
         """Add the cycles that pass inside to a kernel's slot, on the first thread."""
         main = self.main
-        before = main.call("llvm.readcyclecounter", "i64")
+        # Programs may not read an ARM processor's counter of cycles, but its clock.
+        counter = "llvm.readsteadycounter" if self.target.architecture == "arm" else "llvm.readcyclecounter"
+        before = main.call(counter, "i64")
         yield
-        spent = main.sub(main.call("llvm.readcyclecounter", "i64"), before)
+        spent = main.sub(main.call(counter, "i64"), before)
         with main.when(main.compare("eq", main.param("thread"), main.index(0))):
             slot = main.at(main.param("state"), CLOCK_SLOT + len(self.timed), "i64")
             main.store(main.add(main.load(slot, "i64", 8), spent), slot, 8)
