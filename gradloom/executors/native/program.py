@@ -14,7 +14,8 @@ from gradloom.executors.native.barrier import SPINS_SLOT
 from gradloom.executors.native.compile import Code, check, compile_module
 from gradloom.executors.native.explain import explain
 from gradloom.executors.native.host import HostKernels
-from gradloom.executors.native.kernel import storage
+from gradloom.executors.native.kernel import Kernel, storage
+from gradloom.executors.native.loops import Apply
 from gradloom.executors.native.module import CLOCK_SLOT, FAULT_SLOT, Module, write_module
 from gradloom.executors.native.plan import make_plan
 from gradloom.executors.native.target import Target, host
@@ -149,14 +150,12 @@ def _compiled(who: str, module: Module, target: Target) -> Code:
     try:
         return compile_module(module.text, target)
     except RuntimeError as problem:
-        refused = [(kernel, message) for name, kernel in module.kernels.items() if (message := _refusal(module, name))]
-        kernel, message = refused[0] if refused else ("the program around the kernels", str(problem))
-        layers = dict.fromkeys(n.scope for k, _ in refused[:1] for n in k.nodes if n.scope)
-        place = f" (of {', '.join(layers)})" if layers else ""
+        refused = [(_described(k), found) for name, k in module.kernels.items() if (found := _refusal(module, name))]
+        what, found = refused[0] if refused else ("the program around the kernels", str(problem))
         raise CompileError(
             who,
-            rule=f"LLVM refuses {kernel}{place}",
-            got=" ".join(message.split())[:300],
+            rule=f"LLVM refuses {what}",
+            got=" ".join(found.split())[:300],
             fix="This is a mistake of gradloom: please report it. The reference executor runs the graph.",
         ) from problem
 
@@ -168,3 +167,11 @@ def _refusal(module: Module, name: str) -> str:
     except RuntimeError as problem:
         return str(problem)
     return ""
+
+
+def _described(kernel: Kernel) -> str:
+    """A kernel, with the primitives that are fused into its loops and the layers that its nodes are of."""
+    code = [*(kernel.inner.code if kernel.inner else ()), *kernel.block.code]
+    fused = ", ".join(dict.fromkeys(i.name for i in code if isinstance(i, Apply)))
+    layers = ", ".join(dict.fromkeys(n.scope for n in kernel.nodes if n.scope))
+    return f"{kernel}{f' with {fused}' if fused else ''}{f' of {layers}' if layers else ''}"
