@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gradloom.executors.native.builder import Function, Value
+from gradloom.executors.native.target import Target
 
 UNITS, CLOCK, OPERANDS, HEADER = 1, 2, 3, 4
 """Places in a record; a header is as long as the last."""
@@ -57,12 +58,14 @@ class CallLists:
     Attributes:
         depth: how many loops are inside each other at most.
         clocks: whether cycles are counted.
+        target: the machine.
         records: all records, one after the other.
         most_operands: of a call.
     """
 
     depth: int
     clocks: bool
+    target: Target
     records: list[int] = field(default_factory=list)
     most_operands: int = 1
 
@@ -130,13 +133,17 @@ class CallLists:
         return b
 
     def _cycles(self, b: Function) -> Value | None:
-        return b.call("llvm.readcyclecounter", "i64") if self.clocks else None
+        # Programs may not read an ARM processor's counter of cycles, but its clock.
+        counter = "llvm.readsteadycounter" if self.target.architecture == "arm" else "llvm.readcyclecounter"
+        return b.call(counter, "i64") if self.clocks else None
 
     def _count_cycles(self, b: Function, before: Value | None, record: Value, clock_slot: int) -> None:
         """Add what passed since ``before`` to the record's clock, on the first thread."""
         if before is None:
             return
-        spent = b.sub(b.call("llvm.readcyclecounter", "i64"), before)
+        after = self._cycles(b)
+        assert after is not None
+        spent = b.sub(after, before)
         clock = b.load(b.at(record, CLOCK, "i64"), "i64", 8)
         with b.when(b.compare("eq", b.param("thread"), b.index(0))):
             slot = b.at(b.at(b.param("state"), clock_slot, "i64"), clock, "i64")

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from gradloom.executors.native import kernels
+from gradloom.executors.native.barrier import barrier
 from gradloom.executors.native.blocks import BlockWriter
 from gradloom.executors.native.builder import Function, Value
 from gradloom.executors.native.calls import Address, Call, CallLists
@@ -24,52 +25,15 @@ from gradloom.executors.native.target import Target
 from gradloom.ir.graph import Node
 from gradloom.ops import control
 
-_BARRIER = """
-declare i32 @sched_yield()
-
-; All threads wait here until the last has come.  Counter and generation lie on cache lines of their own.
-define internal void @barrier(ptr %state, i64 %threads) nounwind noinline {
-entry:
-  %alone = icmp eq i64 %threads, 1
-  br i1 %alone, label %done, label %join
-join:
-  %generation = getelementptr i8, ptr %state, i64 128
-  %mine = load atomic i64, ptr %generation acquire, align 8
-  %before = atomicrmw add ptr %state, i64 1 acq_rel
-  %others = sub i64 %threads, 1
-  %last = icmp eq i64 %before, %others
-  br i1 %last, label %release, label %wait
-release:
-  store atomic i64 0, ptr %state release, align 8
-  %next = add i64 %mine, 1
-  store atomic i64 %next, ptr %generation release, align 8
-  br label %done
-wait:
-  %spins = phi i64 [ 0, %join ], [ %more, %again ]
-  %now = load atomic i64, ptr %generation acquire, align 8
-  %same = icmp eq i64 %now, %mine
-  br i1 %same, label %still, label %done
-still:
-  %more = add i64 %spins, 1
-  %long = icmp ugt i64 %more, 4000
-  br i1 %long, label %sleep, label %again
-sleep:
-  %ignored = call i32 @sched_yield()
-  br label %again
-again:
-  br label %wait
-done:
-  ret void
-}
-"""
-
 
 @dataclass(frozen=True)
 class Module:
     """LLVM's text, and what the program around it needs to know.
 
     Attributes:
-        text: the module.
+        head: declarations, and the barrier.
+        functions: the text of every function by its name, and of the list of kernels.
+        kernels: the kernels' functions by name; kernels that differ in their buffers alone share one.
         records: the calls of kernels, see calls.py.
         work: rough number of elementary operations in a call, for deciding on threads.
         calls: how many kernels a call runs.
@@ -77,12 +41,19 @@ class Module:
         hosted: the kernels that call back, in the order of their numbers.
     """
 
-    text: str
+    head: str
+    functions: dict[str, str]
+    kernels: dict[str, Kernel]
     records: np.ndarray
     work: int
     calls: int
     timed: list[Kernel]
     hosted: list[Kernel]
+
+    @property
+    def text(self) -> str:
+        """The module as LLVM reads it."""
+        return "\n".join([self.head, *self.functions.values()])
 
 
 FAULT_SLOT, CLOCK_SLOT = 32, 64
@@ -100,17 +71,21 @@ def write_module(plan: Plan, target: Target, *, clocks: bool = False) -> Module:
         clocks: add up the processor's cycles spent in each kernel by the first thread, for profiles.
     """
     outer = (*plan.inputs, *plan.outputs)
-    lists = CallLists(_depth(plan), clocks)
+    lists = CallLists(_depth(plan), clocks, target)
     writer = _Writer(lists, target, slots=2 + len(outer))
     work = writer.run(plan, {node: Address(1 + i) for i, node in enumerate(outer)}, 0)
     writer.main.finish()
-    called = [written.function for written in writer.functions.values()]
-    functions = [writer.main, *lists.functions(FAULT_SLOT, CLOCK_SLOT), *called]
+    written = {w.function.name: w for w in writer.functions.values()}
+    functions = [writer.main, *lists.functions(FAULT_SLOT, CLOCK_SLOT), *(w.function for w in written.values())]
+    texts = {f.name: f.text() for f in functions}
+    texts["kernels"] = (
+        f"@kernels = internal constant [{len(written)} x ptr] [{', '.join(f'ptr @{n}' for n in written)}]"
+    )
     declarations = sorted({d for f in functions for d in f.needs})
-    listed = f"@kernels = internal constant [{len(called)} x ptr] [{', '.join(f'ptr @{k.name}' for k in called)}]"
-    text = "\n".join([*declarations, listed, _BARRIER, *(f.text() for f in functions)])
-    text += conversions_for(text)
-    return Module(text, np.array(lists.records, np.int64), work.operations, work.calls, writer.timed, writer.hosted)
+    head = "\n".join([*declarations, barrier(target), conversions_for("".join(texts.values()))])
+    records = np.array(lists.records, np.int64)
+    called = {name: w.kernel for name, w in written.items()}
+    return Module(head, texts, called, records, work.operations, work.calls, writer.timed, writer.hosted)
 
 
 def _depth(plan: Plan) -> int:
@@ -297,8 +272,9 @@ class _Writer:
 
 @dataclass(frozen=True)
 class _Written:
-    """A kernel's function, its number in the list of kernels, and its number of units."""
+    """A kernel's function, its place in the list of kernels, and its number of units."""
 
+    kernel: Kernel
     function: Function
     number: int
     units: int
@@ -316,7 +292,7 @@ def _write_kernel(number: int, kernel: Kernel, target: Target) -> _Written:
     writer = BlockWriter(function, pointers, fault, begin, end, scratch)
     units = kernels.write(writer, kernel, target)
     function.finish()
-    return _Written(function, number, units)
+    return _Written(kernel, function, number, units)
 
 
 def _operations(kernel: Kernel) -> int:

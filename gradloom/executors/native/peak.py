@@ -122,6 +122,7 @@ def _best_rate(code: Code, work: int, tables: Sequence[np.ndarray]) -> float:
     threads = len(tables)
     spans: list[tuple[float, float]] = []
     together = threading.Barrier(threads)
+    program = code.function("program", 6)
 
     def run(thread: int) -> None:
         sink = np.empty(64, np.uint8)
@@ -129,7 +130,7 @@ def _best_rate(code: Code, work: int, tables: Sequence[np.ndarray]) -> float:
         for _ in range(_ATTEMPTS):
             together.wait()
             start = time.perf_counter()
-            code.function(thread, threads, *addresses, None, None)
+            program(thread, threads, *addresses, 0, 0)
             spans.append((start, time.perf_counter()))
 
     workers = [threading.Thread(target=run, args=(i,)) for i in range(threads)]
