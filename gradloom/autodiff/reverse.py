@@ -59,7 +59,7 @@ def transpose(
     stop = set(inputs)
     for node in reversed(order):
         if node in linear and node not in stop:
-            with scope_of(node, "backward"):
+            with scope_of(node):
                 back.visit(node, [x in linear for x in node.inputs])
     return [back.cotangents.get(x) for x in inputs]
 

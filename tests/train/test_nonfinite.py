@@ -57,7 +57,7 @@ def test_backward(executor: str):
     """All is finite but the gradient of the layer, for the inputs of one batch are 0."""
     model = nn.Sequential(nn.Dense(1, bias=False), Root())
     inputs = np.concatenate([np.ones((16, 4)), np.zeros((8, 4)), np.ones((8, 4))])
-    run = trainer(model, "mse", executor=executor, debug_nans=True)
+    run = trainer(model, loss="mse", executor=executor, debug_nans=True)
     found = message_of(run, data=(inputs, Z[:32]), shuffle=False)
     assert "layers.1, backward" in found
     assert "(step 3, batch 3)" in found

@@ -20,6 +20,7 @@ from gradloom.executors.native.module import CLOCK_SLOT, FAULT_SLOT, write_modul
 from gradloom.executors.native.plan import ALIGNMENT, make_plan
 from gradloom.executors.native.target import host
 from gradloom.ir.graph import CONSTANT, PLACEHOLDER, Graph, Node, project
+from gradloom.ir.interpret import evaluate
 
 PARALLEL_FROM = 40_000
 """Programs whose kernels have fewer elementary operations than this on average run on one thread: meeting at a
@@ -65,6 +66,7 @@ class NativeProgram:
             callback.check()
             outside = bool(self._state[FAULT_SLOT])
         if outside:
+            evaluate(self.graph, arrays)  # which says which position it is
             raise IndexRangeError(
                 "take",
                 rule="positions must lie inside their axis",
