@@ -5,7 +5,7 @@ See README.md for the two commands to start with and docs/architecture.md for th
 
 # ruff: noqa: F405 (what the star brings is listed in full below)
 
-from gradloom import autodiff, random
+from gradloom import autodiff, debug, random
 from gradloom.functional import *  # noqa: F403
 from gradloom.symbolic import symbolic as _symbolic
 from gradloom.tensor import Tensor, tensor
@@ -47,6 +47,7 @@ __all__ = [
     "cos",
     "cosh",
     "cumsum",
+    "debug",
     "divide",
     "dot",
     "einsum",

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from functools import wraps
+from dataclasses import dataclass
+from functools import update_wrapper
+from types import MethodType
 from typing import Any
+
+import numpy as np
 
 from gradloom import executors
 from gradloom.errors import OptionError
@@ -13,7 +17,73 @@ from gradloom.ir.graph import constant
 from gradloom.tracing import Arguments, Function, Results, graph_and_results
 
 
-def jit(f: Function, executor: str = executors.DEFAULT) -> Function:
+@dataclass(frozen=True)
+class Prepared:
+    """A program with the arrays of its arguments, for callers that call it again with some of them exchanged.
+
+    Attributes:
+        program: takes the arrays, and gives those of the results.
+        arrays: the leaves of the arguments, in order.
+        results: how the results are nested.
+    """
+
+    program: Program
+    arrays: list[np.ndarray]
+    results: Results
+
+
+class Compiled:
+    """A function that is compiled for each combination of argument types at its first call with them.
+
+    Attributes:
+        programs: the programs so far, by argument types.
+    """
+
+    def __init__(self, f: Function, executor: str) -> None:
+        self._function = f
+        self._executor = executors.get(executor)
+        self.programs: dict[Hashable, tuple[Program, Results]] = {}
+        update_wrapper(self, f)
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """As an attribute of a class it is a method, like any function."""
+        return self if instance is None else MethodType(self, instance)
+
+    def __call__(self, *args: Any) -> Any:
+        """The function's results, by the program for arguments of these types."""
+        arguments = Arguments("jit", args)
+        found = self._entry(arguments)
+        if found is None:
+            return self._function(*args)
+        program, results = found
+        return results.rebuilt([constant(y) for y in program([x.value for x in arguments.nodes])])
+
+    def prepare(self, *args: Any) -> Prepared:
+        """The program for arguments of these types, compiled if it has not been, but not called.
+
+        Args:
+            args: what a call would take; no value of them may be that of a trace.
+        """
+        arguments = Arguments("jit", args)
+        found = self._entry(arguments)
+        assert found is not None, "inside a trace a function has no program of its own"
+        return Prepared(found[0], [x.value for x in arguments.nodes], found[1])
+
+    def _entry(self, arguments: Arguments) -> tuple[Program, Results] | None:
+        """The program for these types; None where the function must become part of what is being traced."""
+        if any(x.value is None for x in arguments.nodes):
+            return None
+        signature = _hashable(arguments)
+        found = self.programs.get(signature)
+        if found is None:
+            graph, results = graph_and_results(self._function, arguments)
+            if graph.free:  # closes over a value that is being traced: no program of its own
+                return None
+            found = self.programs[signature] = self._executor.compile(graph), results
+        return found
+
+
+def jit(f: Function, executor: str = executors.DEFAULT) -> Compiled:
     """``f`` compiled: traced once for each combination of argument types, then run as one program.
 
     Values that ``f`` takes from outside are compiled in as constants.  Inside another traced function ``f`` simply
@@ -22,27 +92,11 @@ def jit(f: Function, executor: str = executors.DEFAULT) -> Function:
     Args:
         f: a function of tensors (or nested values of them).
         executor: the executor's name.
+
+    Raises:
+        UnknownNameError: there is no such executor.
     """
-    chosen = executors.get(executor)
-    programs: dict[Hashable, tuple[Program, Results]] = {}
-
-    @wraps(f)
-    def compiled(*args: Any) -> Any:
-        arguments = Arguments("jit", args)
-        if any(x.value is None for x in arguments.nodes):
-            return f(*args)
-        signature = _hashable(arguments)
-        if signature not in programs:
-            graph, found = graph_and_results(f, arguments)
-            if graph.free:  # closes over a value that is being traced: no program of its own
-                return f(*args)
-            programs[signature] = chosen.compile(graph), found
-        program, found = programs[signature]
-        outputs = program([x.value for x in arguments.nodes])
-        return found.rebuilt([constant(y) for y in outputs])
-
-    compiled.programs = programs  # type: ignore[attr-defined]
-    return compiled
+    return Compiled(f, executor)
 
 
 def _hashable(arguments: Arguments) -> Hashable:

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from gradloom.errors import OptionError, ShapeError
 from gradloom.ir.graph import (
     PLACEHOLDER,
     Graph,
     Node,
+    constant,
     dependents,
     next_serial,
     placeholder,
     substitute,
     topological,
 )
-from gradloom.ops import control, core
+from gradloom.ops import control, core, elementwise
+from gradloom.semantics import cast
 from gradloom.tensor import node_of
 from gradloom.tracing import Arguments, Function, Results, graph_and_results
 
@@ -46,7 +50,7 @@ def _closed(outputs: Sequence[Node], outside: Sequence[Node]) -> tuple[list[Node
 
 
 def scan(
-    f: Function, init: Any, xs: Any = None, length: int | None = None, *, reverse: bool = False
+    f: Function, init: Any, xs: Any = None, length: int | None = None, *, reverse: bool = False, turns: Any = None
 ) -> tuple[Any, Any]:
     """A loop that carries a value: ``carry, y = f(carry, x)`` for each x, as one node of the graph.
 
@@ -56,12 +60,14 @@ def scan(
         xs: sequences along their first axes (a nested value), or None.
         length: the number of steps; needed where ``xs`` is None.
         reverse: start at the end of ``xs``; the ys are stacked at their x's places.
+        turns: an integer, which may be traced: the loop ends after so many steps, and the ys of the others are 0.
+            Such a loop has no reverse mode.
 
     Returns:
         ``(last carry, ys)`` with the ys of all steps stacked along a new first axis.
 
     Raises:
-        ShapeError: the carry changes its type, or sequences differ in length.
+        ShapeError: the carry changes its type, sequences differ in length, or ``turns`` is not one number.
     """
     start, sequences = Arguments("scan", (init,)), Arguments("scan", (xs,))
     steps = _scan_length(sequences.nodes, length)
@@ -76,20 +82,33 @@ def scan(
     outputs = [*next_carry.nodes, *ys.nodes]
     # What does not vary from step to step is computed once, before the loop.
     outside = _outside(outputs, dependents(topological(outputs), [*carry, *elements]))
+    bound = [] if turns is None else [_number_of_turns(turns, steps)]
     stand_ins, closed = _closed(outputs, outside)
     name = getattr(f, "__name__", "body")
+    ignored = [placeholder(x.tensor_type, "turns") for x in bound]
     node = control.scan(
+        *bound,
         *outside,
         *start.nodes,
         *sequences.nodes,
-        body=Graph((*stand_ins, *carry, *elements), tuple(closed), name),
-        consts=len(outside),
+        body=Graph((*ignored, *stand_ins, *carry, *elements), tuple(closed), name),
+        consts=len(bound) + len(outside),
         carries=len(carry),
         length=steps,
         reverse=reverse,
+        bounded=bool(bound),
     )
     found = control.results(node)
     return next_carry.rebuilt(found[: len(carry)]), ys.rebuilt(found[len(carry) :])
+
+
+def _number_of_turns(turns: Any, most: int) -> Node:
+    """One integer as int64, brought into the range from 0 to ``most``."""
+    node = node_of(turns, "scan")
+    if node.shape or node.dtype.kind not in "iu":
+        raise ShapeError("scan", rule="turns is one integer", got=str(node.type))
+    least, limit = (constant(np.int64(bound)) for bound in (0, most))
+    return elementwise.maximum(least, elementwise.minimum(cast(node, np.dtype("int64")), limit))
 
 
 def _scan_length(nodes: Sequence[Node], length: int | None) -> int:

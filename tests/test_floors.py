@@ -25,7 +25,7 @@ tracing
 compiling vectorising loops
 derivatives
 transforms
-random symbolic
+debug random symbolic
 gradloom
 nn optim data
 models text train

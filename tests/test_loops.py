@@ -268,3 +268,35 @@ def test_golden_messages(call, kind, message: str):
     with pytest.raises(kind) as caught:
         call()
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("executor", ["reference", "native"])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_loop_may_end_after_a_number_of_turns_that_is_traced(executor: str, reverse: bool):
+    xs = np.arange(1.0, 6.0)
+
+    def f(xs: gl.Tensor, turns: gl.Tensor) -> tuple[gl.Tensor, gl.Tensor]:
+        return gl.scan(lambda c, x: (c + x, c * x), np.float64(1), xs, reverse=reverse, turns=turns)
+
+    compiled = gl.jit(f, executor)
+    for turns in (0, 1, 3, 5, 9, -2):
+        carry, ys, taken = 1.0, np.zeros(5), min(max(turns, 0), 5)
+        for i in list(range(5))[:: -1 if reverse else 1][:taken]:
+            carry, ys[i] = carry + xs[i], carry * xs[i]
+        last, stacked = compiled(xs, gl.tensor(turns))
+        assert last.item() == carry
+        np.testing.assert_array_equal(stacked.numpy(), ys)
+    assert len(compiled.programs) == 1
+
+
+def test_a_loop_with_turns_has_forward_mode_and_vmap_but_no_reverse_mode():
+    def f(x: gl.Tensor) -> gl.Tensor:
+        return gl.scan(lambda c, _: (c * x, None), 1.0, length=5, turns=gl.tensor(3))[0]
+
+    value, slope = gl.jvp(f, (2.0,), (1.0,))
+    assert (value.item(), slope.item()) == (8.0, 12.0)
+    np.testing.assert_array_equal(gl.vmap(f)(gl.tensor([1.0, 2.0, 3.0])).numpy(), [1.0, 8.0, 27.0])
+    with pytest.raises(OptionError, match="reverse mode needs the number of turns"):
+        gl.grad(f)(2.0)
+    with pytest.raises(ShapeError, match="turns is one integer"):
+        gl.scan(lambda c, _: (c, None), 1.0, length=5, turns=1.5)

@@ -70,7 +70,10 @@ class _Walk:
             self.many[node] = node.op.nested.derivative(rebuilt, tangents, self.split, pushforward)
         else:
             rule = node.op.derivative
-            self.keep(node, rebuilt, rule(rebuilt, tangents) if rule else None)
+            # What is split is for reverse mode, and belongs to it.
+            with scope_of(node, "backward" if self.split else ""):
+                tangent = rule(rebuilt, tangents) if rule else None
+            self.keep(node, rebuilt, tangent)
 
     def keep(self, node: Node, value: Node, tangent: Node | None) -> None:
         if value is not node:

@@ -9,7 +9,7 @@ from gradloom.executors.reference import ReferenceExecutor
 
 _EXECUTORS: dict[str, Executor] = {executor.name: executor for executor in (ReferenceExecutor(), NativeExecutor())}
 
-DEFAULT = "reference"
+DEFAULT = "native"
 
 
 def get(name: str) -> Executor:

@@ -276,9 +276,9 @@ def substitute(outputs: Sequence[Node], replacements: Mapping[Node, Node]) -> li
 
 
 @contextlib.contextmanager
-def scope_of(node: Node) -> Iterator[None]:
-    """Give nodes made inside the scope of ``node``."""
-    token = _scope.set(node.scope)
+def scope_of(node: Node, inner: str = "") -> Iterator[None]:
+    """Give nodes made inside the scope of ``node``, or one inside that."""
+    token = _scope.set("/".join(filter(None, (node.scope, inner))))
     try:
         yield
     finally:

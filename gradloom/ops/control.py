@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gradloom.errors import DTypeError, ShapeError
+from gradloom.errors import DTypeError, OptionError, ShapeError
 from gradloom.ir.graph import (
     CONSTANT,
     Graph,
@@ -80,7 +80,9 @@ def _or_zero(node: Node | None, like: Node) -> Node:
 # scan ---------------------------------------------------------------------------------------------------------
 
 
-def _scan_type(*types: TensorType, body: Graph, consts: int, carries: int, length: int, reverse: bool) -> TupleType:
+def _scan_type(
+    *types: TensorType, body: Graph, consts: int, carries: int, length: int, reverse: bool, bounded: bool = False
+) -> TupleType:
     fixed = consts + carries
     wanted = body.input_types
     given = [*types[:fixed], *(t.with_shape(t.shape[1:]) for t in types[fixed:])]
@@ -102,16 +104,22 @@ def _listed(types: Sequence[TensorType]) -> str:
 
 
 def _scan(
-    *arrays: np.ndarray, body: Graph, consts: int, carries: int, length: int, reverse: bool
+    *arrays: np.ndarray, body: Graph, consts: int, carries: int, length: int, reverse: bool, bounded: bool = False
 ) -> tuple[np.ndarray, ...]:
     fixed, carry, xs = arrays[:consts], list(arrays[consts : consts + carries]), arrays[consts + carries :]
-    stacked = [np.empty((length, *t.shape), t.dtype) for t in body.output_types[carries:]]
-    for i in reversed(range(length)) if reverse else range(length):
+    stacked = [np.zeros((length, *t.shape), t.dtype) for t in body.output_types[carries:]]
+    for i in turns_of(fixed, length, reverse, bounded):
         found = evaluate(body, [*fixed, *carry, *(x[i] for x in xs)])
         carry = found[:carries]
         for y, value in zip(stacked, found[carries:]):
             y[i] = value
     return (*carry, *stacked)
+
+
+def turns_of(fixed: Sequence[Any], length: int, reverse: bool, bounded: bool = False) -> range:
+    """The turns that a loop takes, in order; ``fixed`` are its constants."""
+    turns = range(length)[::-1] if reverse else range(length)
+    return turns[: int(fixed[0])] if bounded else turns
 
 
 @dataclass(frozen=True)
@@ -140,15 +148,21 @@ class _Loop:
         """The results of a loop of the same length over pairs (operand, body input) and these body outputs."""
         pairs = [*consts, *carries, *xs]
         body = Graph(tuple(inner for _, inner in pairs), tuple(outputs), self.body.name)
-        reverse = self.node.attrs["reverse"] != flip
-        length = self.node.attrs["length"]
-        operands = [outer for outer, _ in pairs]
-        loop = scan(*operands, body=body, consts=len(consts), carries=len(carries), length=length, reverse=reverse)
+        attrs = {**self.node.attrs, "reverse": self.node.attrs["reverse"] != flip}
+        attrs |= {"body": body, "consts": len(consts), "carries": len(carries)}
+        loop = scan(*(outer for outer, _ in pairs), **attrs)
         return results(loop)
 
 
 def _scan_derivative(out: Node, tangents: MaybeNodes, split: bool, pushforward: Forward) -> Results:
     loop = _Loop(out)
+    if split and out.attrs.get("bounded"):
+        raise OptionError(
+            "scan",
+            rule="reverse mode needs the number of turns while tracing",
+            got="a loop with turns=",
+            fix="Loop over all of the sequence, or use forward mode (gl.jvp).",
+        )
     active = [t is not None for t in tangents]
     first, last = out.attrs["consts"], out.attrs["consts"] + out.attrs["carries"]
     while True:  # a carry that becomes active makes others active; at most one round a carry
@@ -298,7 +312,8 @@ def _swap_front(x: Node) -> Node:
 
 scan = Op("scan", _scan_type, _scan, nested=Nested(_scan_derivative, _scan_transpose, _scan_batch))
 """A loop: operands are constants, initial carries and sequences; ``body`` maps (constants, carries, elements) to
-(carries, ys); results are the last carries and the ys of all steps, stacked."""
+(carries, ys); results are the last carries and the ys of all steps, stacked.  Where it is ``bounded`` the first
+constant says how many turns are taken; the ys of those that are not are 0."""
 
 # cond ---------------------------------------------------------------------------------------------------------
 

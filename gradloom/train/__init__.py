@@ -5,6 +5,7 @@ from gradloom.train.checkpoint import read_header
 from gradloom.train.history import History
 from gradloom.train.loading import load
 from gradloom.train.preprocessing import Predictions, Preprocessing
+from gradloom.train.source import Stream
 from gradloom.train.trainer import Trainer
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "History",
     "Predictions",
     "Preprocessing",
+    "Stream",
     "Trainer",
     "load",
     "read_header",

@@ -26,7 +26,7 @@ class Examples:
     def __len__(self) -> int:
         return len(self.inputs)
 
-    def take(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def take(self, rows: slice | np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The batch of these rows."""
         return self.inputs[rows], self.targets[rows], self.weights[rows]
 
@@ -49,7 +49,7 @@ def as_examples(data: Any, who: str) -> Examples:
         DataError: no rows, no numbers, NaN or infinity, no targets, negative weights.
         ShapeError: inputs, targets and weights differ in length.
     """
-    inputs, targets, weights = _parts(data, who)
+    inputs, targets, weights = parts_of(data, who)
     x, y = _checked(inputs, f"{who} inputs"), _checked(targets, f"{who} targets")
     w = np.ones(len(x), np.float32) if weights is None else _checked(weights, f"{who} weights").astype(np.float32)
     if not len(x) == len(y) == len(w):
@@ -101,7 +101,12 @@ def hold_out(examples: Examples, share: float, key: Tensor) -> tuple[Examples, E
     return Examples(*examples.take(np.sort(order[held:]))), Examples(*examples.take(np.sort(order[:held])))
 
 
-def _parts(data: Any, who: str) -> tuple[Any, Any, Any]:
+def parts_of(data: Any, who: str) -> tuple[Any, Any, Any]:
+    """Inputs, targets and weights (None where there are none) of a data set.
+
+    Raises:
+        DataError: it is no data set, or has no targets.
+    """
     if hasattr(data, "inputs") and hasattr(data, "targets"):
         parts = (data.inputs, data.targets, getattr(data, "weights", None))
     elif isinstance(data, (tuple, list)) and len(data) in (2, 3):
@@ -144,6 +149,8 @@ def _checked(values: Any, who: str) -> np.ndarray:
 
 def _finite(array: np.ndarray, who: str) -> np.ndarray:
     """Floats as float32, none of them NaN, infinite, or beyond the range of float32."""
+    if array.dtype == np.float32 and np.isfinite(array).all():
+        return array
     _refuse_where(
         ~np.isfinite(array),
         array,

@@ -37,8 +37,8 @@ class Progress:
         self.epochs = epochs
         self.has_open_line = False
 
-    def begin(self, epoch: int, batches: int) -> None:
-        """A new epoch, of so many batches."""
+    def begin(self, epoch: int, batches: int | None) -> None:
+        """A new epoch, of so many batches, if that is known."""
         self.current, self.batches = epoch, batches
         self.examples, self.start, self.drawn = 0, time.perf_counter(), 0.0
 
@@ -52,12 +52,12 @@ class Progress:
         """
         self.examples += examples
         now = time.perf_counter()
-        if self.style != "bar" or (now - self.drawn < _REDRAW_SECONDS and done < self.batches):
+        if self.style != "bar" or (now - self.drawn < _REDRAW_SECONDS and done != self.batches):
             return
         self.drawn = now
         rate = self.examples / max(now - self.start, 1e-9)
-        filled = _BAR_WIDTH * done // self.batches
-        bar = "█" * filled + "░" * (_BAR_WIDTH - filled)
+        filled = _BAR_WIDTH * done // self.batches if self.batches else 0
+        bar = "█" * filled + "░" * (_BAR_WIDTH - filled) if self.batches else f"batch {done}"
         self._draw(f"epoch {self.current}/{self.epochs} {bar} loss {loss:.4g}  {rate:,.0f} examples/s")
 
     def epoch(self, row: dict[str, float]) -> None:

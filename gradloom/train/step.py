@@ -15,6 +15,7 @@ import numpy as np
 
 from gradloom import functional as gl
 from gradloom import nn, random, tree
+from gradloom.ir.graph import scope
 from gradloom.nn.losses import BinaryCrossEntropy, Loss
 from gradloom.nn.metrics import StreamingMetric
 from gradloom.optim import Optimizer
@@ -42,17 +43,14 @@ class Place:
     totals: tuple[np.ndarray, ...] = ()
 
     def after(self, carry: Tensors, sums: Sequence[np.ndarray]) -> Place:
-        """The place behind one batch more; sums over batches are added up in float64."""
-        values = tuple(s.astype(np.float64) for s in sums)
-        totals = tuple(a + b for a, b in zip(self.totals, values)) if self.totals else values
-        return Place(carry, self.batches + 1, totals)
+        """The place behind some batches more, whose sums are stacked.
 
-    def after_many(self, carry: Tensors, sums: Sequence[np.ndarray]) -> Place:
-        """The place behind several batches more, whose sums are stacked."""
-        place = self
-        for row in zip(*sums):
-            place = place.after(carry, row)
-        return place
+        They are added up in float64, one after the other, so how many come together changes nothing.
+        """
+        rows = [s.astype(np.float64) for s in sums]
+        started = [np.concatenate([t[np.newaxis], r]) for t, r in zip(self.totals, rows)] if self.totals else rows
+        totals = tuple(np.add.accumulate(values)[-1] for values in started)
+        return Place(carry, self.batches + len(rows[0]), totals)
 
     @property
     def loss(self) -> float:
@@ -105,17 +103,19 @@ class Recipe:
         def objective(parameters: Tensors) -> tuple[Tensor, Any]:
             outputs, state = nn.apply(self.model, parameters, carry["state"], inputs, training=True, key=step_key)
             matched = match_targets(outputs, targets)
-            loss = self.loss(matched, targets, weights)
+            with scope("loss"):
+                loss = self.loss(matched, targets, weights)
             return loss + penalty(parameters, hyper["l1"], hyper["l2"]), (matched, state, loss)
 
         ahead = self.optimizer.lookahead(carry["parameters"], carry["optimizer"], hyper)
         (_, (outputs, state, loss)), gradients = value_and_grad(objective, has_aux=True)(ahead)
-        parameters, optimizer = self.optimizer.update(gradients, carry["optimizer"], carry["parameters"], hyper)
+        with scope("update"):
+            parameters, optimizer = self.optimizer.update(gradients, carry["optimizer"], carry["parameters"], hyper)
         new = {"parameters": parameters, "state": state, "optimizer": optimizer, "step": carry["step"] + 1}
         return new, self._sums(loss, outputs, targets, weights)
 
     def train_many(
-        self, carry: Tensors, data: Any, rows: Tensor, key: Tensor, hyper: Mapping[str, Any]
+        self, carry: Tensors, data: Any, rows: Any, key: Tensor, hyper: Mapping[str, Any], *limits: Any
     ) -> tuple[Tensors, list[Tensor]]:
         """Several updates as one loop of the graph, each on its rows of the whole data set.
 
@@ -125,15 +125,22 @@ class Recipe:
             rows: the examples of each batch, shape (steps, batch).
             key: as :meth:`train` takes it.
             hyper: as :meth:`train` takes it.
+            limits: nothing, or how many of the steps are taken, and then how many examples of each batch count,
+                shape (steps,); those behind them have weight 0.
 
         Returns:
             ``(carry after the last step, sums)``, the sums of all steps stacked along their first axes.
         """
+        turns, counts = (*limits, None, None)[:2]
 
-        def step(carry: Tensors, chosen: Tensor) -> tuple[Tensors, list[Tensor]]:
-            return self.train(carry, tuple(gl.take(whole, chosen) for whole in data), key, hyper)
+        def step(carry: Tensors, chosen: Any) -> tuple[Tensors, list[Tensor]]:
+            taken, count = chosen if isinstance(chosen, tuple) else (chosen, None)
+            inputs, targets, weights = (gl.take(whole, taken) for whole in data)
+            if count is not None:
+                weights = gl.where(gl.arange(weights.shape[0]) < count, weights, 0.0)
+            return self.train(carry, (inputs, targets, weights), key, hyper)
 
-        return scan(step, carry, rows)
+        return scan(step, carry, rows if counts is None else (rows, counts), turns=turns)
 
     def measure(self, parameters: Tensors, state: Tensors, batch: Any) -> tuple[Any, list[Tensor]]:
         """The outputs for a batch in predict mode, and the sums of loss and metrics."""

@@ -1,14 +1,15 @@
 """The trainer: fit, evaluate, predict, save.
 
-It hands every batch to one compiled step (train/step.py) and does everything else between steps: order, progress,
-validation, callbacks, checkpoints.  All randomness comes from counters, so the run is determined by its seed and
-can be continued exactly from any batch.
+It hands batches to one compiled program, many at a time (train/step.py), and does everything else between calls:
+order, progress, validation, callbacks, checkpoints.  All randomness comes from counters, so the run is determined by
+its seed and can be continued exactly from any batch.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,30 +17,31 @@ import numpy as np
 
 from gradloom import nn, optim, options, random, tree
 from gradloom.data.table import Table
-from gradloom.errors import DataError, NonFiniteError, OptionError, ShapeError
+from gradloom.errors import DataError, OptionError, ShapeError
 from gradloom.executors import DEFAULT
+from gradloom.ir.graph import Graph
 from gradloom.nn.losses import Loss
-from gradloom.nn.metrics import Metric, StreamingMetric, WholeSetMetric
+from gradloom.nn.metrics import Metric, StreamingMetric
 from gradloom.optim import Optimizer
 from gradloom.tensor import tensor
 from gradloom.train import checkpoint as checkpoint_file
 from gradloom.train import settings
-from gradloom.train.batches import choose_batch_size, grouped, order_of_epoch, row_groups
+from gradloom.train.ahead import ahead
+from gradloom.train.batches import choose_batch_size
 from gradloom.train.callbacks import Callback, Checkpoint
 from gradloom.train.examples import Examples, as_examples, as_inputs, hold_out, two_examples
 from gradloom.train.history import History
+from gradloom.train.measuring import Forward, Measure
+from gradloom.train.nonfinite import check_numbers, check_weights, where_it_began
+from gradloom.train.pace import steps_a_call
 from gradloom.train.preprocessing import Predictions, Preprocessing, predictions
 from gradloom.train.progress import Progress
 from gradloom.train.settings import ClassWeight
+from gradloom.train.source import Portion, Resident, Source, Streamed, as_stream, calls_of_epoch, is_stream
 from gradloom.train.step import Place, Recipe, gives_probabilities
 from gradloom.train.targets import check_targets
 from gradloom.train.weighting import with_class_weights
 from gradloom.transforms import jit, trace
-
-EVALUATION_BATCH = 1024
-
-_STEPS_A_CALL = {"reference": 1, "native": 64}
-"""How many steps a call of each executor's program takes: more where the way in and out of it counts."""
 
 _ORDER, _DRAWS, _HOLD_OUT = 1, 2, 3  # what the random key of a run is used for
 
@@ -57,7 +59,9 @@ class Trainer:
         l2: λ of λ Σw², likewise.
         class_weight: "balanced" or a weight for each class label.
         preprocessing: what made the inputs from a table; saved with the model.
-        executor: what runs the compiled step.
+        executor: what runs the compiled steps.
+        debug_nans: check the weights after every call too, and where a number is no longer finite find the layer and
+            the primitive where that began (see docs/training.md); the error says it.
 
     Raises:
         OptionError: an option out of range.
@@ -70,7 +74,7 @@ class Trainer:
         position: batches done of an epoch that was interrupted; ``fit`` goes on behind them.
         totals: sums of loss and metrics over these batches.
         batch_size: of the last ``fit``.
-        rows: examples of the last ``fit``.
+        rows: examples of the last ``fit``; None for a stream that does not know.
     """
 
     def __init__(
@@ -86,6 +90,7 @@ class Trainer:
         class_weight: ClassWeight = None,
         preprocessing: Preprocessing | None = None,
         executor: str = DEFAULT,
+        debug_nans: bool = False,
     ) -> None:
         self.model = settings.of_kind(model, nn.Module, "model", "a Module, such as nn.Sequential(nn.Dense(10))")
         chosen = optim.Adam() if optimizer is None else optimizer
@@ -103,13 +108,13 @@ class Trainer:
         self.rows: int | None = None
         self.input_type: tuple[str, tuple[int, ...]] | None = None
         self.optimizer_state: Any = None
+        self.debug_nans = options.flag("Trainer", "debug_nans", debug_nans)
         self._stop = ""
         streaming = [m for m in self.metrics if isinstance(m, StreamingMetric)]
         self._recipe = Recipe(model, self.loss, self.optimizer, streaming)
-        self._train_step: Callable[..., Any] = jit(self._recipe.train, executor)
-        self._train_many: Callable[..., Any] = jit(self._recipe.train_many, executor)
-        self._measure_step: Callable[..., Any] = jit(self._recipe.measure, executor)
-        self._forward: Callable[..., Any] = jit(lambda p, s, x: nn.apply(model, p, s, x)[0], executor)
+        self._train_steps: Callable[..., Any] = jit(self._recipe.train_many, executor)
+        self._measure = Measure(self._recipe, self.metrics, executor)
+        self._forward = Forward(model, executor)
 
     # Training ---------------------------------------------------------------------------------------------------
 
@@ -131,7 +136,8 @@ class Trainer:
         penalties are not part of the loss that is shown.
 
         Args:
-            train: (inputs, targets) or (inputs, targets, weights), or an object with these attributes.
+            train: (inputs, targets) or (inputs, targets, weights), or an object with these attributes; or a
+                ``Stream`` of such.  A large memory map is read slice by slice.
             validation: the same, measured after each epoch; or the share of ``train``, between 0 and 1, that is
                 held out at random for it.
             epochs: how often to go through the data.
@@ -154,9 +160,8 @@ class Trainer:
                 ``fit`` go on from there.
         """
         options.whole("fit", "epochs", epochs)
-        examples, held_out = self._parts(train, validation)
-        self.batch_size, self.rows = self._size_of_batches(batch_size, len(examples)), len(examples)
-        self._prepare(examples, held_out)
+        source, held_out = self._sources(train, validation)
+        self._prepare(source, held_out, batch_size)
         shown = Progress(progress, self.epoch + epochs)
         hooks = [*callbacks, *([Checkpoint(checkpoint)] if checkpoint is not None else [])]
         self._stop, self.history.best_epoch = "", None
@@ -167,12 +172,13 @@ class Trainer:
             for hook in reversed(hooks):
                 ending.callback(hook.on_end, self)
             try:
-                for _ in range(epochs):
-                    row = self._run_epoch(examples, held_out, shuffle, shown)
-                    for hook in hooks:
-                        hook.on_epoch(self, row)
-                    if self._stop:
-                        break
+                with ahead(self._portions(source, epochs, shuffle)) as portions:
+                    for _ in range(epochs):
+                        row = self._run_epoch(portions, held_out, shown)
+                        for hook in hooks:
+                            hook.on_epoch(self, row)
+                        if self._stop:
+                            break
                 self.history.stopped = self._stop or f"{self.epoch} epochs are done"
             except BaseException as problem:
                 self.history.stopped = _reason(problem)
@@ -205,22 +211,51 @@ class Trainer:
         """Go back to a snapshot; training then goes on from there with the next epoch."""
         self._adopt(Place(snapshot))
 
-    def _parts(self, train: Any, validation: Any) -> tuple[Examples, Examples | None]:
+    def _sources(self, train: Any, validation: Any) -> tuple[Source, Source | None]:
         """The examples to train on, weighted by their classes, and those to validate on."""
-        examples, held_out = as_examples(train, "fit"), None
-        if isinstance(validation, (int, float)):
-            examples, held_out = hold_out(examples, validation, self._key(_HOLD_OUT))
-        elif validation is not None:
-            held_out = as_examples(validation, "validation")
-        return with_class_weights(examples, self.class_weight), held_out
+        held_out: Source | None = None
+        if not isinstance(validation, (int, float)):
+            held_out = None if validation is None else self._source(validation, "validation")
+            return self._source(train, "fit", self.class_weight), held_out
+        if is_stream(train):
+            raise OptionError(
+                "fit",
+                rule="a share can be held out only of data in memory",
+                got=f"validation {validation} of a stream",
+                fix="Pass the data to validate on themselves.",
+            )
+        kept, held = hold_out(as_examples(train, "fit"), validation, self._key(_HOLD_OUT))
+        return Resident(with_class_weights(kept, self.class_weight)), Resident(held)
 
-    def _size_of_batches(self, asked: int | str, rows: int) -> int:
+    def _source(self, data: Any, who: str, class_weight: ClassWeight = None) -> Source:
+        """Examples, or chunks that are checked and weighted as they come."""
+        if not is_stream(data):
+            return Resident(with_class_weights(as_examples(data, who), class_weight))
+        if class_weight == "balanced":
+            raise OptionError(
+                "class_weight",
+                rule="balanced weights need all examples at once",
+                got="a stream",
+                fix="Count the classes before, and pass a weight for each.",
+            )
+
+        graph: Graph | None = None
+
+        def check(examples: Examples, name: str) -> Examples:
+            nonlocal graph
+            graph = self._check_data(examples, name, graph)
+            return with_class_weights(examples, class_weight)
+
+        return Streamed(as_stream(data, who), who, check)
+
+    def _size_of_batches(self, asked: int | str, source: Source, present: int) -> int:
         """The batch size, which an interrupted epoch keeps."""
+        rows = source.rows or present
         if not self.position:
-            return choose_batch_size(asked, rows)
+            return min(choose_batch_size(asked, rows if asked == "auto" else present), present)
         assert self.batch_size is not None, "a position counts batches"
-        size = self.batch_size if asked == "auto" else choose_batch_size(asked, rows)
-        if (size, rows) != (self.batch_size, self.rows):
+        size = self.batch_size if asked == "auto" else choose_batch_size(asked, present)
+        if (size, source.rows) != (self.batch_size, self.rows):
             raise OptionError(
                 "fit",
                 rule="an interrupted epoch must go on with its data and its batch size",
@@ -229,31 +264,40 @@ class Trainer:
             )
         return size
 
-    def _prepare(self, examples: Examples, held_out: Examples | None) -> None:
+    def _prepare(self, source: Source, held_out: Source | None, batch_size: int | str) -> None:
         """Make parameters and optimiser state, unless they exist, and see that the data fit the model."""
-        inputs = examples.inputs
+        sample = source.sample()
+        self.batch_size = self._size_of_batches(batch_size, source, len(sample))
+        self.rows = source.rows
+        self._batches = -(-self.rows // self.batch_size) if self.rows else None
         if self.input_type is None:
+            inputs = sample.inputs
             self.model.initialize(two_examples(inputs.dtype, inputs.shape[1:]), seed=self.seed)
             self.input_type = inputs.dtype.name, inputs.shape[1:]
         if self.optimizer_state is None:
             self.optimizer_state = self.optimizer.init(self.model.parameters())
-        self._check_data(examples, "fit")
+        forward = self._check_data(sample, "fit")
+        parameters = sum(leaf.size for leaf in tree.leaves(self.model.parameters()))
+        self._most_steps = steps_a_call(self.executor, forward, 2, parameters, self.batch_size)
         if held_out is not None:
-            self._check_data(held_out, "validation")
-            if held_out.targets.shape[1:] != examples.targets.shape[1:]:
+            held = held_out.sample()
+            self._check_data(held, "validation")
+            if held.targets.shape[1:] != sample.targets.shape[1:]:
                 raise ShapeError(
                     "validation",
                     rule="validation targets must be shaped as those of training",
-                    got=f"{held_out.targets.shape[1:]} and {examples.targets.shape[1:]} an example",
+                    got=f"{held.targets.shape[1:]} and {sample.targets.shape[1:]} an example",
                 )
 
-    def _check_data(self, examples: Examples, who: str) -> None:
-        """Refuse what the compiled steps could only stumble over."""
+    def _check_data(self, examples: Examples, who: str, graph: Graph | None = None) -> Graph:
+        """Refuse what the compiled steps could only stumble over; gives the model's graph for two examples."""
         self._check_inputs(examples.inputs, who)
-        example = two_examples(examples.inputs.dtype, examples.inputs.shape[1:])
-        outputs = trace(self.model, example).output_types
+        if graph is None:
+            graph = trace(self.model, two_examples(examples.inputs.dtype, examples.inputs.shape[1:]))
+        outputs = graph.output_types
         if len(outputs) == 1:
             check_targets(examples.targets, outputs[0], self.loss, who)
+        return graph
 
     def _check_inputs(self, inputs: np.ndarray, who: str) -> None:
         if self.input_type is None:
@@ -271,14 +315,22 @@ class Trainer:
                 fix="Prepare the inputs as those of training were.",
             )
 
+    def _portions(self, source: Source, epochs: int, shuffle: bool) -> Iterator[Portion | None]:
+        """The portions of all epochs to come; None ends an epoch."""
+        assert self.batch_size is not None
+        key = self._key(_ORDER)
+        for epoch in range(self.epoch, self.epoch + epochs):
+            yield from source.epoch(key, epoch, self.batch_size, shuffle)
+            yield None
+
     def _run_epoch(
-        self, examples: Examples, held_out: Examples | None, shuffle: bool, shown: Progress
+        self, portions: Iterator[Portion | None], held_out: Source | None, shown: Progress
     ) -> dict[str, float]:
         """Train for an epoch, or the rest of one that was interrupted, measure it, and note its row of the history."""
-        totals = self._run_batches(examples, shuffle, shown)
+        totals = self._run_batches(portions, shown)
         measured = self._recipe.finish(totals)
         if held_out is not None:
-            measured |= {f"val_{name}": value for name, value in self._measured(held_out).items()}
+            measured |= {f"val_{name}": value for name, value in self._measure(held_out.in_order()).items()}
         row: dict[str, float] = {"epoch": self.epoch + 1}
         row |= {name: float(value) for name, value in measured.items() if isinstance(value, (int, float))}
         self.history.rows.append(row)
@@ -286,30 +338,26 @@ class Trainer:
         shown.epoch(row)
         return row
 
-    def _run_batches(self, examples: Examples, shuffle: bool, shown: Progress) -> tuple[np.ndarray, ...]:
+    def _run_batches(self, portions: Iterator[Portion | None], shown: Progress) -> tuple[np.ndarray, ...]:
         """Go through the data once, from the position on; the sums of loss and metrics."""
-        assert self.batch_size is not None
-        order = order_of_epoch(self._key(_ORDER), self.epoch, len(examples), shuffle)
-        batches = row_groups(order, self.batch_size)
         key, hyper = self._key(_DRAWS), self._hyperparameters()
         place = Place(self.snapshot(), self.position, self.totals)
-        shown.begin(self.epoch + 1, len(batches))
+        shown.begin(self.epoch + 1, self._batches)
+        began = partial(where_it_began, self._recipe, key=key, hyper=hyper) if self.debug_nans else None
+        epoch = f"{f' of {self._batches}' if self._batches else ''} of epoch {self.epoch + 1}"
         try:
-            for group in grouped(batches[self.position :], _STEPS_A_CALL[self.executor]):
-                if len(group) == 1:
-                    carry, sums = self._train_step(place.carry, examples.take(group[0]), key, hyper)
-                    place = place.after(carry, [s.numpy() for s in sums])
-                else:
-                    carry, sums = self._train_many(place.carry, examples.resident, np.stack(group), key, hyper)
-                    place = place.after_many(carry, [s.numpy() for s in sums])
-                if not np.isfinite(place.loss):
-                    raise self._diverged("the loss", f"batch {place.batches} of {len(batches)}")
-                shown.batch(place.batches, sum(map(len, group)), place.loss)
+            for call in calls_of_epoch(portions, place.batches, self._most_steps):
+                data = call.portion.examples.resident
+                carry, stacked = self._train_steps(place.carry, data, call.rows, key, hyper, *call.limits)
+                sums = [s.numpy()[: call.turns] for s in stacked]
+                after = place.after(carry, sums)
+                check_numbers(place, after, sums[1], call, epoch, began)
+                place = after
+                shown.batch(place.batches, call.examples, place.loss)
         except KeyboardInterrupt:
             self._adopt(place)
             raise
-        if not all(np.isfinite(leaf.numpy()).all() for leaf in tree.leaves(place.carry["parameters"])):
-            raise self._diverged("every weight", "the last batch")
+        check_weights(place, "the last batch" + epoch)
         self._adopt(place)
         return place.totals
 
@@ -329,21 +377,13 @@ class Trainer:
         self.optimizer_state, self.step = carry["optimizer"], int(carry["step"].numpy())
         self.position, self.totals = place.batches, place.totals
 
-    def _diverged(self, what: str, when: str) -> NonFiniteError:
-        return NonFiniteError(
-            "fit",
-            rule=f"{what} must stay finite",
-            got=f"NaN or infinity in {when} of epoch {self.epoch + 1}",
-            fix="Lower the learning rate, clip gradients (clip_norm=1.0, or --clip-norm 1), or scale the inputs.",
-        )
-
     # Measuring --------------------------------------------------------------------------------------------------
 
     def evaluate(self, data: Any) -> dict[str, Any]:
         """Loss and metrics on a data set, by name, in predict mode.
 
         Args:
-            data: (inputs, targets) or (inputs, targets, weights).
+            data: (inputs, targets) or (inputs, targets, weights), or a ``Stream`` of such.
 
         Returns:
             ``loss``, the mean by example, and each metric.
@@ -352,23 +392,9 @@ class Trainer:
             DataError: empty, non-finite or inconsistent data, or other inputs than the model was trained on.
             OptionError: the model has no parameters yet.
         """
-        examples = as_examples(data, "evaluate")
-        self._check_data(examples, "evaluate")
-        return self._measured(examples)
-
-    def _measured(self, examples: Examples) -> dict[str, Any]:
-        parameters, state = self.model.parameters(), self.model.state()
-        place, outputs = Place(None), []
-        for rows in row_groups(np.arange(len(examples)), EVALUATION_BATCH):
-            found, sums = self._measure_step(parameters, state, examples.take(rows))
-            place = place.after(None, sums)
-            outputs.append(found)
-        row = self._recipe.finish(place.totals)
-        whole = [m for m in self.metrics if isinstance(m, WholeSetMetric)]
-        if whole:
-            joined = np.concatenate([found.numpy() for found in outputs])
-            row |= {m.name: m.compute(joined, examples.targets, examples.weights) for m in whole}
-        return row
+        source = self._source(data, "evaluate")
+        self._check_data(source.sample(), "evaluate")
+        return self._measure(source.in_order())
 
     # Using ------------------------------------------------------------------------------------------------------
 
@@ -387,9 +413,7 @@ class Trainer:
         """
         x = as_inputs(inputs, "predict")
         self._check_inputs(x, "predict")
-        parameters, state = self.model.parameters(), self.model.state()
-        batches = row_groups(np.arange(len(x)), EVALUATION_BATCH)
-        return np.concatenate([self._forward(parameters, state, x[rows]).numpy() for rows in batches])
+        return self._forward(x)
 
     def predict_table(self, table: Table) -> Predictions:
         """Predictions for the rows of a table, in the target's own terms.

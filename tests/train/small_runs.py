@@ -1,7 +1,12 @@
-"""A small data set and small networks, for runs that take milliseconds."""
+"""A small data set and small networks, for runs that take milliseconds.
+
+They run on the reference executor, which compiles nothing and takes one step a call, so that a test can interfere
+before any of them; test_native_training.py has what is special about the native one.
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +30,14 @@ def network(*, deep: bool = False) -> nn.Sequential:
 
 def trainer(model: nn.Module | None = None, **options: Any) -> train.Trainer:
     """A trainer of the classifier, by default with SGD, which a reader can follow by hand."""
-    return train.Trainer(network() if model is None else model, **{"optimizer": optim.SGD(0.1), **options})
+    return train.Trainer(
+        network() if model is None else model, **{"optimizer": optim.SGD(0.1), "executor": "reference", **options}
+    )
+
+
+def load(path: str | Path) -> train.Trainer:
+    """A saved run, to go on likewise."""
+    return train.load(path, executor="reference")
 
 
 def fit(run: train.Trainer, epochs: int = 1, data: Any = None, **options: Any) -> train.History:

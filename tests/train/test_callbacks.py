@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_runs import X, Y, fit, network, same, tensors, trainer
+from small_runs import X, Y, fit, load, network, same, tensors, trainer
 
 from gradloom import optim, train
 from gradloom.errors import NonFiniteError, OptionError, UnknownNameError
@@ -86,14 +86,14 @@ def test_the_best_weights_come_back_after(name: str):
 
 def test_the_best_weights_come_back_after_ctrl_c_within_an_epoch():
     run, watch = trainer(), Watch()
-    step = run._train_step
+    step = run._train_steps
 
     def interrupted(carry: Any, *rest: Any) -> Any:
         if carry["step"].item() == 17:  # in the fourth epoch
             raise KeyboardInterrupt
         return step(carry, *rest)
 
-    run._train_step = interrupted
+    run._train_steps = interrupted
     with pytest.raises(KeyboardInterrupt):
         fit(run, epochs=6, callbacks=[Script(*QUANTITY), watch, train.EarlyStopping(monitor="quantity")])
     assert weights_of(run) == watch.weights[2]
@@ -142,21 +142,21 @@ def test_the_best_weights_after_ctrl_c_are_a_place_to_go_on_from(tmp_path: Path)
             callbacks=[Script(3, 2, 1, 0), train.EarlyStopping(monitor="quantity"), Watch(3, KeyboardInterrupt())],
         )
     run.save(tmp_path / "m")
-    resumed = train.load(tmp_path / "m")
+    resumed = load(tmp_path / "m")
     fit(resumed)
     assert same(unbroken, resumed)
 
 
 def test_weights_stay_where_no_epoch_was_finished():
     run = trainer()
-    step = run._train_step
+    step = run._train_steps
 
     def interrupted(carry: Any, *rest: Any) -> Any:
         if carry["step"].item() == 3:
             raise KeyboardInterrupt
         return step(carry, *rest)
 
-    run._train_step = interrupted
+    run._train_steps = interrupted
     with pytest.raises(KeyboardInterrupt):
         fit(run, callbacks=[train.EarlyStopping(monitor="loss")])
     assert (run.step, run.position, run.history.best_epoch) == (3, 3, None)
@@ -261,7 +261,7 @@ def test_the_checkpoint_is_the_run_after_each_epoch(tmp_path: Path):
 
     run = trainer()
     fit(run, 3, callbacks=[train.Checkpoint(path), Reads()])
-    assert same(run, train.load(path))
+    assert same(run, load(path))
 
 
 def test_a_callback_may_add_to_the_history(tmp_path: Path):
@@ -272,7 +272,7 @@ def test_a_callback_may_add_to_the_history(tmp_path: Path):
     run = trainer()
     fit(run, callbacks=[Adds()])
     run.save(tmp_path / "m")
-    assert train.load(tmp_path / "m").history.column("norm") == [0.5]
+    assert load(tmp_path / "m").history.column("norm") == [0.5]
 
 
 def test_the_history_as_files(tmp_path: Path):

@@ -16,8 +16,8 @@ from gradloom.data.table import Table
 from gradloom.data.target import TargetPipeline
 from gradloom.errors import DataError
 from gradloom.nn import losses
+from gradloom.train.measuring import EVALUATION_BATCH
 from gradloom.train.preprocessing import probabilities_of
-from gradloom.train.trainer import EVALUATION_BATCH
 
 ROWS = 2 * EVALUATION_BATCH + 137
 _rng = np.random.default_rng(1)

@@ -28,7 +28,7 @@ def run() -> train.Trainer:
         network(deep=True), optimizer=optim.AdamW(schedule), metrics=["accuracy"], class_weight={0: 1, 1: 2, 2: 1}
     )
     fit(made)
-    step, left = made._train_step, 2
+    step, left = made._train_steps, 2
 
     def interrupted(*args: Any) -> Any:
         nonlocal left
@@ -37,7 +37,7 @@ def run() -> train.Trainer:
             raise KeyboardInterrupt
         return step(*args)
 
-    made._train_step = interrupted
+    made._train_steps = interrupted
     with pytest.raises(KeyboardInterrupt):
         fit(made)
     return made

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
+import gradloom as gl
 from gradloom import data, nn, optim, train, tree
+from gradloom.errors import NonFiniteError
 from gradloom.executors.native import compile as compiling
-from gradloom.train.batches import grouped
+from gradloom.train import pace
+from gradloom.train import trainer as trainer_module
 
 
 def digits() -> tuple[np.ndarray, np.ndarray]:
@@ -47,34 +53,114 @@ def test_resumed_training_has_the_bits_of_the_unbroken_one(tmp_path):
     assert all(np.array_equal(a.numpy(), b.numpy()) for a, b in pairs)
 
 
-def test_rates_seeds_and_short_batches_compile_nothing_new():
+def test_seeds_penalties_and_short_batches_compile_nothing_new(monkeypatch: pytest.MonkeyPatch):
+    """One program trains: 500 examples in batches of 32 leave 20 over, in calls of 5 batches one."""
     x, y = digits()
-    trainer("native").fit((x[:500], y[:500]), epochs=1, batch_size=32, progress="silent")  # 15 batches, and 20 rows
+    monkeypatch.setenv("GRADLOOM_CACHE", "off")
+    monkeypatch.setattr(trainer_module, "steps_a_call", lambda *_: 5)
     run = trainer("native")
-    run.fit((x[:500], y[:500]), epochs=1, batch_size=32, progress="silent")
     before = compiling.compiled
-    run.fit((x[:500], y[:500]), epochs=2, batch_size=32, progress="silent")
+    run.fit((x[:500], y[:500]), epochs=1, batch_size=32, progress="silent")
+    assert compiling.compiled == before + 1
+    run.fit((x[500:1000], y[500:1000]), epochs=1, batch_size=32, progress="silent")
+    run.seed, run.l1 = 7, 0.1
+    run.fit((x[:500], y[:500]), epochs=1, batch_size=32, shuffle=False, progress="silent")
+    assert compiling.compiled == before + 1
+
+
+def test_a_run_with_another_rate_and_seed_finds_the_program_on_disk():
+    x, y = digits()
+    trainer("native").fit((x[:500], y[:500]), epochs=1, batch_size=32, progress="silent")
+    before = compiling.compiled
     trainer("native", lr=0.1, seed=5).fit((x[:500], y[:500]), epochs=1, batch_size=32, progress="silent")
     assert compiling.compiled == before
+
+
+@pytest.mark.parametrize("most", [1, 3, 16])
+def test_the_number_of_steps_a_call_changes_nothing(most: int, monkeypatch: pytest.MonkeyPatch):
+    x, y = digits()
+    rows = {}
+    for count in (most, 7):
+        monkeypatch.setattr(trainer_module, "steps_a_call", lambda *_, count=count: count)
+        run = trainer("native")
+        rows[count] = run.fit((x[:500], y[:500]), epochs=2, batch_size=32, progress="silent").rows, run.tensors()
+    (first, weights), (second, others) = rows.values()
+    assert first == second
+    assert all(np.array_equal(weights[name], others[name]) for name in weights)
+
+
+def test_an_epoch_interrupted_between_calls_ends_with_the_bits_of_the_unbroken_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    x, y = digits()
+    monkeypatch.setattr(trainer_module, "steps_a_call", lambda *_: 5)
+    whole, broken = trainer("native"), trainer("native")
+    whole.fit((x[:500], y[:500]), epochs=2, batch_size=32, progress="silent")
+    steps, calls = broken._train_steps, 0
+
+    def interrupted(*args: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise KeyboardInterrupt
+        return steps(*args)
+
+    broken._train_steps = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        broken.fit((x[:500], y[:500]), epochs=2, batch_size=32, progress="silent")
+    assert (broken.epoch, broken.position) == (0, 8)  # 16 batches in 4 calls of 4
+    broken.save(tmp_path / "model.safetensors")
+    monkeypatch.setattr(trainer_module, "steps_a_call", lambda *_: 7)  # the rest of the epoch in other calls
+    resumed = train.load(tmp_path / "model.safetensors", executor="native")
+    resumed.fit((x[:500], y[:500]), epochs=2, batch_size=32, progress="silent")
+    assert resumed.history.rows == whole.history.rows
+    assert all(np.array_equal(a, whole.tensors()[name]) for name, a in resumed.tensors().items())
+
+
+def test_calls_take_some_tens_of_milliseconds_whatever_the_network():
+    small, large = (nn.Sequential(nn.Dense(n, activation="relu"), nn.Dense(n)) for n in (8, 2048))
+    steps = {}
+    for model, width in ((small, 8), (large, 2048)):
+        model.initialize(np.zeros((2, width), np.float32))
+        graph = gl.trace(model, np.zeros((2, width), np.float32))
+        steps[width] = pace.steps_a_call("native", graph, 2, 2 * width**2, 256)
+        assert pace.steps_a_call("reference", graph, 2, 2 * width**2, 256) == 1
+    assert pace.operations(graph) == pytest.approx(2 * 2 * 2 * 2048**2, rel=0.01)
+    assert steps[8] > 1000
+    assert 1 <= steps[2048] < 10
+
+
+def modules_of(program: Any) -> int:
+    """How many programs a compiled function has."""
+    return len(program.programs)
+
+
+def test_measuring_and_predicting_data_of_many_lengths_takes_few_programs():
+    x, y = digits()
+    run = trainer("native")
+    run.fit((x[:500], y[:500]), epochs=1, batch_size=32, progress="silent")
+    wanted = run.predict(x[:64])
+    for count in (33, 40, 57, 63):
+        np.testing.assert_array_equal(run.predict(x[:count]), wanted[:count])
+        run.evaluate((x[:count], y[:count]))
+    assert modules_of(run._forward._forward) == modules_of(run._measure._step) == 1
+
+
+def test_predictions_follow_every_change_of_the_model():
+    x, _ = digits()
+    run = train.Trainer(nn.Sequential(nn.Dense(4, activation="relu"), nn.Dense(3)), "mse")
+    run.fit((x[:64], np.zeros((64, 3))), epochs=1, progress="silent")
+    first = run.predict(x[:1])
+    layer = run.model.layers[1]
+    layer.bias = layer.bias + 1
+    np.testing.assert_allclose(run.predict(x[:1]), first + 1, rtol=1e-5, atol=1e-6)
+    run.restore({**run.snapshot(), "parameters": tree.map(lambda p: p * 0, run.model.parameters())})
+    np.testing.assert_array_equal(run.predict(x[:1]), np.zeros((1, 3)))
 
 
 def test_a_loss_that_explodes_is_noticed_in_the_middle_of_a_program():
     x, y = digits()
     run = train.Trainer(nn.Sequential(nn.Dense(4), nn.Dense(1)), "squared_error", optim.SGD(1e12), executor="native")
-    with pytest.raises(train.trainer.NonFiniteError, match="must stay finite"):
+    with pytest.raises(NonFiniteError, match="must stay finite"):
         run.fit((x, y[:, None].astype(np.float32)), epochs=3, batch_size=32, progress="silent")
     assert all(np.isfinite(leaf.numpy()).all() for leaf in tree.leaves(run.model.parameters()))
-
-
-@pytest.mark.parametrize(
-    ("full", "short", "most"), [(10, 0, 64), (10, 1, 4), (7, 1, 3), (1, 1, 64), (1, 0, 1), (9, 0, 1)]
-)
-def test_batches_are_grouped_evenly_and_kept_in_order(full: int, short: int, most: int):
-    batches = [np.arange(8) + 8 * i for i in range(full)] + [np.arange(3) + 100] * short
-    groups = grouped(batches, most)
-    flat = [rows for group in groups for rows in group]
-    assert all(np.array_equal(a, b) for a, b in zip(flat, batches, strict=True))
-    sizes = {len(group) for group in groups if len(group) > 1}
-    assert len(sizes) <= 1
-    assert all(size <= most for size in sizes)
-    assert all(len({len(rows) for rows in group}) == 1 for group in groups)

@@ -98,14 +98,14 @@ def test_ctrl_c_leaves_the_cursor_at_the_start_of_a_line(monkeypatch: pytest.Mon
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("COLUMNS", "80")
     run = trainer()
-    step = run._train_step
+    step = run._train_steps
 
     def interrupted(carry: Any, *rest: Any) -> Any:
         if carry["step"].item() == 7:
             raise KeyboardInterrupt
         return step(carry, *rest)
 
-    run._train_step = interrupted
+    run._train_steps = interrupted
     with pytest.raises(KeyboardInterrupt):
         fit(run, 3, validation=(X, Y), progress="auto")
     assert terminal.screen[-2:] == ["stopped: interrupted by Ctrl-C", ""]

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_runs import ROWS, X, Y, fit, network, same, tensors, trainer
+from small_runs import ROWS, X, Y, fit, load, network, same, tensors, trainer
 
 import gradloom as gl
 from gradloom import optim, train
 from gradloom.errors import OptionError
-from gradloom.train.batches import order_of_epoch, row_groups
+from gradloom.train.batches import batches_of, order_of_epoch
 
 OPTIMIZERS = {
     "momentum": optim.SGD(0.05, momentum=0.9),
@@ -34,7 +34,7 @@ def run_with(optimizer: optim.Optimizer) -> train.Trainer:
 
 def interrupt_at(run: train.Trainer, batch: int) -> None:
     """Let Ctrl-C come in front of a step, counted from 1."""
-    step, done = run._train_step, 0
+    step, done = run._train_steps, 0
 
     def interrupted(*args: Any) -> Any:
         nonlocal done
@@ -43,12 +43,12 @@ def interrupt_at(run: train.Trainer, batch: int) -> None:
             raise KeyboardInterrupt
         return step(*args)
 
-    run._train_step = interrupted
+    run._train_steps = interrupted
 
 
 def through_a_file(run: train.Trainer, folder: Path) -> train.Trainer:
     run.save(folder / "model.safetensors")
-    return train.load(folder / "model.safetensors")
+    return load(folder / "model.safetensors")
 
 
 def test_the_seed_determines_the_weights():
@@ -69,13 +69,18 @@ def test_every_epoch_has_an_order_of_its_own_that_key_and_number_determine():
 
 
 @pytest.mark.parametrize(
-    ("rows", "size", "lengths"),
-    [(10, 5, [5, 5]), (12, 5, [5, 5, 2]), (11, 5, [5, 6]), (1, 1, [1]), (3, 1, [1, 1, 1]), (6, 5, [6]), (4, 9, [4])],
+    ("rows", "size", "counts"),
+    [(10, 5, [5, 5]), (12, 5, [5, 5, 2]), (11, 5, [5, 5, 1]), (1, 1, [1]), (3, 1, [1, 1, 1]), (3, 5, [3])],
 )
-def test_batches_hold_every_example_once(rows: int, size: int, lengths: list[int]):
-    groups = row_groups(np.arange(rows), size)
-    assert [len(group) for group in groups] == lengths
-    np.testing.assert_array_equal(np.concatenate(groups), np.arange(rows))
+def test_batches_hold_every_example_once_and_fill_up_with_the_first(rows: int, size: int, counts: list[int]):
+    order = np.random.default_rng(0).permutation(rows)
+    batches = batches_of(order, size)
+    assert batches.rows.shape == (len(counts), size)
+    assert batches.counts.tolist() == counts
+    counted = [row[:count] for row, count in zip(batches.rows, batches.counts)]
+    np.testing.assert_array_equal(np.concatenate(counted), order)
+    filled = batches.rows[-1, counts[-1] :]
+    np.testing.assert_array_equal(filled, [order[i % rows] for i in range(len(filled))])
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -128,7 +133,7 @@ def test_ctrl_c_while_validating(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     def interrupted(*_: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run, "_measure_step", interrupted)
+    monkeypatch.setattr(run, "_measure", interrupted)
     with pytest.raises(KeyboardInterrupt):
         fit(run, epochs=2, validation=(X, Y))
     assert (run.epoch, run.position, run.history.rows) == (0, 5, [])
@@ -161,7 +166,7 @@ def test_a_run_that_was_killed_goes_on_from_its_checkpoint(tmp_path: Path):
     interrupt_at(killed, 8)  # in the second epoch
     with pytest.raises(KeyboardInterrupt):
         fit(killed, epochs=3, checkpoint=path)
-    resumed = train.load(path)
+    resumed = load(path)
     assert (resumed.epoch, resumed.position) == (1, 0)
     fit(resumed, epochs=2)
     assert same(unbroken, resumed)
@@ -171,7 +176,7 @@ def test_ctrl_c_that_comes_after_the_step_but_before_it_is_noted():
     """The step is run again, from where it began."""
     unbroken, run = run_with(OPTIMIZERS["adam"]), run_with(OPTIMIZERS["adam"])
     fit(unbroken, epochs=1)
-    step = run._train_step
+    step = run._train_steps
 
     def interrupted(carry: Any, *rest: Any) -> Any:
         found = step(carry, *rest)
@@ -179,11 +184,11 @@ def test_ctrl_c_that_comes_after_the_step_but_before_it_is_noted():
             raise KeyboardInterrupt
         return found
 
-    run._train_step = interrupted
+    run._train_steps = interrupted
     with pytest.raises(KeyboardInterrupt):
         fit(run)
     assert (run.step, run.position) == (2, 2)
-    run._train_step = step
+    run._train_steps = step
     fit(run)
     assert same(unbroken, run)
 

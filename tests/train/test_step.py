@@ -71,11 +71,23 @@ def test_another_learning_rate_penalty_or_seed_compiles_nothing():
     assert len({result.tobytes() for result in results}) == 4  # each of them matters
 
 
-@pytest.mark.parametrize(("size", "count"), [(37, 1), (8, 2), (36, 1), (12, 2)])
-def test_a_last_batch_of_another_size_adds_one_program(size: int, count: int):
+@pytest.mark.parametrize("size", [37, 8, 36, 12, 1])
+def test_all_batches_are_one_program(size: int):
     run = trainer()
     fit(run, epochs=3, batch_size=size)
-    assert programs(run._train_step) == count  # 36 + 1 and 3 · 12 + 1: one example joins the last batch
+    assert programs(run._train_steps) == 1
+
+
+def test_a_last_batch_that_is_filled_up_trains_as_the_short_one():
+    """The update, the loss and the metrics are those of the examples left over alone."""
+    run, by_hand = (trainer(metrics=["accuracy"], l2=1e-2) for _ in range(2))
+    shown = fit(run, data=(X[:11], Y[:11]), batch_size=8, shuffle=False).rows[0]
+    first = fit(by_hand, data=(X[:8], Y[:8]), batch_size=8, shuffle=False).rows[0]
+    second = fit(by_hand, data=(X[8:11], Y[8:11]), batch_size=3, shuffle=False).rows[1]
+    for a, b in zip(tensors(run), tensors(by_hand)):
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
+    for name in ("loss", "accuracy"):
+        assert shown[name] == pytest.approx((8 * first[name] + 3 * second[name]) / 11, rel=1e-6)
 
 
 def test_the_first_update_is_that_of_the_formula():

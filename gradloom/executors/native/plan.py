@@ -172,13 +172,12 @@ def _name_results(kernel: Kernel, type: TupleType) -> None:
 
 
 def _initial_copies(kernel: Kernel, node: Node) -> list[Kernel]:
-    """The results of a loop begin as the first carried values."""
+    """The results of a loop begin as the first carried values; what turns that are not taken would write is 0."""
     first, count = node.attrs["consts"], node.attrs["carries"]
     starts = node.inputs[first : first + count]
-    return [
-        _region_kernel(Region(result, start, 0.0, Affine(0, contiguous(start.shape))))
-        for result, start in zip(kernel.nodes, starts)
-    ]
+    unwritten = kernel.nodes[count:] if node.attrs.get("bounded") else []
+    pairs = [*zip(kernel.nodes, starts), *((result, None) for result in unwritten)]
+    return [_region_kernel(Region(result, start, 0.0, Affine(0, contiguous(result.shape)))) for result, start in pairs]
 
 
 def _region_kernel(region: Region) -> Kernel:

@@ -125,7 +125,8 @@ def _control(node: Node, operands: list[Node]) -> Node:
     fixed = operands[first : first + count]
     names = ("body",) if is_loop else ("on_true", "on_false")
     graphs = {name: _informed(node.attrs[name], fixed) for name in names}
-    used = sorted({i for graph in graphs.values() for i in _used(graph) if i < count})
+    turns = {0} if node.attrs.get("bounded") else set()  # which no body need use
+    used = sorted(turns | {i for graph in graphs.values() for i in _used(graph) if i < count})
     attrs: dict[str, Any] = dict(node.attrs)
     for name, graph in graphs.items():
         attrs[name] = Graph((*(graph.inputs[i] for i in used), *graph.inputs[count:]), graph.outputs, graph.name)

@@ -1,0 +1,131 @@
+"""The compiled model in predict mode: loss and metrics of a data set, and outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from gradloom import nn
+from gradloom.nn.metrics import Metric, WholeSetMetric
+from gradloom.train.examples import Examples
+from gradloom.train.step import Place, Recipe
+from gradloom.transforms import jit
+
+EVALUATION_BATCH = 1024
+"""The most examples that a call takes."""
+
+
+def whole_batches(rows: int) -> Iterator[tuple[slice | np.ndarray, int]]:
+    """Rows in batches of powers of two, so that a few programs serve data of every length.
+
+    Args:
+        rows: how many there are.
+
+    Yields:
+        The rows of a batch, and how many of them count: what is left over is filled up with the first.
+    """
+    for start in range(0, rows, EVALUATION_BATCH):
+        count = min(EVALUATION_BATCH, rows - start)
+        size = 1 << (count - 1).bit_length()
+        if size == count:
+            yield slice(start, start + count), count
+        else:
+            yield np.concatenate([np.arange(start, start + count), np.resize(np.arange(rows), size - count)]), count
+
+
+class Measure:
+    """Loss and metrics of data sets.
+
+    Args:
+        recipe: the model, the loss and the metrics that are sums.
+        metrics: all metrics, in the order of reports.
+        executor: what runs the compiled step.
+    """
+
+    def __init__(self, recipe: Recipe, metrics: list[Metric], executor: str) -> None:
+        self._recipe = recipe
+        self._step: Callable[..., Any] = jit(recipe.measure, executor)
+        self._whole = [m for m in metrics if isinstance(m, WholeSetMetric)]
+
+    def __call__(self, parts: Iterable[Examples]) -> dict[str, Any]:
+        """Loss and metrics, by name; the data set may come in parts."""
+        model = self._recipe.model
+        parameters, state = model.parameters(), model.state()
+        place, kept = Place(None), []
+        for examples in parts:
+            for rows, count in whole_batches(len(examples)):
+                inputs, targets, weights = examples.take(rows)
+                if count < len(weights):
+                    weights = np.where(np.arange(len(weights)) < count, weights, np.float32(0))
+                outputs, sums = self._step(parameters, state, (inputs, targets, weights))
+                place = place.after(None, [s.numpy()[np.newaxis] for s in sums])
+                if self._whole:  # they need all of it at once, so it must fit into memory
+                    kept.append([a[:count] for a in (outputs.numpy(), targets, weights)])
+        row = self._recipe.finish(place.totals)
+        if self._whole:
+            outputs, targets, weights = map(np.concatenate, zip(*kept))
+            row |= {m.name: m.compute(outputs, targets, weights) for m in self._whole}
+        return row
+
+
+class Forward:
+    """The outputs of a model in predict mode.
+
+    The way into a program is made ready once for each length of the inputs: the parameters are looked up again only
+    when the model was changed since, so that a single row takes some tens of microseconds.
+
+    Args:
+        model: the network.
+        executor: what runs it.
+    """
+
+    def __init__(self, model: nn.Module, executor: str) -> None:
+        self._model = model
+        self._forward = jit(lambda p, s, x: nn.apply(model, p, s, x)[0], executor)
+        self._watch: _Watch | None = None
+        self._ready: dict[Any, tuple[Any, list[np.ndarray]]] = {}
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """The outputs for inputs of shape (n, ...)."""
+        if len(x) == 1:
+            return self._batch(x)
+        return np.concatenate([self._batch(x[rows])[:count] for rows, count in whole_batches(len(x))])
+
+    def _batch(self, x: np.ndarray) -> np.ndarray:
+        if self._watch is None or self._watch.sees_changes():
+            self._watch, self._ready = _Watch(self._model), {}
+        kind = x.shape, x.dtype
+        if kind not in self._ready:
+            prepared = self._forward.prepare(self._model.parameters(), self._model.state(), x)
+            self._ready[kind] = prepared.program, prepared.arrays[:-1]
+        program, arrays = self._ready[kind]
+        return program([*arrays, x])[0]
+
+
+class _Watch:
+    """Notices that a module, or one inside it, was given another tensor, another option or another module."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self._seen: list[tuple[Any, list[Any]]] = []
+        self._look(module, set())
+
+    def sees_changes(self) -> bool:
+        """Whether any attribute is another object than at first."""
+        for holder, values in self._seen:
+            now = holder.values() if isinstance(holder, dict) else holder
+            if len(now) != len(values) or any(a is not b for a, b in zip(now, values)):
+                return True
+        return False
+
+    def _look(self, value: Any, met: set[int]) -> None:
+        holder = vars(value) if isinstance(value, nn.Module) else value
+        if not isinstance(holder, (dict, list, tuple)) or id(holder) in met:
+            return
+        met.add(id(holder))
+        values = list(holder.values() if isinstance(holder, dict) else holder)
+        if not isinstance(holder, tuple):  # what cannot change need not be watched, unlike what is in it
+            self._seen.append((holder, values))
+        for inner in values:
+            self._look(inner, met)
