@@ -137,19 +137,29 @@ def _division(b: Function, args: Operands, dtype: np.dtype) -> tuple[Value, Valu
     x, y = args
     zero = b.const(x.type, 0)
     if x.is_float:
-        remainder = b.binary("frem", x, y)
-        other_side = b.compare("one", remainder, zero)
-        differs = b.binary("xor", b.compare("olt", remainder, zero), b.compare("olt", y, zero))
-        fix = b.binary("and", other_side, differs)
-        remainder = b.select(fix, b.add(remainder, y), remainder)
-        remainder = b.select(b.compare("oeq", remainder, zero), b.intrinsic("copysign", zero, y), remainder)
-        quotient = b.intrinsic("rint", b.binary("fdiv", b.sub(x, remainder), y))
-        by_zero = b.compare("oeq", y, zero)
-        return b.select(by_zero, b.binary("fdiv", x, y), quotient), remainder
+        return _float_division(b, x, y)
     none = b.compare("eq", y, zero)
     safe = b.select(none, b.const(x.type, 1), y)
     quotient, remainder = (_signed_division if dtype.kind == "i" else _unsigned_division)(b, x, safe)
     return b.select(none, zero, quotient), b.select(none, zero, remainder)
+
+
+def _float_division(b: Function, x: Value, y: Value) -> tuple[Value, Value]:
+    """As NumPy has it: x / 0 is the quotient by 0, and x and ∞ of other signs give the quotient -1."""
+    zero = b.const(x.type, 0)
+    cut = b.binary("frem", x, y)  # has the sign of x
+    differs = b.binary("xor", b.compare("olt", cut, zero), b.compare("olt", y, zero))
+    fix = b.binary("and", b.compare("one", cut, zero), differs)
+    nearly, one = b.binary("fdiv", b.sub(x, cut), y), b.const(x.type, 1)
+    nearly = b.select(fix, b.sub(nearly, one), nearly)
+    below = b.intrinsic("floor", nearly)
+    above = b.compare("ogt", b.sub(nearly, below), b.const(x.type, 0.5))
+    quotient = b.select(above, b.add(below, one), below)
+    remainder = b.select(fix, b.add(cut, y), cut)
+    ratio = b.binary("fdiv", x, y)
+    quotient = b.select(b.compare("oeq", quotient, zero), b.intrinsic("copysign", zero, ratio), quotient)
+    remainder = b.select(b.compare("oeq", remainder, zero), b.intrinsic("copysign", zero, y), remainder)
+    return b.select(b.compare("oeq", y, zero), ratio, quotient), remainder
 
 
 def _unsigned_division(b: Function, x: Value, y: Value) -> tuple[Value, Value]:

@@ -31,14 +31,21 @@ def log2_of_e() -> Decimal:
 
 
 @cache
-def pi() -> Decimal:
+def pi(digits: int = DIGITS) -> Decimal:
     """π = 16 atan(1/5) - 4 atan(1/239) (Machin)."""
 
     def inverse_tangent(n: int) -> Decimal:
-        return sum(((-1) ** k / (Decimal(2 * k + 1) * Decimal(n) ** (2 * k + 1)) for k in range(DIGITS)), Decimal(0))
+        return sum(((-1) ** k / (Decimal(2 * k + 1) * Decimal(n) ** (2 * k + 1)) for k in range(digits)), Decimal(0))
 
-    with localcontext(prec=DIGITS):
+    with localcontext(prec=digits + 5):
         return 16 * inverse_tangent(5) - 4 * inverse_tangent(239)
+
+
+def two_over_pi(bits: int) -> int:
+    """⌊2/π · 2^bits⌋."""
+    digits = bits * 3 // 10 + 20
+    with localcontext(prec=digits):
+        return int(2 / pi(digits) * 2**bits)
 
 
 def split(value: Decimal | Fraction, *bits: int) -> tuple[float, ...]:

@@ -1,4 +1,4 @@
-"""What the elementary functions share: formats, polynomials, whole numbers in floats, exact products, rare lanes."""
+"""What the elementary functions share: formats, polynomials, whole numbers in floats, exact sums and products."""
 
 from __future__ import annotations
 
@@ -127,16 +127,3 @@ def pair_product(b: Function, x: Pair, y: Pair) -> Pair:
     """x · y of two sums; the product of the small parts is left out."""
     high, low = exact_product(b, x[0], y[0])
     return high, b.muladd(x[0], y[1], b.muladd(x[1], y[0], low))
-
-
-def by_c_library(b: Function, name: str, x: Value, where: Value, otherwise: Value) -> Value:
-    """The C library's function of x where a condition holds, which is rare: where it holds nowhere it costs a test."""
-    kind, lanes = x.element, x.lanes
-    symbol = name + ("f" if kind == "float" else "")
-    b.declare(f"declare {kind} @{symbol}({kind})")
-    anywhere = where if lanes == 1 else b.call(f"llvm.vector.reduce.or.v{lanes}i1", "i1", where)
-    turns = b.select(anywhere, b.const("i64", lanes), b.const("i64", 0))
-    i, (found,), finish = b.loop_carrying(0, turns, 1, [otherwise])
-    one = b.call(symbol, kind, b.lane(x, i))
-    chosen = b.select(b.lane(where, i), one, b.lane(found, i))
-    return finish([chosen if lanes == 1 else b.insert(found, x.type, chosen, i)])[0]

@@ -1,8 +1,8 @@
 """Sine, cosine and tangent.
 
 The argument is brought to [-π/4, π/4] by subtracting a multiple n of π/2, in parts so short that their multiples are
-exact (Cody and Waite, "Software manual for the elementary functions", 1980).  That holds up to |x| ≈ 10^6; beyond,
-which is rare, the C library is called.
+exact (Cody and Waite, "Software manual for the elementary functions", 1980).  That holds up to |x| ≈ 500,000; beyond,
+which is rare, ``huge_angles`` reduces lane by lane.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ from fractions import Fraction
 
 from gradloom.executors.native.builder import Function, Value
 from gradloom.executors.native.vectormath.fitting import fitted, pi, split, taylor
+from gradloom.executors.native.vectormath.huge_angles import reduced_where_huge
 from gradloom.executors.native.vectormath.shared import (
-    by_c_library,
     exact_sum,
     format_of,
     nearest,
     negative,
     polynomial,
-    size,
     with_sign,
 )
 
@@ -45,14 +44,16 @@ def _reduced(b: Function, x: Value) -> tuple[Value, Value, Value | None]:
         wide, turns = b.convert(x, "double"), b.convert(n, "double")
         for part in split(pi(), 33):
             wide = b.muladd(turns, b.const(wide.type, -part / 2), wide)
-        return bits, b.convert(wide, "float"), None
+        bits, r = reduced_where_huge(b, x, LARGEST, [bits, b.convert(wide, "float")])
+        return bits, r, None
     first, second, third, fourth = (b.const(x.type, -part / 2) for part in split(pi(), 33, 33, 33))
     r = b.muladd(n, first, x)
     # Where r is smaller than what is subtracted, both are so short that their difference is exact.
     r, lost = exact_sum(b, r, b.mul(n, second))
     r, lost_too = exact_sum(b, r, b.mul(n, third))
-    rest = b.muladd(n, fourth, b.add(lost, lost_too))
-    return bits, *exact_sum(b, r, rest)
+    pair = exact_sum(b, r, b.muladd(n, fourth, b.add(lost, lost_too)))
+    bits, r, rest = reduced_where_huge(b, x, LARGEST, [bits, *pair])
+    return bits, r, rest
 
 
 def _sine(b: Function, r: Value, rest: Value | None) -> Value:
@@ -87,11 +88,6 @@ def _of_quarters(b: Function, x: Value, ahead: int) -> Value:
     return with_sign(b, found, top)
 
 
-def _or_by_c_library(b: Function, name: str, x: Value, found: Value) -> Value:
-    large = b.compare("ogt", size(b, x), b.const(x.type, LARGEST))
-    return by_c_library(b, name, x, large, found)
-
-
 def _odd_function(b: Function, x: Value, found: Value) -> Value:
     """-0 at -0: sums lose its sign."""
     return b.select(b.compare("oeq", x, b.const(x.type, 0)), x, found)
@@ -99,12 +95,12 @@ def _odd_function(b: Function, x: Value, found: Value) -> Value:
 
 def sin(b: Function, x: Value) -> Value:
     """Sine of x in radians."""
-    return _or_by_c_library(b, "sin", x, _odd_function(b, x, _of_quarters(b, x, 0)))
+    return _odd_function(b, x, _of_quarters(b, x, 0))
 
 
 def cos(b: Function, x: Value) -> Value:
     """Cosine of x in radians."""
-    return _or_by_c_library(b, "cos", x, _of_quarters(b, x, 1))
+    return _of_quarters(b, x, 1)
 
 
 def tan(b: Function, x: Value) -> Value:
@@ -112,4 +108,4 @@ def tan(b: Function, x: Value) -> Value:
     bits, r, rest = _reduced(b, x)
     sine, cosine, odd = _sine(b, r, rest), _cosine(b, r, rest), _odd(b, bits)
     above, below = b.select(odd, negative(b, cosine), sine), b.select(odd, sine, cosine)
-    return _or_by_c_library(b, "tan", x, _odd_function(b, x, b.binary("fdiv", above, below)))
+    return _odd_function(b, x, b.binary("fdiv", above, below))
