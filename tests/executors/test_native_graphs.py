@@ -52,7 +52,7 @@ GRAPHS: dict[str, Callable[[Tensor], Any]] = {
     "a branch in a loop": lambda x: gl.scan(
         lambda c, r: (gl.cond(c > 0, lambda a: a - gl.sum(r), lambda a: a + 1, c), c), gl.tensor(0.0), x
     ),
-    "a kernel on the host in a loop": lambda x: gl.scan(lambda c, r: (c + gl.sort(r), gl.argsort(r)), gl.zeros(20), x),
+    "sorting in a loop": lambda x: gl.scan(lambda c, r: (c + gl.sort(r), gl.argsort(r)), gl.zeros(20), x),
 }
 
 
