@@ -23,7 +23,14 @@ from gradloom.executors.native.blocks import BlockWriter
 from gradloom.executors.native.builder import Function, Index, Value, vector
 from gradloom.executors.native.kernel import Kernel
 from gradloom.executors.native.kernels.elementwise import Row, widths
-from gradloom.executors.native.kernels.whole import Array, array, each, local_array, units_for, unravelled
+from gradloom.executors.native.kernels.whole import (
+    Array,
+    array,
+    each,
+    local_array,
+    units_for,
+    unravelled,
+)
 from gradloom.executors.native.target import Target
 from gradloom.ir.graph import Node
 
