@@ -19,7 +19,7 @@ from gradloom.executors.native.builder import Function, Index, Value, vector
 from gradloom.executors.native.kernel import Kernel
 from gradloom.executors.native.kernels.elementwise import Row, widths
 from gradloom.executors.native.kernels.grid import Axis, axes_of, elements, over_windows_with
-from gradloom.executors.native.kernels.whole import across, array, nest, unravelled
+from gradloom.executors.native.kernels.whole import across, array, core_of, nest, unravelled
 from gradloom.executors.native.target import Target
 from gradloom.ir.graph import Node
 from gradloom.ops.geometry import Windows
@@ -89,8 +89,7 @@ class _Convolution:
 
 def write(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
     """Write the function's body; units are rows of windows."""
-    assert kernel.core is not None
-    c = _Convolution(writer, kernel.core, target)
+    c = _Convolution(writer, core_of(kernel), target)
     b, counts = c.b, c.windows.counts
     front = (c.examples, *counts[:-1])
     first, last = c.axes[-1].whole()
@@ -146,8 +145,7 @@ def _windows(
 
 def write_input_gradient(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
     """Write the function's body; units are rows of the grid."""
-    assert kernel.core is not None
-    c = _Convolution(writer, kernel.core, target)
+    c = _Convolution(writer, core_of(kernel), target)
     b, spatial = c.b, c.windows.spatial
     front = (c.examples, *spatial[:-1])
     full = c.taken // TOGETHER * TOGETHER
@@ -216,8 +214,7 @@ def _inputs(c: _Convolution, place: list[Index], group: Index, i: Index, count: 
 
 def write_kernel_gradient(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
     """Write the function's body; units are a few input channels at one position of the kernel."""
-    assert kernel.core is not None
-    c = _Convolution(writer, kernel.core, target)
+    c = _Convolution(writer, core_of(kernel), target)
     b, full = c.b, c.taken // TOGETHER
     tiles = -(-c.taken // TOGETHER)
     with b.loop(b.param("begin"), b.param("end")) as unit:

@@ -23,7 +23,16 @@ from gradloom.executors.native.blocks import BlockWriter
 from gradloom.executors.native.builder import Function, Index, Value, vector
 from gradloom.executors.native.kernel import Kernel
 from gradloom.executors.native.kernels.elementwise import Row, widths
-from gradloom.executors.native.kernels.whole import Array, array, each, local_array, units_for, unravelled
+from gradloom.executors.native.kernels.whole import (
+    Array,
+    array,
+    ascending,
+    core_of,
+    each,
+    local_array,
+    units_for,
+    unravelled,
+)
 from gradloom.executors.native.target import Target
 from gradloom.ir.graph import Node
 
@@ -57,6 +66,25 @@ def _tiles(columns: int, itemsize: int, target: Target) -> _Tiles:
     lanes = min(target.lanes(itemsize), 1 << (columns - 1).bit_length())
     vectors = 2 if columns > lanes else 1
     return _Tiles(max(1, min(target.registers // 4, vectors * lanes)), vectors, lanes)
+
+
+def _sizes(node: Node) -> tuple[int, int, int]:
+    """Rows, columns and number of the matrices that a node gives."""
+    *batch, rows, columns = node.shape
+    return rows, columns, math.prod(batch)
+
+
+def _matrices(writer: BlockWriter, node: Node) -> Array:
+    """A buffer as one row of matrices."""
+    whole, sizes = array(writer, node), node.shape[-2:]
+    return replace(whole, strides=(math.prod(sizes), sizes[1], 1))
+
+
+def operations(node: Node) -> int:
+    """Rough number of elementary operations."""
+    n, columns, batch = _sizes(node)
+    work = {"cholesky": n**3 // 3, "solve": 2 * n**3 // 3 + 2 * n**2 * columns}
+    return batch * work.get(node.op.name, n**2 * columns)
 
 
 # The loop and the few rows ------------------------------------------------------------------------------------------
@@ -144,7 +172,7 @@ def _each_strip(b: Function, columns: int, tiles: _Tiles, body: Callable[[Index,
 
 def write_triangular_solve(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
     """Write the function's body; units are strips of columns."""
-    node, b = _core(kernel), writer.b
+    node, b = core_of(kernel), writer.b
     a, right, found = (_matrices(writer, x) for x in (*node.inputs, node))
     n, columns, batch = _sizes(node)
     tiles = _tiles(columns, node.dtype.itemsize, target)
@@ -170,23 +198,6 @@ def write_triangular_solve(writer: BlockWriter, kernel: Kernel, target: Target) 
                 for column, narrow in _rest(columns, tiles):
                     strip(matrix, column, narrow)
     return batch * strips
-
-
-def _core(kernel: Kernel) -> Node:
-    assert kernel.core is not None
-    return kernel.core
-
-
-def _sizes(node: Node) -> tuple[int, int, int]:
-    """Rows, columns and number of the matrices that a node gives."""
-    *batch, rows, columns = node.shape
-    return rows, columns, math.prod(batch)
-
-
-def _matrices(writer: BlockWriter, node: Node) -> Array:
-    """A buffer as one row of matrices."""
-    whole, sizes = array(writer, node), node.shape[-2:]
-    return replace(whole, strides=(math.prod(sizes), sizes[1], 1))
 
 
 # Working memory -----------------------------------------------------------------------------------------------------
@@ -222,7 +233,7 @@ def _bordered(b: Function, work: Array, element: Callable[[Index, Index], Value]
 
 def write_cholesky(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
     """Write the function's body; units are groups of matrices."""
-    node, b = _core(kernel), writer.b
+    node, b = core_of(kernel), writer.b
     a, factor = _matrices(writer, node.inputs[0]), _matrices(writer, node)
     n, _, batch = _sizes(node)
     tiles, memory = _memory(node, target)
@@ -288,7 +299,7 @@ def _factor_block(b: Function, block: Array, factor: Array, rows: int, refused: 
 
 def write_solve(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
     """Write the function's body; units are groups of systems."""
-    node, b = _core(kernel), writer.b
+    node, b = core_of(kernel), writer.b
     a, right, result = (_matrices(writer, x) for x in (*node.inputs, node))
     n, columns, batch = _sizes(node)
     tiles, memory = _memory(node, target)
@@ -344,10 +355,8 @@ def _eliminate(b: Function, work: Array, first: Value, k: Value, size: int, tile
     """Column ``first`` + k of L, and what it takes from the panel's columns behind it, in the rows below."""
     place, lanes = b.add(first, k), tiles.lanes
     panel = work.at(0, first)
-    pivot, numbers = work.load(place, place), []
-    for v in range(tiles.vectors):
-        steps = [f"i64 {v * lanes + lane}" for lane in range(lanes)]
-        numbers.append(b.const("i64", v) if lanes == 1 else Value(f"<{', '.join(steps)}>", vector("i64", lanes)))
+    pivot = work.load(place, place)
+    numbers = [ascending(b, "i64", lanes, v * lanes) for v in range(tiles.vectors)]
     here = b.splat(k, lanes)
     zero = b.const(vector(work.element, lanes), 0)
     behind = [
@@ -379,10 +388,3 @@ def _both_triangles(b: Function, work: Array, found: Array, n: int, tiles: _Tile
     _substitute(b, work, found, found, n, tiles, unit=True)
     found = found.backwards(n)
     _substitute(b, work.backwards(n, n), found, found, n, tiles)
-
-
-def operations(node: Node) -> int:
-    """Rough number of elementary operations."""
-    n, columns, batch = _sizes(node)
-    work = {"cholesky": n**3 // 3, "solve": 2 * n**3 // 3 + 2 * n**2 * columns}
-    return batch * work.get(node.op.name, n**2 * columns)

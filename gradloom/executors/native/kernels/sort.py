@@ -20,7 +20,15 @@ import numpy as np
 from gradloom.executors.native.blocks import BlockWriter
 from gradloom.executors.native.builder import Function, Index, Value, vector
 from gradloom.executors.native.kernel import Kernel
-from gradloom.executors.native.kernels.whole import Array, array, each, local_array, units_for
+from gradloom.executors.native.kernels.whole import (
+    Array,
+    array,
+    ascending,
+    core_of,
+    each,
+    local_array,
+    units_for,
+)
 from gradloom.executors.native.target import Target
 from gradloom.ir.graph import Node
 
@@ -112,10 +120,10 @@ def operations(node: Node) -> int:
 
 def write(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
     """Write the function's body; units are groups of lines."""
-    assert kernel.core is not None
-    s, b = _sort_of(kernel.core), writer.b
+    node, b = core_of(kernel), writer.b
+    s = _sort_of(node)
     units = units_for(s.lines, s.memory)
-    x, y = (array(writer, node, bits=True) for node in (*kernel.core.inputs, kernel.core))
+    x, y = (array(writer, n, bits=True) for n in (*node.inputs, node))
     # Axes: those before the sorted one, those behind it, the sorted one.
     source = replace(x, strides=(s.count * s.apart, 1, s.apart))
     result = replace(y, strides=(s.kept * s.apart, 1, s.apart))
@@ -141,10 +149,7 @@ def _by_rank(b: Function, s: _Sort, source: Array, result: Array, lanes: int) ->
         keys.store(s.key(b, source.load(i)), i)
     with b.loop(s.count, padded) as i:
         keys.store(b.const(s.bits, -1), i)  # behind all others: as large as any, and further back
-    wide = vector(s.bits, lanes)
-    steps = Value(f"<{', '.join(f'{s.bits} {lane}' for lane in range(lanes))}>", wide)
-    if lanes == 1:
-        steps = b.const(s.bits, 0)
+    wide, steps = vector(s.bits, lanes), ascending(b, s.bits, lanes)
     with b.loop(0, s.count) as i:
         key, place = b.splat(keys.load(i), lanes), b.splat(b.convert(i, s.bits), lanes)
         j, (so_far,), finish = b.loop_carrying(0, padded, lanes, [b.const(wide, 0)])

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from gradloom.executors.native import scalars
 from gradloom.executors.native.blocks import BlockWriter
 from gradloom.executors.native.builder import Function, Index, Value, vector
+from gradloom.executors.native.kernel import Kernel
 from gradloom.executors.native.loops import contiguous
 from gradloom.ir.graph import Node
 
@@ -74,6 +75,20 @@ def local_array(b: Function, element: str, itemsize: int, *sizes: int) -> Array:
     """An array on the stack."""
     strides = contiguous(sizes)
     return Array(b, b.local(f"[{strides[0] * sizes[0]} x {element}]"), element, itemsize, strides)
+
+
+def core_of(kernel: Kernel) -> Node:
+    """The node that a kernel computes."""
+    assert kernel.core is not None
+    return kernel.core
+
+
+def ascending(b: Function, element: str, lanes: int, first: int = 0) -> Value:
+    """A vector of first, first + 1, ..."""
+    if lanes == 1:
+        return b.const(element, first)
+    listed = ", ".join(f"{element} {first + lane}" for lane in range(lanes))
+    return Value(f"<{listed}>", vector(element, lanes))
 
 
 def units_for(items: int, memory: int) -> int:

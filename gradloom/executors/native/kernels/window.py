@@ -18,7 +18,7 @@ from gradloom.executors.native.builder import Function, Index, Value, vector
 from gradloom.executors.native.kernel import Kernel
 from gradloom.executors.native.kernels.elementwise import Row
 from gradloom.executors.native.kernels.grid import Axis, axes_of, elements, over_windows_with
-from gradloom.executors.native.kernels.whole import Array, array, nest, unravelled
+from gradloom.executors.native.kernels.whole import Array, array, core_of, nest, unravelled
 from gradloom.executors.native.loops import contiguous
 from gradloom.executors.native.target import Target
 from gradloom.ir.graph import Node
@@ -64,8 +64,7 @@ class _Pass:
 
 
 def _pass(writer: BlockWriter, kernel: Kernel, target: Target, *, bits: bool = False) -> _Pass:
-    assert kernel.core is not None
-    node = kernel.core
+    node = core_of(kernel)
     source, result = (array(writer, x, bits=bits) for x in (node.inputs[0], node))
     windows, b = windows_of(node), writer.b
     # Elements of type half are computed with as float, positions are int64.
