@@ -119,7 +119,7 @@ class _Adding:
 
     def _add(self, at: list[Index], lanes: int, share: Index, shares: int) -> None:
         """Add a vector of updates to the elements at their position."""
-        b, store, kernel = self.writer.b, self.kernel.stores[-1], self.kernel
+        b, kernel = self.writer.b, self.kernel
         assert kernel.core is not None
         axis, here = kernel.core.attrs["axis"], Here(at, lanes, len(at) - 1)
         values = self.writer.values(self.loops.inner, here, {})
