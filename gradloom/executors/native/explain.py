@@ -77,9 +77,9 @@ def operations(kernel: Kernel) -> int:
     if counted is not None:
         return counted
     results = math.prod(kernel.shape)
-    per_result = sum(isinstance(i, Apply) for i in kernel.block.code)
+    count = results * sum(isinstance(i, Apply) for i in kernel.block.code)
     if kernel.operands:
-        per_result += 2 * math.prod(kernel.segments[3])
+        count += results * 2 * math.prod(kernel.segments[3])
     elif kernel.inner is not None:
-        per_result += math.prod(kernel.reduced) * (1 + sum(isinstance(i, Apply) for i in kernel.inner.code))
-    return results * per_result
+        count += kernel.inner_turns * (1 + sum(isinstance(i, Apply) for i in kernel.inner.code))
+    return count

@@ -80,11 +80,14 @@ def _in_memory(graph: Graph) -> set[Node]:
     return found
 
 
-def _needed_for(node: Node, users: int, buffers: set[Node]) -> list[Node]:
+def _needed_for(node: Node, users: int, found: set[Node]) -> list[Node]:
     """What must lie in memory because of a node."""
     if node.op is contraction.contract:
         return [node, *_operands_in_memory(node)]
-    if node.op in REDUCTIONS or node.op in SCATTERS or node.op in JOININGS or node.op is reduce.cumsum:
+    if node.op in SCATTERS:
+        base, _, updates = node.inputs
+        return [node, updates] if _computed_from(updates, base, found) else [node]
+    if node.op in REDUCTIONS or node.op in JOININGS or node.op is reduce.cumsum:
         return [node]
     if not is_expression(node):  # a reshape, or a node that reads whole operands
         return [node, *node.inputs]
@@ -93,8 +96,24 @@ def _needed_for(node: Node, users: int, buffers: set[Node]) -> list[Node]:
     if node.op is sampling.random_bits:
         return [node.inputs[0], node] if users > 1 else [node.inputs[0]]
     if node.op is core.broadcast:
-        return [node.inputs[0]] if _cost(node.inputs[0], buffers) > 2 else []
-    return [node] if users > 1 and _cost(node, buffers) > 2 else []
+        return [node.inputs[0]] if _cost(node.inputs[0], found) > 2 else []
+    return [node] if users > 1 and _cost(node, found) > 2 else []
+
+
+def _computed_from(node: Node, source: Node, buffers: set[Node]) -> bool:
+    """Whether a node reads a buffer where it is computed.
+
+    Updates that do would see a base that is written in place half changed.
+    """
+    stack, seen = [node], set()
+    while stack:
+        x = stack.pop()
+        if x is source:
+            return True
+        if x not in buffers and x not in seen:
+            seen.add(x)
+            stack += x.inputs
+    return False
 
 
 def _operands_in_memory(node: Node) -> list[Node]:

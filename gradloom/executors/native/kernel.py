@@ -124,6 +124,13 @@ class Kernel:
         """The buffers it writes."""
         return self.nodes if self.whole else [s.buffer for s in self.stores]
 
+    @property
+    def inner_turns(self) -> int:
+        """How often the inner program runs."""
+        if self.core is not None and self.core.op in SCATTERS:
+            return math.prod(self.reduced)
+        return math.prod(self.shape) * math.prod(self.reduced)
+
     def core_inputs(self) -> tuple[Node, ...]:
         """The operands of the node around which the loops are."""
         return self.core.inputs if self.core is not None else ()

@@ -303,6 +303,7 @@ def _operations(kernel: Kernel) -> int:
     if counted is not None:
         return counted
     results = math.prod(kernel.shape)
-    inner = math.prod(kernel.reduced or (kernel.segments[3] if kernel.segments else ()))
-    steps = len(kernel.inner.code) if kernel.inner else 1
-    return results * (len(kernel.block.code) + inner * steps)
+    if kernel.segments and kernel.inner is None:
+        return results * (len(kernel.block.code) + math.prod(kernel.segments[3]))
+    inner = kernel.inner_turns * len(kernel.inner.code) if kernel.inner else 0
+    return results * len(kernel.block.code) + inner

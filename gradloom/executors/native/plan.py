@@ -11,9 +11,10 @@ import bisect
 from dataclasses import dataclass, field
 from typing import Any
 
+from gradloom.executors.native.bases import drop_base, separate_bases
 from gradloom.executors.native.bodies import write_bodies
 from gradloom.executors.native.fuse import fuse
-from gradloom.executors.native.kernel import Kernel, Region, storage
+from gradloom.executors.native.kernel import SCATTERS, Kernel, Region, storage
 from gradloom.executors.native.kernels import scratch
 from gradloom.executors.native.layout import lay_out
 from gradloom.executors.native.loops import Affine, Gathered, Load, RandomWord, contiguous
@@ -88,7 +89,7 @@ def _complete(plan: Plan, target: Target) -> Plan:
                 _plan_branch(graph, target) for graph in (node.attrs["on_true"], node.attrs["on_false"])
             ]
         kernels.append(kernel)
-    plan.kernels = pack_operands(split_reductions(kernels, target), target)
+    plan.kernels = pack_operands(split_reductions(separate_bases(kernels), target), target)
     _place(plan, target)
     return plan
 
@@ -104,12 +105,15 @@ def _plan_branch(graph: Graph, target: Target) -> Plan:
 def _plan_body(node: Node, target: Target) -> Plan:
     """The plan of one turn: updates last, carried values in place or copied at the end."""
     graph = _own_outputs(lay_out(node.attrs["body"]))
-    plan = Plan(graph, _updates_last(fuse(graph)))
     first, count = node.attrs["consts"], node.attrs["carries"]
+    plan = Plan(graph, _updates_last(fuse(graph), {storage(y) for y in graph.outputs[:count]}))
     for carried, output in zip(graph.inputs[first : first + count], graph.outputs):
         root = storage(output)
         if _may_overwrite(plan.kernels, carried, root):
             plan.in_place[root] = carried
+            if root.op in SCATTERS:
+                (writer,) = _writers(plan.kernels, root)
+                drop_base(writer)
         else:
             plan.copied.add(root)
             whole = Affine(0, contiguous(carried.shape))
@@ -135,11 +139,16 @@ def _copied(node: Node) -> Node:
     return Node(elementwise.stop_gradient, (node,), {}, node.type)
 
 
-def _updates_last(kernels: list[Kernel]) -> list[Kernel]:
-    """Kernels whose results no other kernel reads go to the end, in their order."""
+def _updates_last(kernels: list[Kernel], carried: set[Node]) -> list[Kernel]:
+    """Kernels whose results no other kernel reads go to the end, those that make carried values last of all."""
     read = {storage(b) for k in kernels for b in k.reads()}
-    last = [k for k in kernels if not any(storage(n) in read for n in k.results)]
-    return [k for k in kernels if k not in last] + last
+
+    def rank(kernel: Kernel) -> int:
+        if any(storage(n) in read for n in kernel.results):
+            return 0
+        return 2 if any(n in carried for n in kernel.results) else 1
+
+    return sorted(kernels, key=rank)
 
 
 def _may_overwrite(kernels: list[Kernel], carried: Node, root: Node) -> bool:

@@ -21,7 +21,9 @@ from gradloom.executors.native.loops import Block, Load
 from gradloom.executors.native.target import Target
 
 BLOCK = 32
-"""Turns of both loops in a unit."""
+"""Turns of both loops in a unit, whole tiles."""
+LARGEST = 16
+"""Rows of a tile at most."""
 MOST_CODE = 512
 """Instructions in a tile, in which the kernel's program is repeated for every row."""
 
@@ -55,7 +57,7 @@ def tiles_of(kernel: Kernel, target: Target) -> Tiles | None:
     lanes = lanes_of(target, kernel.block)
     for across in reversed(range(last)):
         loads = tuple(i for i, x in enumerate(block.code) if isinstance(x, Load) and _turned(x, across, last))
-        size = widths(min(merged.sizes[across], merged.sizes[last], lanes), lanes)[0]
+        size = widths(min(merged.sizes[across], merged.sizes[last], lanes), min(lanes, LARGEST))[0]
         if loads and size > 2 and size * len(block.code) <= MOST_CODE:
             return Tiles(merged.sizes, across, loads, size, block, stores)
     return None
