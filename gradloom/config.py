@@ -1,7 +1,7 @@
 """The only reader of the environment.
 
 ===================  =========================================================================================
-``GRADLOOM_THREADS``  threads of a compiled program; default: the processors that this process may run on
+``GRADLOOM_THREADS``  threads of a compiled program; default: the processors that this process may use
 ``GRADLOOM_CPU``      a lesser processor that native code is made for: avx2 or sse2 (for tests)
 ``GRADLOOM_CACHE``    folder of compiled programs, or ``off``; default: ``gradloom`` in the user's cache folder
 ``GRADLOOM_DATA``     folder that is looked at first for data sets
@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from gradloom import limits
 from gradloom.errors import OptionError
 
 
@@ -20,8 +21,7 @@ def threads() -> int:
     """Number of threads a compiled program uses."""
     asked = os.environ.get("GRADLOOM_THREADS")
     if asked is None:
-        affinity = getattr(os, "sched_getaffinity", None)  # absent on macOS and Windows
-        return len(affinity(0)) if affinity else (os.cpu_count() or 1)
+        return limits.processors()
     if not asked.isdigit() or int(asked) < 1:
         raise OptionError("GRADLOOM_THREADS", rule="the number of threads is a whole number from 1", got=repr(asked))
     return int(asked)

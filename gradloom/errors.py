@@ -97,6 +97,14 @@ class UnsupportedError(GradloomError, NotImplementedError):
     """A transformation has no rule for an operation."""
 
 
+class CompileError(GradloomError, RuntimeError):
+    """A graph cannot be made into machine code."""
+
+
+class OutOfMemoryError(GradloomError, MemoryError):
+    """A program needs more memory than there is."""
+
+
 class MissingPackageError(GradloomError, ImportError):
     """A feature needs an optional package that is not installed."""
 

@@ -56,13 +56,13 @@ class CallLists:
 
     Attributes:
         depth: how many loops are inside each other at most.
-        clocks: whether cycles are counted.
+        clock: LLVM's name of what reads the processor's clock; empty for no measuring.
         records: all records, one after the other.
         most_operands: of a call.
     """
 
     depth: int
-    clocks: bool
+    clock: str
     records: list[int] = field(default_factory=list)
     most_operands: int = 1
 
@@ -130,13 +130,13 @@ class CallLists:
         return b
 
     def _cycles(self, b: Function) -> Value | None:
-        return b.call("llvm.readcyclecounter", "i64") if self.clocks else None
+        return b.call(self.clock, "i64") if self.clock else None
 
     def _count_cycles(self, b: Function, before: Value | None, record: Value, clock_slot: int) -> None:
         """Add what passed since ``before`` to the record's clock, on the first thread."""
         if before is None:
             return
-        spent = b.sub(b.call("llvm.readcyclecounter", "i64"), before)
+        spent = b.sub(b.call(self.clock, "i64"), before)
         clock = b.load(b.at(record, CLOCK, "i64"), "i64", 8)
         with b.when(b.compare("eq", b.param("thread"), b.index(0))):
             slot = b.at(b.at(b.param("state"), clock_slot, "i64"), clock, "i64")

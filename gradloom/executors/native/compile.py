@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +11,7 @@ from gradloom import config
 from gradloom.executors.native.cache import ObjectCache
 from gradloom.executors.native.target import Target, llvm, machine
 
-HOST = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.POINTER(ctypes.c_void_p))
-_ARGUMENTS = (ctypes.c_int64, ctypes.c_int64, *(ctypes.c_void_p,) * 4)
-_FORMAT = "1"  # to be raised when the same text shall give other code
+_FORMAT = "2"  # to be raised when the same text shall give other code
 
 compiled = 0
 """How many modules LLVM has compiled in this process; entries found in the cache do not count."""
@@ -20,22 +19,42 @@ compiled = 0
 
 @dataclass(frozen=True)
 class Code:
-    """A program's machine code; ``engine`` keeps it alive."""
+    """Machine code in memory, which lives as long as ``engine``."""
 
-    function: Any
     engine: Any
+
+    def address(self, name: str) -> int:
+        """Where a function begins."""
+        return self.engine.get_function_address(name)
+
+    def function(self, name: str, arguments: int) -> Callable[..., None]:
+        """A function of so many integers and addresses, to be called from Python; the caller keeps this object."""
+        return ctypes.CFUNCTYPE(None, *(ctypes.c_int64,) * arguments)(self.address(name))
 
 
 def compile_module(text: str, target: Target) -> Code:
-    """Code for a module whose function ``program`` takes (thread, threads, table, arena, state, host)."""
+    """Code for a module's text.
+
+    Raises:
+        RuntimeError: LLVM refuses the text.
+    """
     binding = llvm()
     version = ".".join(map(str, binding.llvm_version_info))
-    key = "\n".join((_FORMAT, version, target.cpu, target.features, text))
+    key = "\n".join((_FORMAT, version, target.cpu, target.features, target.triple, text))
     code = ObjectCache(config.cache_folder()).get(key, lambda: _object_code(text, target))
     engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine(target))
     engine.add_object_file(binding.ObjectFileRef.from_data(code))
     engine.finalize_object()
-    return Code(ctypes.CFUNCTYPE(None, *_ARGUMENTS)(engine.get_function_address("program")), engine)
+    return Code(engine)
+
+
+def check(text: str) -> None:
+    """Let LLVM read and verify a module's text.
+
+    Raises:
+        RuntimeError: LLVM refuses the text.
+    """
+    llvm().parse_assembly(text).verify()
 
 
 def _object_code(text: str, target: Target) -> bytes:

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import warnings
 
+from gradloom.errors import CompileError
 from gradloom.executors.base import Program
 from gradloom.executors.native.program import NativeProgram
+from gradloom.executors.native.target import Target
 from gradloom.executors.reference import ReferenceProgram
 from gradloom.ir.graph import Graph
 
 
 class NativeExecutor:
-    """Compiles graphs to machine code."""
+    """Compiles graphs to machine code.
+
+    Args:
+        target: the machine to make code for; default: this one.
+    """
 
     name = "native"
+
+    def __init__(self, target: Target | None = None) -> None:
+        self.target = target
 
     def compile(self, graph: Graph) -> Program:
         """Plan the kernels of ``graph`` and compile them."""
         try:
-            return NativeProgram(graph)
-        except RuntimeError as problem:  # what llvmlite raises for a module that LLVM refuses
-            warnings.warn(
-                f"native executor: LLVM refused the graph {graph.name}, which runs on the reference executor instead; "
-                f"got {str(problem)[:200]}",
-                RuntimeWarning,
-                stacklevel=2,
-            )
+            return NativeProgram(graph, self.target)
+        except CompileError as problem:
+            warnings.warn(f"{problem} It does so now, more slowly.", RuntimeWarning, stacklevel=2)
             return ReferenceProgram(graph)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from gradloom.executors.native import kernels
+from gradloom.executors.native.barrier import barrier
 from gradloom.executors.native.blocks import BlockWriter
 from gradloom.executors.native.builder import Function, Value
 from gradloom.executors.native.calls import Address, Call, CallLists
@@ -24,44 +25,19 @@ from gradloom.executors.native.target import Target
 from gradloom.ir.graph import Node
 from gradloom.ops import control
 
-_BARRIER = """
-declare i32 @sched_yield()
+@dataclass(frozen=True)
+class KernelFunction:
+    """The function written for a kernel, its number in the list of functions, and its number of units."""
 
-; All threads wait here until the last has come.  Counter and generation lie on cache lines of their own.
-define internal void @barrier(ptr %state, i64 %threads) nounwind noinline {
-entry:
-  %alone = icmp eq i64 %threads, 1
-  br i1 %alone, label %done, label %join
-join:
-  %generation = getelementptr i8, ptr %state, i64 128
-  %mine = load atomic i64, ptr %generation acquire, align 8
-  %before = atomicrmw add ptr %state, i64 1 acq_rel
-  %others = sub i64 %threads, 1
-  %last = icmp eq i64 %before, %others
-  br i1 %last, label %release, label %wait
-release:
-  store atomic i64 0, ptr %state release, align 8
-  %next = add i64 %mine, 1
-  store atomic i64 %next, ptr %generation release, align 8
-  br label %done
-wait:
-  %spins = phi i64 [ 0, %join ], [ %more, %again ]
-  %now = load atomic i64, ptr %generation acquire, align 8
-  %same = icmp eq i64 %now, %mine
-  br i1 %same, label %still, label %done
-still:
-  %more = add i64 %spins, 1
-  %long = icmp ugt i64 %more, 4000
-  br i1 %long, label %sleep, label %again
-sleep:
-  %ignored = call i32 @sched_yield()
-  br label %again
-again:
-  br label %wait
-done:
-  ret void
-}
-"""
+    kernel: Kernel
+    function: Function
+    number: int
+    units: int
+
+    @property
+    def text(self) -> str:
+        """The function with what it needs, as a module of its own."""
+        return "\n".join([*sorted(self.function.needs), self.function.text()])
 
 
 @dataclass(frozen=True)
@@ -70,6 +46,7 @@ class Module:
 
     Attributes:
         text: the module.
+        kernels: every kernel's function; kernels that differ in their buffers alone share one.
         records: the calls of kernels, see calls.py.
         work: rough number of elementary operations in a call, for deciding on threads.
         calls: how many kernels a call runs.
@@ -78,6 +55,7 @@ class Module:
     """
 
     text: str
+    kernels: list[KernelFunction]
     records: np.ndarray
     work: int
     calls: int
@@ -100,17 +78,19 @@ def write_module(plan: Plan, target: Target, *, clocks: bool = False) -> Module:
         clocks: add up the processor's cycles spent in each kernel by the first thread, for profiles.
     """
     outer = (*plan.inputs, *plan.outputs)
-    lists = CallLists(_depth(plan), clocks)
+    lists = CallLists(_depth(plan), target.clock if clocks else "")
     writer = _Writer(lists, target, slots=2 + len(outer))
     work = writer.run(plan, {node: Address(1 + i) for i, node in enumerate(outer)}, 0)
     writer.main.finish()
-    called = [written.function for written in writer.functions.values()]
-    functions = [writer.main, *lists.functions(FAULT_SLOT, CLOCK_SLOT), *called]
+    written = list(writer.functions.values())
+    functions = [writer.main, *lists.functions(FAULT_SLOT, CLOCK_SLOT), *(w.function for w in written)]
     declarations = sorted({d for f in functions for d in f.needs})
-    listed = f"@kernels = internal constant [{len(called)} x ptr] [{', '.join(f'ptr @{k.name}' for k in called)}]"
-    text = "\n".join([*declarations, listed, _BARRIER, *(f.text() for f in functions)])
+    names = ", ".join(f"ptr @{w.function.name}" for w in written)
+    listed = f"@kernels = internal constant [{len(written)} x ptr] [{names}]"
+    text = "\n".join([*declarations, listed, barrier(target), *(f.text() for f in functions)])
     text += conversions_for(text)
-    return Module(text, np.array(lists.records, np.int64), work.operations, work.calls, writer.timed, writer.hosted)
+    records = np.array(lists.records, np.int64)
+    return Module(text, written, records, work.operations, work.calls, writer.timed, writer.hosted)
 
 
 def _depth(plan: Plan) -> int:
@@ -153,7 +133,7 @@ class _Writer:
     target: Target
     slots: int
     main: Function = field(init=False)
-    functions: dict[Hashable, _Written] = field(default_factory=dict)
+    functions: dict[Hashable, KernelFunction] = field(default_factory=dict)
     timed: list[Kernel] = field(default_factory=list)
     hosted: list[Kernel] = field(default_factory=list)
     depth: int = 0
@@ -295,16 +275,7 @@ class _Writer:
         return max(work, key=lambda w: w.operations)
 
 
-@dataclass(frozen=True)
-class _Written:
-    """A kernel's function, its number in the list of kernels, and its number of units."""
-
-    function: Function
-    number: int
-    units: int
-
-
-def _write_kernel(number: int, kernel: Kernel, target: Target) -> _Written:
+def _write_kernel(number: int, kernel: Kernel, target: Target) -> KernelFunction:
     """A kernel's function; it takes the addresses of its buffers, the flag for faults, and the units to do."""
     params = [("ptr", "buffers", ""), ("ptr", "fault", ""), ("i64", "begin", ""), ("i64", "end", "")]
     function = Function(f"kernel{number}", params)
@@ -315,7 +286,7 @@ def _write_kernel(number: int, kernel: Kernel, target: Target) -> _Written:
     writer = BlockWriter(function, pointers, function.param("fault"), scratch)
     units = kernels.write(writer, kernel, target)
     function.finish()
-    return _Written(function, number, units)
+    return KernelFunction(kernel, function, number, units)
 
 
 def _operations(kernel: Kernel) -> int:

@@ -1,69 +1,83 @@
-"""A compiled program: memory, threads, the call."""
+"""A compiled program: from arrays to arrays."""
 
 from __future__ import annotations
 
-import ctypes
-import os
-import threading
+import contextlib
+from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 
 from gradloom import config
-from gradloom.errors import IndexRangeError
-from gradloom.executors.native.compile import HOST, compile_module
+from gradloom.errors import CompileError, IndexRangeError, OutOfMemoryError
+from gradloom.executors.native.barrier import SPINS_SLOT
+from gradloom.executors.native.compile import Code, check, compile_module
 from gradloom.executors.native.explain import explain
+from gradloom.executors.native.host import HostKernels
 from gradloom.executors.native.kernel import Kernel, storage
-from gradloom.executors.native.module import CLOCK_SLOT, FAULT_SLOT, write_module
-from gradloom.executors.native.plan import ALIGNMENT, make_plan
-from gradloom.executors.native.target import host
-from gradloom.ir.graph import CONSTANT, PLACEHOLDER, Graph, Node, project
+from gradloom.executors.native.loops import Apply
+from gradloom.executors.native.module import CLOCK_SLOT, FAULT_SLOT, KernelFunction, Module, write_module
+from gradloom.executors.native.plan import make_plan
+from gradloom.executors.native.target import Target, host
+from gradloom.executors.native.team import TEAM
+from gradloom.executors.native.workspace import Workspace, address, check_memory, out_of_memory
+from gradloom.ir.graph import CONSTANT, PLACEHOLDER, Graph
 
 PARALLEL_FROM = 40_000
 """Programs whose kernels have fewer elementary operations than this on average run on one thread: meeting at a
 barrier after each would cost more than the others help."""
 
+_KEPT = 4
+"""Workspaces kept for later calls."""
+
 
 class NativeProgram:
-    """A graph compiled to machine code.
+    """A graph compiled to machine code.  Several threads may call it at once.
+
+    Args:
+        graph: what to compute.
+        target: the machine to make code for; default: this one.
+        clocks: measure the time of each kernel (see :meth:`profile`).
 
     Attributes:
         plan: the kernels, and where buffers lie.
         threads: how many threads run it.
+
+    Raises:
+        OutOfMemoryError: it needs more memory than there is.
+        CompileError: LLVM refuses a kernel; the message names it.
     """
 
-    def __init__(self, graph: Graph, *, clocks: bool = False) -> None:
-        self.graph = graph
-        self.plan = make_plan(graph, host())
-        self.module = write_module(self.plan, host(), clocks=clocks)
-        self.code = compile_module(self.module.text, host())
+    def __init__(self, graph: Graph, target: Target | None = None, *, clocks: bool = False) -> None:
+        self.graph, self.target = graph, target or host()
+        self.plan = make_plan(graph, self.target)
+        self._who = f"native executor, {graph.name}"
+        check_memory(self._who, self.plan)
+        self.module = write_module(self.plan, self.target, clocks=clocks)
+        self.code = _compiled(self._who, self.module, self.target)
         self.threads = config.threads() if self.module.work >= PARALLEL_FROM * max(self.module.calls, 1) else 1
-        self._constants = {n: np.asarray(n.value, order="C") for n in self.plan.inputs if n.op is CONSTANT}
-        self._state = np.zeros(CLOCK_SLOT + len(self.module.timed), np.int64)
-        self._arena = np.empty(self.plan.size + ALIGNMENT, np.uint8)
-        self._in_use = threading.Lock()  # a program has one arena: callers on several threads take turns
+        self._function, self._entry = self.code.function("program", 6), self.code.address("program")
+        self._resting: deque[Workspace] = deque(maxlen=_KEPT)
+        self._prepare()
 
     def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The graph's outputs for these inputs.
 
         Raises:
             IndexRangeError: a position lies outside its axis.
+            OutOfMemoryError: there is no memory for intermediate values or results.
         """
-        held = {x: np.asarray(a, order="C") for x, a in zip(self.graph.inputs, arrays)}
-        held |= self._constants
-        held |= {n: np.empty(n.shape, n.dtype) for n in self.plan.outputs}
-        given = [held[n] for n in (*self.plan.inputs, *self.plan.outputs)]
-        table = np.array([a.ctypes.data for a in (*given, self.module.records)], np.uintp)
-        first = -self._arena.ctypes.data % ALIGNMENT
-        with self._in_use:
-            self._state[:CLOCK_SLOT] = 0
-            callback = _Host(self.module.hosted)
-            addresses = (a.ctypes.data for a in (table, self._arena[first:], self._state))
-            self._run(*addresses, callback.address)
-            callback.check()
-            outside = bool(self._state[FAULT_SLOT])
+        given = [np.asarray(a, order="C") for a in arrays]
+        computed, space = self._allocate()
+        for place, number in self._inputs:
+            space.table[place] = address(given[number])
+        first = len(self.plan.inputs)
+        space.table[first : first + len(computed)] = [address(a) for a in computed]
+        self._run(space)
+        space.host.check()
+        outside = bool(space.state[FAULT_SLOT])
+        space.state[FAULT_SLOT] = 0
+        self._resting.append(space)
         if outside:
             raise IndexRangeError(
                 "take",
@@ -71,114 +85,95 @@ class NativeProgram:
                 got="one outside",
                 fix="Check the indices, or bring them into range with gl.clip.",
             )
-        return [self._output(y, held) for y in self.plan.graph.outputs]
+        held = [*given, *computed, *self._constants]
+        return [held[i].reshape(shape).copy() if kept else held[i].reshape(shape) for i, shape, kept in self._outputs]
 
     def explain(self) -> str:
         """What the compiler made of the graph: kernels, loops, tiles, memory (see explain.py)."""
-        return explain(self.graph, self.plan, host())
+        return explain(self.graph, self.plan, self.target)
 
     def profile(self, arrays: Sequence[np.ndarray], runs: int = 20) -> str:
         """Cycles a run in each kernel, as a table: what it computes, on how many elements, its share of the whole."""
-        timed = NativeProgram(self.graph, clocks=True)
+        timed = NativeProgram(self.graph, self.target, clocks=True)
         timed.threads = self.threads
         timed(arrays)
-        timed._state[CLOCK_SLOT:] = 0
+        clocks = timed._resting[0].state[CLOCK_SLOT:]
+        clocks[:] = 0
         for _ in range(runs):
             timed(arrays)
-        cycles = timed._state[CLOCK_SLOT:] / runs
+        cycles = clocks / runs
         lines = [f"{'cycles':>12}  share  kernel"]
         for kernel, count in zip(timed.module.timed, cycles):
             lines.append(f"{count:12,.0f}  {count / max(cycles.sum(), 1):5.1%}  {kernel}")
         return "\n".join([*lines, f"{cycles.sum():12,.0f}         all"])
 
-    def _run(self, *addresses: int | None) -> None:
-        """Call the program on every thread."""
-        if self.threads == 1:
-            self.code.function(0, 1, *addresses)
-            return
-        with _team.one_program_at_a_time:
-            workers = _team.workers(self.threads - 1)
-            others = [workers.submit(self.code.function, t, self.threads, *addresses) for t in range(1, self.threads)]
-            self.code.function(0, self.threads, *addresses)
-            for other in others:
-                other.result()
+    def _prepare(self) -> None:
+        """Work out what is the same in every call: where arrays go in the table, and where outputs come from."""
+        plan, inputs = self.plan, self.graph.inputs
+        numbers = {x: i for i, x in enumerate(inputs)}
+        outputs = [(storage(y), y.shape) for y in plan.graph.outputs]
+        constants = [n for n in dict.fromkeys((*plan.inputs, *(root for root, _ in outputs))) if n.op is CONSTANT]
+        self._constants = [np.asarray(n.value, order="C") for n in constants]
+        values = dict(zip(constants, self._constants))
+        arrays = [address(values[n]) if n in values else 0 for n in (*plan.inputs, *plan.outputs)]
+        self._table = [*arrays, address(self.module.records)]
+        self._inputs = [(place, numbers[n]) for place, n in enumerate(plan.inputs) if n.op is PLACEHOLDER]
+        self._computed = [(n.shape, n.dtype) for n in plan.outputs]
+        places = {n: i for i, n in enumerate((*inputs, *plan.outputs, *constants))}
+        self._outputs = [(places[root], shape, root.op in (CONSTANT, PLACEHOLDER)) for root, shape in outputs]
 
-    def _output(self, node: Node, held: dict[Node, np.ndarray]) -> np.ndarray:
-        root = storage(node)
-        if root.op is CONSTANT:
-            return np.array(root.value).reshape(node.shape)
-        value = held[root].reshape(node.shape)
-        return value.copy() if root.op is PLACEHOLDER else value
-
-
-class _Host:
-    """Runs kernels that only NumPy has, on the buffers of one call; an error waits until the program is over."""
-
-    def __init__(self, kernels: Sequence[Kernel]) -> None:
-        self.kernels = kernels
-        self.error: BaseException | None = None
-        self._callback = HOST(self._run) if kernels else None
-        self.address = ctypes.cast(self._callback, ctypes.c_void_p).value if self._callback else None
-
-    def _run(self, number: int, addresses: Any) -> None:
-        kernel = self.kernels[number]
-        node = kernel.core
-        if self.error is not None or node is None:
-            return
+    def _allocate(self) -> tuple[list[np.ndarray], Workspace]:
+        """Arrays for results, and a workspace that no other call uses."""
         try:
-            arrays = [_array_at(address, n) for address, n in zip(addresses, (*node.inputs, *kernel.results))]
-            operands, results = arrays[: len(node.inputs)], arrays[len(node.inputs) :]
-            with np.errstate(all="ignore"):
-                found = node.op.compute(*operands, **node.attrs)
-            for n, place in zip(kernel.results, results):
-                place[...] = found[n.attrs["index"]] if n.op is project else found
-        except BaseException as error:
-            self.error = error
+            return [np.empty(shape, dtype) for shape, dtype in self._computed], self._workspace()
+        except OutOfMemoryError:
+            raise
+        except MemoryError as problem:
+            raise out_of_memory(self._who, self.plan) from problem
 
-    def check(self) -> None:
-        """Raise what went wrong during the call."""
-        if self.error is not None:
-            raise self.error
+    def _workspace(self) -> Workspace:
+        with contextlib.suppress(IndexError):  # all are in use
+            return self._resting.pop()
+        check_memory(self._who, self.plan)
+        words = CLOCK_SLOT + len(self.module.timed)
+        return Workspace(self.plan.size, words, self._table, HostKernels(self.module.hosted))
 
-
-def _array_at(address: int, like: Node) -> np.ndarray:
-    """The buffer at an address as an array."""
-    size = like.tensor_type.size * like.dtype.itemsize
-    if size == 0:
-        return np.empty(like.shape, like.dtype)
-    raw = memoryview((ctypes.c_char * size).from_address(address))
-    return np.frombuffer(raw, like.dtype).reshape(like.shape)
+    def _run(self, space: Workspace) -> None:
+        """Run on the team's threads, or alone where one thread is enough or the team is busy."""
+        if self.threads > 1:
+            space.state[SPINS_SLOT] = TEAM.looks(self.threads)
+            if TEAM.run(self.threads, (self._entry, *space.addresses)):
+                return
+        self._function(0, 1, *space.addresses)
 
 
-class _Team:
-    """The threads beside the caller's.
-
-    The threads of a program wait for each other, so all of them must run at once: programs on several threads take
-    turns, and there are as many workers as the program has threads.
-    """
-
-    def __init__(self) -> None:
-        self.one_program_at_a_time = threading.Lock()
-        self._workers: ThreadPoolExecutor | None = None
-        self._count = 0
-
-    def workers(self, count: int) -> ThreadPoolExecutor:
-        """At least so many workers, started when they are first needed."""
-        if self._workers is None or self._count < count:
-            if self._workers is not None:
-                self._workers.shutdown(wait=False)
-            self._workers, self._count = ThreadPoolExecutor(count, thread_name_prefix="gradloom"), count
-        return self._workers
+def _compiled(who: str, module: Module, target: Target) -> Code:
+    """The module's code; where LLVM refuses it, the error names the kernel."""
+    try:
+        return compile_module(module.text, target)
+    except RuntimeError as problem:
+        refused = [(_described(k.kernel), found) for k in module.kernels if (found := _refusal(k))]
+        what, found = refused[0] if refused else ("the program around the kernels", str(problem))
+        raise CompileError(
+            who,
+            rule=f"LLVM refuses {what}",
+            got=" ".join(found.split())[:300],
+            fix="This is a mistake of gradloom: please report it. The reference executor runs the graph.",
+        ) from problem
 
 
-_team = _Team()
+def _refusal(written: KernelFunction) -> str:
+    """What LLVM says against one kernel's function alone; empty if it accepts it."""
+    try:
+        check(written.text)
+    except RuntimeError as problem:
+        return str(problem)
+    return ""
 
 
-def _start_anew() -> None:
-    """A forked process has none of its parent's threads."""
-    global _team
-    _team = _Team()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_start_anew)
+def _described(kernel: Kernel) -> str:
+    """A kernel, with the primitives that are fused into its loops and the layers that its nodes are of."""
+    code = [*(kernel.inner.code if kernel.inner else ()), *kernel.block.code]
+    fused = ", ".join(dict.fromkeys(i.name for i in code if isinstance(i, Apply)))
+    layers = ", ".join(dict.fromkeys(n.scope for n in kernel.nodes if n.scope))
+    return f"{kernel}{f' with {fused}' if fused else ''}{f' of {layers}' if layers else ''}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from types import ModuleType
@@ -32,6 +33,8 @@ class Target:
         features: LLVM's feature string.
         vector_bytes: width of a vector register.
         registers: number of vector registers.
+        system: the operating system, as ``sys.platform`` names it.
+        triple: LLVM's name of machine and system; empty is this one.
     """
 
     name: str
@@ -39,6 +42,18 @@ class Target:
     features: str
     vector_bytes: int
     registers: int
+    system: str = sys.platform
+    triple: str = ""
+
+    @property
+    def architecture(self) -> str:
+        """``x86``, ``arm`` (of 64 bits) or ``other``."""
+        return {"neon": "arm", "other": "other"}.get(self.name, "x86")
+
+    @property
+    def clock(self) -> str:
+        """LLVM's name of what reads a clock; programs may not read the counter of cycles of an ARM processor."""
+        return "llvm.readsteadycounter" if self.architecture == "arm" else "llvm.readcyclecounter"
 
     def lanes(self, itemsize: int) -> int:
         """Elements of a vector."""
@@ -65,8 +80,10 @@ def host(forced: str | None = None) -> Target:
         return _LESSER[name]
     features = llvm().get_host_cpu_features()
     flat, cpu = features.flatten(), llvm().get_host_cpu_name()
-    if platform.machine() in ("aarch64", "arm64"):
+    if platform.machine().lower() in ("aarch64", "arm64"):
         return Target("neon", cpu, flat, 16, 32)
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return Target("other", cpu, flat, 16, 16)
     if features.get("avx512f") and features.get("avx512vl"):
         # Server processors are tuned for 256-bit vectors by default, which halves these kernels.
         return Target("avx512", cpu, flat + ",-prefer-256-bit", 64, 32)
@@ -77,5 +94,6 @@ def host(forced: str | None = None) -> Target:
 
 def machine(target: Target) -> Any:
     """LLVM's code generator for a target."""
-    triple = llvm().Target.from_default_triple()
+    known = llvm().Target
+    triple = known.from_triple(target.triple) if target.triple else known.from_default_triple()
     return triple.create_target_machine(cpu=target.cpu, features=target.features, opt=2, jit=True)
