@@ -25,6 +25,7 @@ from gradloom.executors.native.target import Target
 from gradloom.ir.graph import Node
 from gradloom.ops import control
 
+
 @dataclass(frozen=True)
 class KernelFunction:
     """The function written for a kernel, its number in the list of functions, and its number of units."""
