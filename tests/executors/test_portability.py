@@ -22,7 +22,9 @@ AVX2 = Target("avx2", "haswell", "", 32, 16, "linux", "x86_64-unknown-linux-gnu"
 SSE2 = Target("sse2", "x86-64", "", 16, 16, "linux", "x86_64-unknown-linux-gnu")
 WINDOWS = Target("avx2", "haswell", "", 32, 16, "win32", "x86_64-pc-windows-msvc")
 
-MATHEMATICS = {f"{name}{kind}" for name in ("sin", "cos", "tan", "fmod", "fma", "floor", "ceil", "rint") for kind in ("", "f")}
+MATHEMATICS = {
+    f"{name}{kind}" for name in ("sin", "cos", "tan", "fmod", "fma", "floor", "ceil", "rint") for kind in ("", "f")
+}
 KNOWN = {
     "linux": {"syscall", "memcpy", "memset", *MATHEMATICS},
     "darwin": {"sched_yield", "usleep", "memcpy", "memset", "bzero", *MATHEMATICS},
@@ -81,12 +83,9 @@ def strangers(text: str, target: Target) -> set[str]:
     prefix = "_" if target.system == "darwin" else ""
     defined = {name.removeprefix(prefix) for name in re.findall(r"^(\w+):", code, re.MULTILINE)}
     calls = (
-        r"\b(?:bl|b|callq?|jmpq?|call)\s+(?:\*?)([A-Za-z_]\w*)"
-        if target.architecture == "arm"
-        else r"\b(?:callq?|jmp)\s+([A-Za-z_]\w*)"
+        r"\bbl?\s+([A-Za-z_]\w*)" if target.architecture == "arm" else r"\b(?:callq|jmp|movabsq)\s+\$?([A-Za-z_]\w*)"
     )
     found = {name.removeprefix(prefix) for name in re.findall(calls, code)}
-    found |= {name.removeprefix("__imp_") for name in re.findall(r"movabsq\s+\$([A-Za-z_]\w*)", code)}
     return found - defined - KNOWN[target.system]
 
 
