@@ -42,8 +42,6 @@ def same(a: list[np.ndarray], b: list[np.ndarray]) -> bool:
 # Threads --------------------------------------------------------------------------------------------------------------
 
 
-
-
 @pytest.fixture
 def sixteen(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine with sixteen processors."""
@@ -157,7 +155,9 @@ def run_script(body: str) -> None:
     here = os.path.dirname(__file__)
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])])}
     code = f"from test_runtime import *\nprogram, arrays = program_of_products(0, 3)\n{body}"
-    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False, timeout=60
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 

@@ -27,13 +27,27 @@ from gradloom.ops import control
 
 
 @dataclass(frozen=True)
+class KernelFunction:
+    """The function written for a kernel, its number in the list of functions, and its number of units."""
+
+    kernel: Kernel
+    function: Function
+    number: int
+    units: int
+
+    @property
+    def text(self) -> str:
+        """The function with what it needs, as a module of its own."""
+        return "\n".join([*sorted(self.function.needs), self.function.text()])
+
+
+@dataclass(frozen=True)
 class Module:
     """LLVM's text, and what the program around it needs to know.
 
     Attributes:
-        head: declarations, and the barrier.
-        functions: the text of every function by its name, and of the list of kernels.
-        kernels: the kernels' functions by name; kernels that differ in their buffers alone share one.
+        text: the module.
+        kernels: every kernel's function; kernels that differ in their buffers alone share one.
         records: the calls of kernels, see calls.py.
         work: rough number of elementary operations in a call, for deciding on threads.
         calls: how many kernels a call runs.
@@ -41,9 +55,8 @@ class Module:
         hosted: the kernels that call back, in the order of their numbers.
     """
 
-    head: str
-    functions: dict[str, str]
-    kernels: dict[str, Kernel]
+    text: str
+    kernels: list[KernelFunction]
     records: np.ndarray
     work: int
     calls: int
@@ -71,21 +84,19 @@ def write_module(plan: Plan, target: Target, *, clocks: bool = False) -> Module:
         clocks: add up the processor's cycles spent in each kernel by the first thread, for profiles.
     """
     outer = (*plan.inputs, *plan.outputs)
-    lists = CallLists(_depth(plan), clocks, target)
+    lists = CallLists(_depth(plan), target.clock if clocks else "")
     writer = _Writer(lists, target, slots=2 + len(outer))
     work = writer.run(plan, {node: Address(1 + i) for i, node in enumerate(outer)}, 0)
     writer.main.finish()
-    written = {w.function.name: w for w in writer.functions.values()}
-    functions = [writer.main, *lists.functions(FAULT_SLOT, CLOCK_SLOT), *(w.function for w in written.values())]
-    texts = {f.name: f.text() for f in functions}
-    texts["kernels"] = (
-        f"@kernels = internal constant [{len(written)} x ptr] [{', '.join(f'ptr @{n}' for n in written)}]"
-    )
+    written = list(writer.functions.values())
+    functions = [writer.main, *lists.functions(FAULT_SLOT, CLOCK_SLOT), *(w.function for w in written)]
     declarations = sorted({d for f in functions for d in f.needs})
-    head = "\n".join([*declarations, barrier(target), conversions_for("".join(texts.values()))])
+    names = ", ".join(f"ptr @{w.function.name}" for w in written)
+    listed = f"@kernels = internal constant [{len(written)} x ptr] [{names}]"
+    text = "\n".join([*declarations, listed, barrier(target), *(f.text() for f in functions)])
+    text += conversions_for(text)
     records = np.array(lists.records, np.int64)
-    called = {name: w.kernel for name, w in written.items()}
-    return Module(head, texts, called, records, work.operations, work.calls, writer.timed, writer.hosted)
+    return Module(text, written, records, work.operations, work.calls, writer.timed, writer.hosted)
 
 
 def _depth(plan: Plan) -> int:
@@ -128,7 +139,7 @@ class _Writer:
     target: Target
     slots: int
     main: Function = field(init=False)
-    functions: dict[Hashable, _Written] = field(default_factory=dict)
+    functions: dict[Hashable, KernelFunction] = field(default_factory=dict)
     timed: list[Kernel] = field(default_factory=list)
     hosted: list[Kernel] = field(default_factory=list)
     depth: int = 0
@@ -272,17 +283,7 @@ class _Writer:
         return max(work, key=lambda w: w.operations)
 
 
-@dataclass(frozen=True)
-class _Written:
-    """A kernel's function, its place in the list of kernels, and its number of units."""
-
-    kernel: Kernel
-    function: Function
-    number: int
-    units: int
-
-
-def _write_kernel(number: int, kernel: Kernel, target: Target) -> _Written:
+def _write_kernel(number: int, kernel: Kernel, target: Target) -> KernelFunction:
     """A kernel's function; it takes the addresses of its buffers, the flag for faults, and the units to do."""
     params = [("ptr", "buffers", ""), ("ptr", "fault", ""), ("i64", "begin", ""), ("i64", "end", "")]
     function = Function(f"kernel{number}", params)
@@ -294,7 +295,7 @@ def _write_kernel(number: int, kernel: Kernel, target: Target) -> _Written:
     writer = BlockWriter(function, pointers, fault, begin, end, scratch)
     units = kernels.write(writer, kernel, target)
     function.finish()
-    return _Written(kernel, function, number, units)
+    return KernelFunction(kernel, function, number, units)
 
 
 def _operations(kernel: Kernel) -> int:

@@ -119,7 +119,7 @@ def _keep(b: Function, values: list[Value]) -> None:
 def _best_rate(code: Code, work: int, tables: Sequence[np.ndarray]) -> float:
     """Work a second of a thread for each table, from the start of the first to the end of the last; the best of some
     attempts."""
-    threads = len(tables)
+    threads, program = len(tables), code.function("program", 6)
     spans: list[tuple[float, float]] = []
     together = threading.Barrier(threads)
     program = code.function("program", 6)

@@ -16,13 +16,12 @@ from gradloom.executors.native.explain import explain
 from gradloom.executors.native.host import HostKernels
 from gradloom.executors.native.kernel import Kernel, storage
 from gradloom.executors.native.loops import Apply
-from gradloom.executors.native.module import CLOCK_SLOT, FAULT_SLOT, Module, write_module
+from gradloom.executors.native.module import CLOCK_SLOT, FAULT_SLOT, KernelFunction, Module, write_module
 from gradloom.executors.native.plan import make_plan
 from gradloom.executors.native.target import Target, host
 from gradloom.executors.native.team import TEAM
 from gradloom.executors.native.workspace import Workspace, address, check_memory, out_of_memory
 from gradloom.ir.graph import CONSTANT, PLACEHOLDER, Graph
-from gradloom.ir.interpret import evaluate
 
 PARALLEL_FROM = 40_000
 """Programs whose kernels have fewer elementary operations than this on average run on one thread: meeting at a
@@ -72,7 +71,8 @@ class NativeProgram:
         computed, space = self._allocate()
         for place, number in self._inputs:
             space.table[place] = address(given[number])
-        space.table[len(self.plan.inputs) : -1] = [address(a) for a in computed]
+        first = len(self.plan.inputs)
+        space.table[first : first + len(computed)] = [address(a) for a in computed]
         self._run(space)
         space.host.check()
         outside = bool(space.state[FAULT_SLOT])
@@ -116,8 +116,8 @@ class NativeProgram:
         constants = [n for n in dict.fromkeys((*plan.inputs, *(root for root, _ in outputs))) if n.op is CONSTANT]
         self._constants = [np.asarray(n.value, order="C") for n in constants]
         values = dict(zip(constants, self._constants))
-        table = [address(values[n]) if n in values else 0 for n in (*plan.inputs, *plan.outputs)]
-        self._table = [*table, address(self.module.records)]
+        arrays = [address(values[n]) if n in values else 0 for n in (*plan.inputs, *plan.outputs)]
+        self._table = [*arrays, address(self.module.records)]
         self._inputs = [(place, numbers[n]) for place, n in enumerate(plan.inputs) if n.op is PLACEHOLDER]
         self._computed = [(n.shape, n.dtype) for n in plan.outputs]
         places = {n: i for i, n in enumerate((*inputs, *plan.outputs, *constants))}
@@ -153,7 +153,7 @@ def _compiled(who: str, module: Module, target: Target) -> Code:
     try:
         return compile_module(module.text, target)
     except RuntimeError as problem:
-        refused = [(_described(k), found) for name, k in module.kernels.items() if (found := _refusal(module, name))]
+        refused = [(_described(k.kernel), found) for k in module.kernels if (found := _refusal(k))]
         what, found = refused[0] if refused else ("the program around the kernels", str(problem))
         raise CompileError(
             who,
@@ -163,10 +163,10 @@ def _compiled(who: str, module: Module, target: Target) -> Code:
         ) from problem
 
 
-def _refusal(module: Module, name: str) -> str:
+def _refusal(written: KernelFunction) -> str:
     """What LLVM says against one kernel's function alone; empty if it accepts it."""
     try:
-        check(f"{module.head}\n{module.functions[name]}")
+        check(written.text)
     except RuntimeError as problem:
         return str(problem)
     return ""

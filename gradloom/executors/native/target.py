@@ -50,15 +50,28 @@ class Target:
         """``x86``, ``arm`` (of 64 bits) or ``other``."""
         return {"neon": "arm", "other": "other"}.get(self.name, "x86")
 
+    @property
+    def clock(self) -> str:
+        """LLVM's name of what reads a clock; programs may not read the counter of cycles of an ARM processor."""
+        return "llvm.readsteadycounter" if self.architecture == "arm" else "llvm.readcyclecounter"
+
     def lanes(self, itemsize: int) -> int:
         """Elements of a vector."""
         return max(1, self.vector_bytes // itemsize)
 
 
-_LESSER = {
-    "avx2": Target("avx2", "haswell", "", 32, 16),
-    "sse2": Target("sse2", "x86-64", "", 16, 16),
-}
+_X86, _ARM = ("x86_64", "amd64"), ("aarch64", "arm64")
+_AVX2 = Target("avx2", "haswell", "", 32, 16)
+_SSE2 = Target("sse2", "x86-64", "", 16, 16)
+
+
+def lesser() -> dict[str, Target]:
+    """The lesser processors whose code this one runs, by name."""
+    if platform.machine().lower() not in _X86:
+        return {}
+    features = llvm().get_host_cpu_features()
+    known = [_AVX2, _SSE2] if all(features.get(f) for f in ("avx2", "fma", "f16c", "bmi2")) else [_SSE2]
+    return {target.name: target for target in known}
 
 
 @lru_cache
@@ -66,19 +79,17 @@ def host(forced: str | None = None) -> Target:
     """This machine, or a lesser x86 processor by name (GRADLOOM_CPU).
 
     Raises:
-        OptionError: the forced name is unknown.
+        OptionError: the forced name is unknown, or this machine does not run that processor's code.
     """
     name = config.cpu() if forced is None else forced
     if name is not None:
-        if name not in _LESSER:
-            raise OptionError("GRADLOOM_CPU", rule=f"is one of {', '.join(_LESSER)}", got=repr(name))
-        return _LESSER[name]
+        if name not in lesser():
+            raise OptionError("GRADLOOM_CPU", rule=f"is one of {', '.join(lesser())}", got=repr(name))
+        return lesser()[name]
     features = llvm().get_host_cpu_features()
-    flat, cpu = features.flatten(), llvm().get_host_cpu_name()
-    if platform.machine().lower() in ("aarch64", "arm64"):
-        return Target("neon", cpu, flat, 16, 32)
-    if platform.machine().lower() not in ("x86_64", "amd64"):
-        return Target("other", cpu, flat, 16, 16)
+    flat, cpu, kind = features.flatten(), llvm().get_host_cpu_name(), platform.machine().lower()
+    if kind not in _X86:
+        return Target("neon", cpu, flat, 16, 32) if kind in _ARM else Target("other", cpu, flat, 16, 16)
     if features.get("avx512f") and features.get("avx512vl"):
         # Server processors are tuned for 256-bit vectors by default, which halves these kernels.
         return Target("avx512", cpu, flat + ",-prefer-256-bit", 64, 32)

@@ -183,7 +183,7 @@ class _Product:
                     self.writer.store(values[s.value], s.buffer, s.place, here)
 
     def _multiply_add(self, x: Value, y: Value, total: Value) -> Value:
-        return self.b.fma(x, y, total) if x.is_float else self.b.add(self.b.mul(x, y), total)
+        return self.b.muladd(x, y, total) if x.is_float else self.b.add(self.b.mul(x, y), total)
 
     def _address(self, operand: Load, place: Affine, index: list[Index]) -> Value:
         """Where an operand's element at an index lies."""
