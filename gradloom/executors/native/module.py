@@ -63,11 +63,6 @@ class Module:
     timed: list[Kernel]
     hosted: list[Kernel]
 
-    @property
-    def text(self) -> str:
-        """The module as LLVM reads it."""
-        return "\n".join([self.head, *self.functions.values()])
-
 
 FAULT_SLOT, CLOCK_SLOT = 32, 64
 """Places in the program's state (8 bytes each): the flag for indices out of range; cycles spent in each kernel."""
@@ -252,9 +247,7 @@ class _Writer:
         outputs = body.graph.outputs[carries:]
         given.update({storage(y): element(whole, y) for y, whole in zip(outputs, results[carries:])})
         given.update({root: given[carried] for root, carried in body.in_place.items()})
-        bounded = node.attrs.get("bounded")
-        turns = main.load(main.load(self._addresses(operands[:1]), "ptr", 8), "i64", 8) if bounded else length
-        with main.loop(0, turns) as turn:
+        with main.loop(0, length) as turn:
             main.store(turn, main.at(self.turns, self.depth, "i64"), 8)
             self.depth += 1
             work = self.run(body, given, arena)
@@ -304,7 +297,6 @@ def _operations(kernel: Kernel) -> int:
     if counted is not None:
         return counted
     results = math.prod(kernel.shape)
-    if kernel.segments and kernel.inner is None:
-        return results * (len(kernel.block.code) + math.prod(kernel.segments[3]))
-    inner = kernel.inner_turns * len(kernel.inner.code) if kernel.inner else 0
-    return results * len(kernel.block.code) + inner
+    inner = math.prod(kernel.reduced or (kernel.segments[3] if kernel.segments else ()))
+    steps = len(kernel.inner.code) if kernel.inner else 1
+    return results * (len(kernel.block.code) + inner * steps)
