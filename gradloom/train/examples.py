@@ -12,7 +12,7 @@ from gradloom import random
 from gradloom.errors import DataError, OptionError, ShapeError
 from gradloom.functional import zeros
 from gradloom.semantics import unevenness
-from gradloom.tensor import Tensor, tensor
+from gradloom.tensor import Tensor
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,10 @@ class Examples:
         return self.inputs[rows], self.targets[rows], self.weights[rows]
 
     @cached_property
-    def resident(self) -> tuple[Tensor, Tensor, Tensor]:
-        """All of it as tensors, for programs that take their batches out of it themselves."""
-        return tensor(self.inputs), tensor(self.targets), tensor(self.weights)
+    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """All of it, for programs that take their batches out of it themselves."""
+        inputs, targets, weights = (np.ascontiguousarray(a) for a in (self.inputs, self.targets, self.weights))
+        return inputs, targets, weights
 
 
 def as_examples(data: Any, who: str) -> Examples:

@@ -53,14 +53,14 @@ class Measure:
         """Loss and metrics, by name; the data set may come in parts."""
         model = self._recipe.model
         parameters, state = model.parameters(), model.state()
-        place, kept = Place(None), []
+        place, kept = Place(()), []
         for examples in parts:
             for rows, count in whole_batches(len(examples)):
                 inputs, targets, weights = examples.take(rows)
                 if count < len(weights):
                     weights = np.where(np.arange(len(weights)) < count, weights, np.float32(0))
                 outputs, sums = self._step(parameters, state, (inputs, targets, weights))
-                place = place.after(None, [s.numpy()[np.newaxis] for s in sums])
+                place = place.after((), [s.numpy()[np.newaxis] for s in sums])
                 if self._whole:  # they need all of it at once, so it must fit into memory
                     kept.append([a[:count] for a in (outputs.numpy(), targets, weights)])
         row = self._recipe.finish(place.totals)

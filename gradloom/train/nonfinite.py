@@ -2,89 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
 from gradloom import tree
 from gradloom.debug import search
 from gradloom.errors import NonFiniteError
+from gradloom.ir.graph import constant
 from gradloom.tensor import tensor
 from gradloom.tracing import Arguments, graph_and_results
 from gradloom.train.source import Call
-from gradloom.train.step import Place, Recipe
+from gradloom.train.step import Place, Recipe, Tensors
+from gradloom.train.steps import Steps
 
 _REMEDY = "Lower the learning rate, clip gradients (clip_norm=1.0, or --clip-norm 1), or scale the inputs."
 _HINT = " Trainer(debug_nans=True) names the layer and the primitive where it began."
 
 
-Search = Callable[[Place, Call], str]
-"""Where it began, for the steps of a call that began at a place."""
-
-
-def check_numbers(
-    before: Place, after: Place, losses: np.ndarray, call: Call, epoch: str, began: Search | None
-) -> None:
-    """See that the loss of every step of a call is finite; with ``began`` the weights too.
+def check_numbers(losses: np.ndarray, before: Place, epoch: str, hunt: Callable[[], str] | None) -> None:
+    """See that the loss of every step of a call is finite.
 
     Args:
-        before: where the call began.
-        after: where it ended.
         losses: of its steps.
-        call: what it took.
+        before: where the call began.
         epoch: for the message, what follows the number of the batch.
-        began: looks for the origin, if that is asked for.
+        hunt: finds where it began, if that is asked for.
 
     Raises:
-        NonFiniteError: they are not.
+        NonFiniteError: it is not.
     """
-    if not np.isfinite(after.loss):
-        first = before.batches + int(np.argmin(np.isfinite(losses))) + 1
-        raise _divergence("the loss", f"batch {first}{epoch}", began(before, call) if began else "")
-    if began is not None and not _weights_are_finite(after):
-        raise _divergence("every weight", f"batch {after.batches}{epoch}", began(before, call))
+    finite = np.isfinite(losses)
+    if not finite.all():
+        raise _divergence("the loss", f"batch {before.batches + int(np.argmin(finite)) + 1}{epoch}", hunt)
 
 
-def check_weights(place: Place, when: str) -> None:
+def check_weights(carry: Tensors, when: str, hunt: Callable[[], str] | None = None) -> None:
     """See that every weight is finite.
+
+    Args:
+        carry: what goes from step to step.
+        when: batch and epoch, for the message.
+        hunt: as :func:`check_numbers` takes it.
 
     Raises:
         NonFiniteError: one is not.
     """
-    if not _weights_are_finite(place):
-        raise _divergence("every weight", when)
+    if not all(np.isfinite(leaf.numpy()).all() for leaf in tree.leaves(carry["parameters"])):
+        raise _divergence("every weight", when, hunt)
 
 
-def _weights_are_finite(place: Place) -> bool:
-    return all(np.isfinite(leaf.numpy()).all() for leaf in tree.leaves(place.carry["parameters"]))
+def _divergence(what: str, when: str, hunt: Callable[[], str] | None) -> NonFiniteError:
+    began = f"; it began with {hunt()}" if hunt else ""
+    fix = _REMEDY + ("" if hunt else _HINT)
+    return NonFiniteError("fit", rule=f"{what} must stay finite", got=f"NaN or infinity in {when}{began}", fix=fix)
 
 
-def _divergence(what: str, when: str, found: str = "") -> NonFiniteError:
-    got = f"NaN or infinity in {when}" + (f"; it began with {found}" if found else "")
-    return NonFiniteError("fit", rule=f"{what} must stay finite", got=got, fix=_REMEDY + ("" if found else _HINT))
-
-
-def where_it_began(recipe: Recipe, place: Place, call: Call, key: Any, hyper: Mapping[str, Any]) -> str:
+def where_it_began(recipe: Recipe, steps: Steps, before: Place, call: Call) -> str:
     """Run a call's steps again, node by node on NumPy, until one makes something that is not finite.
 
     Args:
         recipe: of the steps.
-        place: before the call.
+        steps: what was called.
+        before: where the call began.
         call: what it took.
-        key: as the call took it.
-        hyper: likewise.
 
     Returns:
         The step, the batch, the layer and the primitive, as a clause.
     """
-    carry = place.carry
+    carry = steps.nested(before.carry)
     for offset, batch in enumerate(call.each_batch()):
-        arguments = Arguments("fit", (carry, tuple(map(tensor, batch)), key, hyper))
+        arguments = Arguments("fit", (carry, tuple(map(tensor, batch)), steps.key, steps.hyper))
         graph, results = graph_and_results(recipe.train, arguments)
         report, found = search(graph, [x.value for x in arguments.nodes])
         if report:
             step = int(carry["step"].numpy()) + 1
-            return f"{report} (step {step}, batch {place.batches + offset + 1}{call.of_portion})"
-        carry, _ = results.rebuilt([tensor(a).node for a in found])
+            return f"{report} (step {step}, batch {before.batches + offset + 1}{call.of_portion})"
+        carry, _ = results.rebuilt([constant(a) for a in found])
     return "something that is finite where NumPy computes it"

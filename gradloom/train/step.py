@@ -33,16 +33,16 @@ class Place:
     It is replaced as a whole by the next one, so Ctrl-C never finds half of a step.
 
     Attributes:
-        carry: what goes from step to step, see :meth:`Recipe.train`.
+        carry: what goes from step to step as arrays, see :meth:`Recipe.train`.
         batches: how many of the epoch are done.
         totals: the sums over these batches, see :meth:`Recipe.train`; empty before the first.
     """
 
-    carry: Tensors
+    carry: Sequence[np.ndarray]
     batches: int = 0
     totals: tuple[np.ndarray, ...] = ()
 
-    def after(self, carry: Tensors, sums: Sequence[np.ndarray]) -> Place:
+    def after(self, carry: Sequence[np.ndarray], sums: Sequence[np.ndarray]) -> Place:
         """The place behind some batches more, whose sums are stacked.
 
         They are added up in float64, one after the other, so how many come together changes nothing.

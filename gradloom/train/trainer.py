@@ -8,7 +8,7 @@ its seed and can be continued exactly from any batch.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ from gradloom.train.progress import Progress
 from gradloom.train.settings import ClassWeight
 from gradloom.train.source import Portion, Resident, Source, Streamed, as_stream, calls_of_epoch, is_stream
 from gradloom.train.step import Place, Recipe, gives_probabilities
+from gradloom.train.steps import Steps
 from gradloom.train.targets import check_targets
 from gradloom.train.weighting import with_class_weights
 from gradloom.transforms import jit, trace
@@ -112,7 +113,7 @@ class Trainer:
         self._stop = ""
         streaming = [m for m in self.metrics if isinstance(m, StreamingMetric)]
         self._recipe = Recipe(model, self.loss, self.optimizer, streaming)
-        self._train_steps: Callable[..., Any] = jit(self._recipe.train_many, executor)
+        self._compiled = jit(self._recipe.train_many, executor)
         self._measure = Measure(self._recipe, self.metrics, executor)
         self._forward = Forward(model, executor)
 
@@ -172,9 +173,10 @@ class Trainer:
             for hook in reversed(hooks):
                 ending.callback(hook.on_end, self)
             try:
+                steps = Steps(self._compiled, self.snapshot(), self._key(_DRAWS), self._hyperparameters())
                 with ahead(self._portions(source, epochs, shuffle)) as portions:
                     for _ in range(epochs):
-                        row = self._run_epoch(portions, held_out, shown)
+                        row = self._run_epoch(steps, portions, held_out, shown)
                         for hook in hooks:
                             hook.on_epoch(self, row)
                         if self._stop:
@@ -209,7 +211,7 @@ class Trainer:
 
     def restore(self, snapshot: dict[str, Any]) -> None:
         """Go back to a snapshot; training then goes on from there with the next epoch."""
-        self._adopt(Place(snapshot))
+        self._adopt(snapshot, 0, ())
 
     def _sources(self, train: Any, validation: Any) -> tuple[Source, Source | None]:
         """The examples to train on, weighted by their classes, and those to validate on."""
@@ -324,10 +326,10 @@ class Trainer:
             yield None
 
     def _run_epoch(
-        self, portions: Iterator[Portion | None], held_out: Source | None, shown: Progress
+        self, steps: Steps, portions: Iterator[Portion | None], held_out: Source | None, shown: Progress
     ) -> dict[str, float]:
         """Train for an epoch, or the rest of one that was interrupted, measure it, and note its row of the history."""
-        totals = self._run_batches(portions, shown)
+        totals = self._run_batches(steps, portions, shown)
         measured = self._recipe.finish(totals)
         if held_out is not None:
             measured |= {f"val_{name}": value for name, value in self._measure(held_out.in_order()).items()}
@@ -338,27 +340,26 @@ class Trainer:
         shown.epoch(row)
         return row
 
-    def _run_batches(self, portions: Iterator[Portion | None], shown: Progress) -> tuple[np.ndarray, ...]:
+    def _run_batches(self, steps: Steps, portions: Iterator[Portion | None], shown: Progress) -> tuple[np.ndarray, ...]:
         """Go through the data once, from the position on; the sums of loss and metrics."""
-        key, hyper = self._key(_DRAWS), self._hyperparameters()
-        place = Place(self.snapshot(), self.position, self.totals)
-        shown.begin(self.epoch + 1, self._batches)
-        began = partial(where_it_began, self._recipe, key=key, hyper=hyper) if self.debug_nans else None
+        place = Place(steps.flat(self.snapshot()), self.position, self.totals)
         epoch = f"{f' of {self._batches}' if self._batches else ''} of epoch {self.epoch + 1}"
+        shown.begin(self.epoch + 1, self._batches)
         try:
             for call in calls_of_epoch(portions, place.batches, self._most_steps):
-                data = call.portion.examples.resident
-                carry, stacked = self._train_steps(place.carry, data, call.rows, key, hyper, *call.limits)
-                sums = [s.numpy()[: call.turns] for s in stacked]
-                after = place.after(carry, sums)
-                check_numbers(place, after, sums[1], call, epoch, began)
-                place = after
+                carry, sums = steps(place.carry, call)
+                hunt = partial(where_it_began, self._recipe, steps, place, call) if self.debug_nans else None
+                check_numbers(sums[1], place, epoch, hunt)
+                if hunt:
+                    check_weights(steps.nested(carry), f"batch {place.batches + call.turns}{epoch}", hunt)
+                place = place.after(carry, sums)
                 shown.batch(place.batches, call.examples, place.loss)
         except KeyboardInterrupt:
-            self._adopt(place)
+            self._adopt(steps.nested(place.carry), place.batches, place.totals)
             raise
-        check_weights(place, "the last batch" + epoch)
-        self._adopt(place)
+        carry = steps.nested(place.carry)
+        check_weights(carry, "the last batch" + epoch)
+        self._adopt(carry, place.batches, place.totals)
         return place.totals
 
     def _key(self, use: int) -> Any:
@@ -370,12 +371,11 @@ class Trainer:
         numbers = self._recipe.hyperparameters(self.l1, self.l2)
         return {name: tensor(value, "float64") for name, value in numbers.items()}
 
-    def _adopt(self, place: Place) -> None:
+    def _adopt(self, carry: dict[str, Any], batches: int, totals: tuple[np.ndarray, ...]) -> None:
         """Make the result of some steps the trainer's own."""
-        carry = place.carry
         self.model.load(carry["parameters"], carry["state"])
         self.optimizer_state, self.step = carry["optimizer"], int(carry["step"].numpy())
-        self.position, self.totals = place.batches, place.totals
+        self.position, self.totals = batches, totals
 
     # Measuring --------------------------------------------------------------------------------------------------
 

@@ -410,7 +410,8 @@ COMMANDS = {
         "train prices.csv --target price --optimizer sgd --lr 1e30",
         FAILURE,
         "fit: the loss must stay finite; got NaN or infinity in batch 2 of 6 of epoch 1. Lower the learning "
-        "rate, clip gradients (clip_norm=1.0, or --clip-norm 1), or scale the inputs.",
+        "rate, clip gradients (clip_norm=1.0, or --clip-norm 1), or scale the inputs. Trainer(debug_nans=True) names "
+        "the layer and the primitive where it began.",
     ),
 }
 

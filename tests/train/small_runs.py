@@ -6,6 +6,7 @@ before any of them; test_native_training.py has what is special about the native
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,30 @@ def fit(run: train.Trainer, epochs: int = 1, data: Any = None, **options: Any) -
     """Train without a word."""
     options = {"batch_size": 8, "progress": "silent", **options}
     return run.fit((X, Y) if data is None else data, epochs=epochs, **options)
+
+
+def interrupt_at(run: train.Trainer, call: int, *, after: bool = False) -> None:
+    """Let Ctrl-C come in front of a call to come, counted from 1, or right after it, before it is noted.
+
+    The reference executor takes one step a call.
+    """
+    compiled, left = run._compiled, call
+
+    class Interrupted:
+        def prepare(self, *args: Any) -> Any:
+            prepared = compiled.prepare(*args)
+
+            def program(arrays: Any) -> Any:
+                nonlocal left
+                left -= 1
+                found = prepared.program(arrays) if left or after else []
+                if not left:
+                    raise KeyboardInterrupt
+                return found
+
+            return dataclasses.replace(prepared, program=program)
+
+    run._compiled = Interrupted()  # type: ignore[assignment]
 
 
 def tensors(run: train.Trainer) -> list[np.ndarray]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_runs import X, Y, fit, load, network, same, tensors, trainer
+from small_runs import X, Y, fit, interrupt_at, load, network, same, tensors, trainer
 
 from gradloom import optim, train
 from gradloom.errors import NonFiniteError, OptionError, UnknownNameError
@@ -86,14 +86,7 @@ def test_the_best_weights_come_back_after(name: str):
 
 def test_the_best_weights_come_back_after_ctrl_c_within_an_epoch():
     run, watch = trainer(), Watch()
-    step = run._train_steps
-
-    def interrupted(carry: Any, *rest: Any) -> Any:
-        if carry["step"].item() == 17:  # in the fourth epoch
-            raise KeyboardInterrupt
-        return step(carry, *rest)
-
-    run._train_steps = interrupted
+    interrupt_at(run, 18)  # in the fourth epoch
     with pytest.raises(KeyboardInterrupt):
         fit(run, epochs=6, callbacks=[Script(*QUANTITY), watch, train.EarlyStopping(monitor="quantity")])
     assert weights_of(run) == watch.weights[2]
@@ -149,14 +142,7 @@ def test_the_best_weights_after_ctrl_c_are_a_place_to_go_on_from(tmp_path: Path)
 
 def test_weights_stay_where_no_epoch_was_finished():
     run = trainer()
-    step = run._train_steps
-
-    def interrupted(carry: Any, *rest: Any) -> Any:
-        if carry["step"].item() == 3:
-            raise KeyboardInterrupt
-        return step(carry, *rest)
-
-    run._train_steps = interrupted
+    interrupt_at(run, 4)
     with pytest.raises(KeyboardInterrupt):
         fit(run, callbacks=[train.EarlyStopping(monitor="loss")])
     assert (run.step, run.position, run.history.best_epoch) == (3, 3, None)

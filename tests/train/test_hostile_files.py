@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_runs import X, Y, fit, network, same, trainer
+from small_runs import X, Y, fit, interrupt_at, network, same, trainer
 
 from gradloom import nn, optim, train
 from gradloom.errors import ModelFileError, UnknownNameError
@@ -28,16 +28,7 @@ def run() -> train.Trainer:
         network(deep=True), optimizer=optim.AdamW(schedule), metrics=["accuracy"], class_weight={0: 1, 1: 2, 2: 1}
     )
     fit(made)
-    step, left = made._train_steps, 2
-
-    def interrupted(*args: Any) -> Any:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise KeyboardInterrupt
-        return step(*args)
-
-    made._train_steps = interrupted
+    interrupt_at(made, 3)
     with pytest.raises(KeyboardInterrupt):
         fit(made)
     return made

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from small_runs import interrupt_at
 
 import gradloom as gl
 from gradloom import data, nn, optim, train, tree
@@ -96,16 +97,7 @@ def test_an_epoch_interrupted_between_calls_ends_with_the_bits_of_the_unbroken_o
     monkeypatch.setattr(trainer_module, "steps_a_call", lambda *_: 5)
     whole, broken = trainer("native"), trainer("native")
     whole.fit((x[:500], y[:500]), epochs=2, batch_size=32, progress="silent")
-    steps, calls = broken._train_steps, 0
-
-    def interrupted(*args: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == 3:
-            raise KeyboardInterrupt
-        return steps(*args)
-
-    broken._train_steps = interrupted
+    interrupt_at(broken, 3)
     with pytest.raises(KeyboardInterrupt):
         broken.fit((x[:500], y[:500]), epochs=2, batch_size=32, progress="silent")
     assert (broken.epoch, broken.position) == (0, 8)  # 16 batches in 4 calls of 4

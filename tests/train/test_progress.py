@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import io
 import sys
-from typing import Any
 
 import pytest
-from small_runs import X, Y, fit, trainer
+from small_runs import X, Y, fit, interrupt_at, trainer
 
 from gradloom.train import progress
 from gradloom.train.progress import Progress
@@ -98,14 +97,7 @@ def test_ctrl_c_leaves_the_cursor_at_the_start_of_a_line(monkeypatch: pytest.Mon
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("COLUMNS", "80")
     run = trainer()
-    step = run._train_steps
-
-    def interrupted(carry: Any, *rest: Any) -> Any:
-        if carry["step"].item() == 7:
-            raise KeyboardInterrupt
-        return step(carry, *rest)
-
-    run._train_steps = interrupted
+    interrupt_at(run, 8)
     with pytest.raises(KeyboardInterrupt):
         fit(run, 3, validation=(X, Y), progress="auto")
     assert terminal.screen[-2:] == ["stopped: interrupted by Ctrl-C", ""]

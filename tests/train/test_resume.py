@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_runs import ROWS, X, Y, fit, load, network, same, tensors, trainer
+from small_runs import ROWS, X, Y, fit, interrupt_at, load, network, same, tensors, trainer
 
 import gradloom as gl
 from gradloom import optim, train
@@ -30,20 +30,6 @@ OPTIMIZERS = {
 def run_with(optimizer: optim.Optimizer) -> train.Trainer:
     """A run with dropout, running statistics, metrics and penalties."""
     return trainer(network(deep=True), optimizer=optimizer, metrics=["accuracy"], l2=1e-3, seed=5)
-
-
-def interrupt_at(run: train.Trainer, batch: int) -> None:
-    """Let Ctrl-C come in front of a step, counted from 1."""
-    step, done = run._train_steps, 0
-
-    def interrupted(*args: Any) -> Any:
-        nonlocal done
-        done += 1
-        if done == batch:
-            raise KeyboardInterrupt
-        return step(*args)
-
-    run._train_steps = interrupted
 
 
 def through_a_file(run: train.Trainer, folder: Path) -> train.Trainer:
@@ -176,19 +162,10 @@ def test_ctrl_c_that_comes_after_the_step_but_before_it_is_noted():
     """The step is run again, from where it began."""
     unbroken, run = run_with(OPTIMIZERS["adam"]), run_with(OPTIMIZERS["adam"])
     fit(unbroken, epochs=1)
-    step = run._train_steps
-
-    def interrupted(carry: Any, *rest: Any) -> Any:
-        found = step(carry, *rest)
-        if carry["step"].item() == 2:
-            raise KeyboardInterrupt
-        return found
-
-    run._train_steps = interrupted
+    interrupt_at(run, 3, after=True)
     with pytest.raises(KeyboardInterrupt):
         fit(run)
     assert (run.step, run.position) == (2, 2)
-    run._train_steps = step
     fit(run)
     assert same(unbroken, run)
 

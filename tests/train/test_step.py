@@ -75,7 +75,7 @@ def test_another_learning_rate_penalty_or_seed_compiles_nothing():
 def test_all_batches_are_one_program(size: int):
     run = trainer()
     fit(run, epochs=3, batch_size=size)
-    assert programs(run._train_steps) == 1
+    assert programs(run._compiled) == 1
 
 
 def test_a_last_batch_that_is_filled_up_trains_as_the_short_one():

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_runs import CLASSES, FEATURES, ROWS, X, Y, fit, load, network, same, tensors, trainer
+from small_runs import CLASSES, FEATURES, ROWS, X, Y, fit, interrupt_at, load, network, same, tensors, trainer
 
 from gradloom import train
 from gradloom.errors import DataError, OptionError, ShapeError
@@ -31,7 +31,7 @@ def test_chunks_in_order_train_as_one_data_set_and_are_one_program():
     rows = fit(streamed, 2, data=train.Stream(PARTS), shuffle=False).rows
     assert rows == fit(resident, 2, shuffle=False).rows
     assert same(streamed, resident)
-    assert len(streamed._train_steps.programs) == 1
+    assert len(streamed._compiled.programs) == 1
 
 
 @pytest.mark.parametrize("executor", ["reference", "native"])
@@ -74,16 +74,7 @@ def test_an_interrupted_epoch_of_a_stream_goes_on(tmp_path: Path):
     whole, broken = (trainer(network(deep=True), seed=3) for _ in range(2))
     data = train.Stream(PARTS, rows=ROWS)
     fit(whole, 2, data=data)
-    steps, left = broken._train_steps, 3
-
-    def interrupted(*args: Any) -> Any:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise KeyboardInterrupt
-        return steps(*args)
-
-    broken._train_steps = interrupted
+    interrupt_at(broken, 4)
     with pytest.raises(KeyboardInterrupt):
         fit(broken, 2, data=data)
     assert (broken.epoch, broken.position) == (0, 3)
@@ -116,10 +107,6 @@ def test_validation_and_evaluation_of_a_stream():
     assert rows[0]["val_loss"] == pytest.approx(wanted["loss"], rel=1e-6)
     with pytest.raises(OptionError, match="model must be trained or loaded first"):
         other.evaluate(train.Stream(PARTS))
-
-
-class Counted(np.ndarray):
-    """An array that counts how many of its rows were copied."""
 
 
 def test_a_memory_map_is_read_slice_by_slice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

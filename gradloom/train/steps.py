@@ -1,0 +1,52 @@
+"""The compiled steps of a fit: called with the arrays that they work on, nothing is nested or wrapped between calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gradloom import tree
+from gradloom.compiling import Compiled, Prepared
+from gradloom.ir.graph import constant
+from gradloom.tensor import Tensor
+from gradloom.train.source import Call
+from gradloom.train.step import Tensors
+
+Arrays = Sequence[np.ndarray]
+
+
+class Steps:
+    """Many updates as one call, for as long as the types of all that is carried stay the same.
+
+    Args:
+        compiled: ``Recipe.train_many``.
+        carry: what goes from step to step, nested; see :meth:`gradloom.train.step.Recipe.train`.
+        key: random key of the run.
+        hyper: the numbers of the recipe.
+    """
+
+    def __init__(self, compiled: Compiled, carry: Tensors, key: Tensor, hyper: Mapping[str, Tensor]) -> None:
+        self.key, self.hyper = key, hyper
+        self._compiled = compiled
+        self._definition = tree.flatten(carry)[1]
+        self._numbers = [key.numpy(), *(leaf.numpy() for leaf in tree.leaves(hyper))]
+        self._ready: dict[Any, Prepared] = {}
+
+    def flat(self, carry: Tensors) -> Arrays:
+        """The carry as arrays."""
+        return [leaf.numpy() for leaf in tree.leaves(carry)]
+
+    def nested(self, carry: Arrays) -> Tensors:
+        """The arrays as the carry."""
+        return tree.unflatten(self._definition, [Tensor(constant(a)) for a in carry])
+
+    def __call__(self, carry: Arrays, call: Call) -> tuple[Arrays, Arrays]:
+        """Take the steps of a call; gives the new carry, and the sums of each step."""
+        data, rows, limits = call.portion.examples.arrays, call.rows, call.limits
+        kind = (*((a.shape, a.dtype) for a in (*data, rows)), len(limits))
+        if kind not in self._ready:
+            self._ready[kind] = self._compiled.prepare(self.nested(carry), data, rows, self.key, self.hyper, *limits)
+        found = self._ready[kind].program([*carry, *data, rows, *self._numbers, *limits])
+        return found[: len(carry)], [sums[: call.turns] for sums in found[len(carry) :]]
