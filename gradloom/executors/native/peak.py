@@ -18,6 +18,7 @@ from gradloom.executors.native.builder import Function, Value, vector
 from gradloom.executors.native.compile import Code, compile_module
 from gradloom.executors.native.target import Target, host
 
+_NAME = "work"
 _LLVM_NAMES = {4: "float", 8: "double"}
 _ATTEMPTS = 4  # the best counts: the first brings the processor to its speed
 _ROUNDS = 800_000
@@ -75,10 +76,8 @@ def measured_bandwidth(threads: int | None = None) -> float:
 
 @lru_cache
 def _compiled(write: Callable[[Function, Target, int], int], target: Target, size: int) -> tuple[Code, int]:
-    """A program whose body ``write`` writes, and how much work a call of it does."""
-    names = ("table", "arena", "state", "host")
-    function = Function("program", [("i64", "thread", ""), ("i64", "threads", ""), *(("ptr", n, "") for n in names)])
-    function.internal = False
+    """A function (array, place of the result) whose body ``write`` writes, and how much work a call of it does."""
+    function = Function(_NAME, [("ptr", "array", ""), ("ptr", "result", "")], internal=False)
     work = write(function, target, size)
     function.finish()
     return compile_module("\n".join([*sorted(function.needs), function.text()]), target), work
@@ -100,37 +99,36 @@ def _reads(b: Function, target: Target, size: int) -> int:
     """Adds up an array of so many bytes, rounded down to whole turns; the bytes of a call."""
     kind, width = vector("float", target.lanes(4)), target.vector_bytes
     turn = width * _READ_VECTORS
-    table = b.param("table")
+    array = b.param("array")
     i, sums, finish = b.loop_carrying(0, size // turn, 1, [b.const(kind, 0.0)] * _READ_VECTORS)
-    begin = b.at(table, b.imul(i, turn), "i8")
+    begin = b.at(array, b.imul(i, turn), "i8")
     sums = finish([b.add(x, b.load(b.at(begin, j * width, "i8"), kind, 4)) for j, x in enumerate(sums)])
     _keep(b, sums)
     return size // turn * turn
 
 
 def _keep(b: Function, values: list[Value]) -> None:
-    """Write the sum of some values to the arena, or LLVM would see that nobody needs them."""
+    """Write the sum of some values, or LLVM would see that nobody needs them."""
     total = values[0]
     for value in values[1:]:
         total = b.add(total, value)
-    b.store(total, b.param("arena"), 4)
+    b.store(total, b.param("result"), 4)
 
 
-def _best_rate(code: Code, work: int, tables: Sequence[np.ndarray]) -> float:
-    """Work a second of a thread for each table, from the start of the first to the end of the last; the best of some
+def _best_rate(code: Code, work: int, arrays: Sequence[np.ndarray]) -> float:
+    """Work a second of a thread for each array, from the start of the first to the end of the last; the best of some
     attempts."""
-    threads, program = len(tables), code.function("program", 6)
+    threads, function = len(arrays), code.function(_NAME, 2)
     spans: list[tuple[float, float]] = []
     together = threading.Barrier(threads)
-    program = code.function("program", 6)
 
     def run(thread: int) -> None:
-        sink = np.empty(64, np.uint8)
-        addresses = tables[thread].ctypes.data, sink.ctypes.data
+        result = np.empty(64, np.uint8)
+        addresses = arrays[thread].ctypes.data, result.ctypes.data
         for _ in range(_ATTEMPTS):
             together.wait()
             start = time.perf_counter()
-            program(thread, threads, *addresses, 0, 0)
+            function(*addresses)
             spans.append((start, time.perf_counter()))
 
     workers = [threading.Thread(target=run, args=(i,)) for i in range(threads)]
