@@ -23,8 +23,8 @@ CENTRE = 3
 
 
 def _near(u: Decimal) -> Decimal:
-    """erf(x) / x as a function of x²: its Taylor series."""
-    return 2 / pi().sqrt() * _NEAR(u)
+    """erf(x) / x - 1 as a function of x², from the Taylor series."""
+    return 2 / pi().sqrt() * _NEAR(u) - 1
 
 
 def _far(t: Decimal) -> Decimal:
@@ -43,12 +43,12 @@ def _far(t: Decimal) -> Decimal:
 
 
 def erf(b: Function, x: Value) -> Value:
-    """x P(x²) below 1, 1 - e^(-x²) Q((x - 3)/(x + 3)) above, and the sign of x."""
+    """x + x P(x²) below 1, 1 - e^(-x²) Q((x - 3)/(x + 3)) above, and the sign of x."""
     one, centre = b.const(x.type, 1), b.const(x.type, CENTRE)
     limit = LIMIT[x.element]
     a = at_most(b, size(b, x), limit)
     square = b.mul(a, a)
-    near = b.mul(a, polynomial(b, square, fitted(_near, 0.0, 1.0, NEAR_TERMS[x.element])))
+    near = b.muladd(a, polynomial(b, square, fitted(_near, 0.0, 1.0, NEAR_TERMS[x.element])), a)
     t = b.binary("fdiv", b.sub(a, centre), b.add(a, centre))
     ends = (1 - CENTRE) / (1 + CENTRE), (limit - CENTRE) / (limit + CENTRE)
     factor = polynomial(b, t, fitted(_far, *ends, FAR_TERMS[x.element]))

@@ -46,28 +46,37 @@ def bits_of(value: float, width: int) -> int:
 
 
 def log(b: Function, x: Value) -> Value:
-    """log(m 2^e) = e log 2 + 2 artanh(s) with s = (m - 1)/(m + 1)."""
-    e, m = decomposed(b, x)
-    one, zero = b.const(x.type, 1), b.const(x.type, 0)
-    s = b.binary("fdiv", b.sub(m, one), b.add(m, one))
-    square = b.mul(s, s)
-    tail = polynomial(b, square, fitted(ARTANH_TAIL, 0.0, REACH, TAIL_TERMS[x.element]))
-    high, low = format_of(x).log_of_2
-    small = b.muladd(e, b.const(x.type, low), b.mul(b.mul(s, square), tail))
-    found = b.add(b.muladd(e, b.const(x.type, high), b.add(s, s)), small)
-    found = b.select(b.compare("oeq", x, zero), b.const(x.type, -math.inf), found)
-    found = b.select(b.compare("olt", x, zero), b.const(x.type, math.nan), found)
-    return b.select(b.compare("ueq", x, b.const(x.type, math.inf)), x, found)  # infinity and NaN
+    """Natural logarithm."""
+    return _log_of_sum(b, x, b.const(x.type, 0))
 
 
 def log1p(b: Function, x: Value) -> Value:
-    """log(u) + (x - (u - 1))/u with u = 1 + x: the correction restores what rounding u lost."""
+    """log(u + c) with u = 1 + x, rounded, and c = x - (u - 1), what rounding lost."""
     one = b.const(x.type, 1)
     u = b.add(x, one)
-    lost = b.binary("fdiv", b.sub(x, b.sub(u, one)), u)
-    whole = log(b, u)
-    finite = b.compare("one", size(b, whole), b.const(x.type, math.inf))
-    return b.intrinsic("copysign", b.select(finite, b.add(whole, lost), whole), x)  # the sign matters for -0
+    lost = b.sub(x, b.sub(u, one))
+    return b.intrinsic("copysign", _log_of_sum(b, u, b.binary("fdiv", lost, u)), x)  # the sign matters for -0
+
+
+def _log_of_sum(b: Function, x: Value, share: Value) -> Value:
+    """log(x (1 + share)) for a share that its logarithm does not differ from.
+
+    log(m 2^e) = e log 2 + 2 artanh(s) with s = f/(2 + f), f = m - 1.  The error of s hardly matters where the result
+    is written around f, which is exact: 2 s = f - f²/2 + s f²/2.
+    """
+    e, m = decomposed(b, x)
+    f = b.sub(m, b.const(x.type, 1))
+    s = b.binary("fdiv", f, b.add(f, b.const(x.type, 2)))
+    square = b.mul(s, s)
+    tail = b.mul(square, polynomial(b, square, fitted(ARTANH_TAIL, 0.0, REACH, TAIL_TERMS[x.element])))
+    half = b.mul(b.mul(f, f), b.const(x.type, 0.5))
+    high, low = format_of(x).log_of_2
+    small = b.muladd(s, b.add(half, tail), b.muladd(e, b.const(x.type, low), share))
+    found = b.muladd(e, b.const(x.type, high), b.sub(f, b.sub(half, small)))
+    zero = b.const(x.type, 0)
+    found = b.select(b.compare("oeq", x, zero), b.const(x.type, -math.inf), found)
+    found = b.select(b.compare("olt", x, zero), b.const(x.type, math.nan), found)
+    return b.select(b.compare("ueq", x, b.const(x.type, math.inf)), x, found)  # infinity and NaN
 
 
 def softplus(b: Function, x: Value) -> Value:
