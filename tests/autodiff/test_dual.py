@@ -21,7 +21,10 @@ DUALS = st.builds(Dual, NUMBERS, NUMBERS)
 
 FUNCTIONS = {
     **{name: (getattr(mpmath, name), 0.7) for name in ("exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tan")},
-    **{name: (getattr(mpmath, name), 0.7) for name in ("asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "atanh")},
+    **{
+        name: (getattr(mpmath, name), 0.7)
+        for name in ("asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "atanh")
+    },
     "acosh": (mpmath.acosh, 1.7),
     "erf": (mpmath.erf, 0.7),
     "sigmoid": (lambda x: 1 / (1 + mpmath.exp(-x)), 0.7),
@@ -140,7 +143,9 @@ VALUES = np.array([0.5, 1.0, 2.0], np.float32)
 
 
 @pytest.mark.parametrize("kind", [np.asarray, gl.tensor], ids=["array", "tensor"])
-@pytest.mark.parametrize("f", [lambda x: x * x / (1 + x), lambda x: gl.exp(x) ** 0.5, lambda x: 2 - gl.sigmoid(x) * 3.0])
+@pytest.mark.parametrize(
+    "f", [lambda x: x * x / (1 + x), lambda x: gl.exp(x) ** 0.5, lambda x: 2 - gl.sigmoid(x) * 3.0]
+)
 def test_arrays_and_tensors_go_along_a_direction_like_jvp(kind, f):
     direction = np.array([1.0, -1.0, 0.5], np.float32)
     found = f(Dual(kind(VALUES), kind(direction)))

@@ -40,6 +40,9 @@ def _kernels(plan: Plan, target: Target, indent: str) -> Iterator[str]:
                     else f"{indent}  side"
                 )
                 yield from _kernels(inner, target, indent + "    ")
+        elif kernel.members:
+            yield f"{indent}row after row in blocks of {kernel.rows}, {len(kernel.local)} buffers on the stack"
+            yield from (f"{indent}  {k}: {_shape_of_loops(k, target)}; {_cost(k)}" for k in kernel.members)
         else:
             yield f"{indent}{kernel}: {_shape_of_loops(kernel, target)}; {_cost(kernel)}"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,6 +87,9 @@ class Kernel:
         whole: whether ``core`` reads whole operands from memory and writes whole results: primitives of WHOLE, loops
             and branches, and what NumPy computes on the host.
         operands: for matrix products, where the operands are read, over loops (results, reduced).
+        members: for joined kernels (rows.py), the kernels that run row after row.
+        local: for joined kernels, the buffers that only they use, a block of rows at a time.
+        rows: for joined kernels, how many rows a block has; for their members, how many outer loops are over rows.
         panel_width: for matrix products whose right operand lies in panels (pack.py), how wide these are; the loop over
             columns is then two, over panels and inside one.
         segments: for matrix products, the sizes of the loops: shared, of the left, of the right, summed.
@@ -107,9 +110,14 @@ class Kernel:
     operands: tuple[Load, ...] = ()
     segments: tuple[tuple[int, ...], ...] = ()
     panel_width: int = 0
+    members: Sequence[Kernel] = ()
+    local: Sequence[Node] = ()
+    rows: int = 0
 
     def __str__(self) -> str:
         """``contract + select [128,256]``: the node around which the loops are, what is fused to it, the loops."""
+        if self.members:
+            return "; ".join(map(str, self.members))
         names = [n.op.name for n in self.nodes] or ["fill" if self.region and self.region.source is None else "copy"]
         inner = f" over [{','.join(map(str, self.reduced))}]" if self.reduced else ""
         return f"{' + '.join(names)} [{','.join(map(str, self.shape))}]{inner}{' on the host' if self.host else ''}"
@@ -122,7 +130,8 @@ class Kernel:
     @property
     def results(self) -> list[Node]:
         """The buffers it writes."""
-        return self.nodes if self.whole else [s.buffer for s in self.stores]
+        written = [b for member in self.members for b in member.results if b not in self.local]
+        return written or (self.nodes if self.whole else [s.buffer for s in self.stores])
 
     @property
     def inner_turns(self) -> int:
@@ -143,7 +152,7 @@ class Kernel:
 
     def reads(self) -> list[Node]:
         """The buffers it reads."""
-        found: dict[Node, None] = {}
+        found = {b: None for member in self.members for b in member.reads() if storage(b) not in self.local}
         for block in (self.inner, self.block):
             for instruction in block.code if block else ():
                 if isinstance(instruction, (Load, Gathered, RandomWord)):
@@ -159,9 +168,10 @@ class Kernel:
 
     def fingerprint(self) -> Hashable:
         """Equal for kernels with the same code: all that is known of one, its buffers named by their order."""
-        places = {buffer: i for i, buffer in enumerate(self.buffers())}
-        core = self.core and (self.core.op, self.core.attrs, [x.type for x in self.core.inputs])
-        return _plain((core, *vars(self).values()), places)
+        places = {buffer: i for i, buffer in enumerate((*self.buffers(), *self.local))}
+        for member in self.members:  # what lies in a local buffer under another shape
+            places.update({b: places[storage(b)] for b in member.buffers() if b not in places})
+        return _plain(self, places)
 
 
 def _plain(x: Any, places: Mapping[Node, int]) -> Hashable:
@@ -172,6 +182,9 @@ def _plain(x: Any, places: Mapping[Node, int]) -> Hashable:
         return tuple([_plain(part, places) for part in x])
     if isinstance(x, dict):
         return tuple([(name, _plain(value, places)) for name, value in sorted(x.items())])
+    if isinstance(x, Kernel):
+        core = x.core and (x.core.op, x.core.attrs, [y.type for y in x.core.inputs])
+        return _plain((core, *vars(x).values()), places)
     if isinstance(x, Block):
         return _plain((x.code, x.dtypes), places)
     if isinstance(x, (Load, Gathered, RandomWord, Given, Store, Region)):

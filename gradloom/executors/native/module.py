@@ -293,6 +293,8 @@ def _write_kernel(number: int, kernel: Kernel, target: Target) -> KernelFunction
 
 def _operations(kernel: Kernel) -> int:
     """Elements times instructions, roughly."""
+    if kernel.members:
+        return sum(map(_operations, kernel.members))
     counted = kernels.operations(kernel)
     if counted is not None:
         return counted

@@ -45,7 +45,7 @@ def _pays(kernel: Kernel, target: Target) -> bool:
     if not kernel.reduced or kernel.inner is None or not reduction.is_reduction(kernel):
         return False
     elements = math.prod(kernel.shape) * math.prod(kernel.reduced)
-    return elements >= FEWEST_ELEMENTS and reduction.units(kernel, target) < ENOUGH
+    return elements >= FEWEST_ELEMENTS and math.prod(reduction.units(kernel, target)) < ENOUGH
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from gradloom.executors.native.kernels import (
     linalg,
     product,
     reduction,
+    rows,
     scatter,
     sort,
     transpose,
@@ -81,6 +82,8 @@ FAMILIES: dict[Op, Family] = {
 
 def write(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
     """Write a kernel's function; returns its number of units."""
+    if kernel.members:
+        return rows.write(writer, kernel, target)
     family = ELEMENTWISE if kernel.core is None else FAMILIES[kernel.core.op]
     return family.write(writer, kernel, target)
 

@@ -62,7 +62,18 @@ class Row:
 
 def merged_loops(kernel: Kernel) -> Merged:
     """The loops of a plain kernel."""
-    return merge([kernel.shape], [*kernel.block.places(), *(s.place for s in kernel.stores)])
+    segments = [kernel.shape[: kernel.rows], kernel.shape[kernel.rows :]]
+    return merge(segments, [*kernel.block.places(), *(s.place for s in kernel.stores)])
+
+
+def units(kernel: Kernel, target: Target) -> tuple[int, ...]:
+    """The loops that are divided: outer ones, and blocks of a long inner one."""
+    sizes = merged_loops(kernel).sizes
+    if kernel.rows and len(sizes) == 1:
+        return sizes
+    *around, inner = sizes or (1,)
+    divided = outer_loops(around)
+    return (*around[:divided], -(-inner // BLOCK_ELEMENTS) if divided == len(around) else 1)
 
 
 def write(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
@@ -79,19 +90,29 @@ def write(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
         for s in stores:
             writer.store(values[s.value], s.buffer, s.place, here)
 
-    *around, inner = merged.sizes or (1,)
-    divided = outer_loops(around)
-    blocks = -(-inner // BLOCK_ELEMENTS) if divided == len(around) else 1
-    counts = (*around[:divided], blocks)
+    counts = units(kernel, target)
+    if kernel.rows and len(merged.sizes) == 1:
+        _range(b, writer.begin, writer.end, row.lanes, lambda i, lanes: element([i], lanes))
+        return counts[0]
     with b.loop(writer.begin, writer.end) as unit:
         *outer, place = decode(b, unit, counts)
         if not merged.sizes:
             element([], 1)
-        elif blocks > 1:
-            _part(b, inner, place, row, lambda i, lanes: element([*outer, i], lanes))
+        elif counts[-1] > 1:
+            _part(b, merged.sizes[-1], place, row, lambda i, lanes: element([*outer, i], lanes))
         else:
-            _nested(b, merged.sizes[divided:], outer, row, element)
+            _nested(b, merged.sizes[len(outer) :], outer, row, element)
     return math.prod(counts)
+
+
+def _range(b: Function, begin: Index, end: Index, lanes: int, body: Callable[[Index, int], None]) -> None:
+    """Elements of a range that is known when the program runs: vectors while they fit, then one by one."""
+    whole = b.imul(b.idiv(b.iadd(end, b.imul(begin, -1)), lanes), lanes)
+    middle = b.iadd(begin, whole)
+    with b.loop(begin, middle, lanes) as i:
+        body(i, lanes)
+    with b.loop(middle, end) as i:
+        body(i, 1)
 
 
 def _part(b: Function, size: int, block: Index, row: Row, body: Callable[[Index, int], None]) -> None:

@@ -71,8 +71,9 @@ def loops_of(kernel: Kernel, target: Target) -> Loops:
     assert kernel.inner is not None
     reduced = len(kernel.reduced)
     outer = [*kernel.block.places(), *(s.place for s in kernel.stores)]
-    merged = merge([kernel.shape, kernel.reduced], [*kernel.inner.places(), *(extended(p, 0, reduced) for p in outer)])
-    kept = len(merged.segments[0])
+    segments = [kernel.shape[: kernel.rows], kernel.shape[kernel.rows :], kernel.reduced]
+    merged = merge(segments, [*kernel.inner.places(), *(extended(p, 0, reduced) for p in outer)])
+    kept = merged.segments[2].start
     inner = kernel.inner.rewritten(merged.place)
     block = kernel.block.rewritten(lambda p: merged.place(extended(p, 0, reduced)))
     stores = tuple(Store(s.value, s.buffer, merged.place(extended(s.place, 0, reduced))) for s in kernel.stores)
@@ -106,9 +107,9 @@ def is_reduction(kernel: Kernel) -> bool:
     return core.op in REDUCTIONS or core.op is contraction.contract
 
 
-def units(kernel: Kernel, target: Target) -> int:
-    """Into how many parts a reduction can be divided by its results."""
-    return math.prod(loops_of(kernel, target).units)
+def units(kernel: Kernel, target: Target) -> tuple[int, ...]:
+    """The loops over results, which are divided."""
+    return loops_of(kernel, target).units
 
 
 def write(writer: BlockWriter, kernel: Kernel, target: Target) -> int:

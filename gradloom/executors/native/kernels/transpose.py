@@ -57,7 +57,7 @@ def tiles_of(kernel: Kernel, target: Target) -> Tiles | None:
     lanes = lanes_of(target, kernel.block)
     for across in reversed(range(last)):
         loads = tuple(i for i, x in enumerate(block.code) if isinstance(x, Load) and _turned(x, across, last))
-        size = widths(min(merged.sizes[across], merged.sizes[last], lanes), min(lanes, LARGEST))[0]
+        size = 1 << min(merged.sizes[across], merged.sizes[last], lanes, LARGEST).bit_length() >> 1
         if loads and size > 2 and size * len(block.code) <= MOST_CODE:
             return Tiles(merged.sizes, across, loads, size, block, stores)
     return None

@@ -1,0 +1,193 @@
+"""Join kernels that walk the same rows: run them row after row in one kernel, so that a row stays in the nearest cache.
+
+A softmax is a maximum, a sum and a division, each a sweep over the rows of a matrix; so is a layer normalisation.  In
+between no row needs anything of another row.  So all sweeps over the first few rows can run before any over the next:
+each row comes from memory once, and threads need not wait for each other in between.  Before → after:
+
+    m[r] = max x[r,:]           for all r              for each block of rows:
+    s[r] = sum e^(x[r,:]-m[r])  for all r      →           m[r] = ... for all r of the block
+    y[r,:] = e^(x[r,:]-m) / s   for all r                  s[r] = ...;  y[r,:] = ...
+
+What only the joined kernels use (``m``, ``s``) has room for one block, on the stack of each thread.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from gradloom.executors.native.kernel import Kernel, Store, storage
+from gradloom.executors.native.kernels import elementwise, reduction, transpose
+from gradloom.executors.native.kernels.units import ENOUGH
+from gradloom.executors.native.loops import Affine, Block, Gathered, Load, RandomWord
+from gradloom.executors.native.target import Target
+from gradloom.ir.graph import PLACEHOLDER, Node
+
+BLOCK_BYTES = 2**14
+"""Of the rows of a block, in all buffers: half of a nearest cache."""
+FEWEST_ROWS = 16
+"""Of a block, if they are short: as many as a vector has lanes, for what has one element a row."""
+LOCAL_BYTES = 2**15
+"""Of what joined kernels keep on the stack."""
+SMALL = 2**15
+"""Elements up to which few rows are joined too: threads would not share them anyway."""
+SHORT = 64
+"""Elements of a row up to which one loop over all rows is better for a kernel that can have it."""
+LOOK_BACK = 8
+"""Kernels over which one is moved forward to be joined."""
+
+
+def join_rows(kernels: Sequence[Kernel], same: Mapping[Node, Node], wanted: set[Node], target: Target) -> list[Kernel]:
+    """Join kernels that walk the same rows.
+
+    Args:
+        kernels: in the order in which they run.
+        same: nodes that lie in the memory of another.
+        wanted: what is read when all kernels have run.
+        target: the machine.
+    """
+    groups: list[_Group] = []
+    for kernel in kernels:
+        group, behind = _Group([kernel], same), len(groups)
+        for place in reversed(range(max(0, len(groups) - LOOK_BACK), len(groups))):
+            joined = groups[place].joined(group, target)
+            if joined is not None:  # the earlier group grows, and may now be joined to one before it
+                group, behind = joined, place
+                del groups[place]
+            elif groups[place].conflicts(group):
+                break
+        groups.insert(behind, group)
+    uses = Counter(node for group in groups for node in group.reads | group.writes)
+    kept = {same.get(n, n) for n in wanted}
+    own = {n for n, count in uses.items() if count == 1 and n not in kept and n.op is not PLACEHOLDER}
+    return [group.kernel(own & group.writes, target) for group in groups]
+
+
+class _Group:
+    """Kernels that run row after row; ``rows`` is how many of them there are."""
+
+    def __init__(self, members: Sequence[Kernel], same: Mapping[Node, Node], rows: int = 0) -> None:
+        self.members, self.same, self.rows = members, same, rows
+        self.reads = {self._root(b) for k in members for b in k.reads()}
+        self.writes = {self._root(b) for k in members for b in k.results}
+
+    def _root(self, buffer: Node) -> Node:
+        root = storage(buffer)
+        return self.same.get(root, root)
+
+    def conflicts(self, later: _Group) -> bool:
+        """Whether a later group must wait for this one."""
+        return bool(self.writes & (later.reads | later.writes) or self.reads & later.writes)
+
+    def joined(self, later: _Group, target: Target) -> _Group | None:
+        """This group with a later kernel in it, if all can run row after row."""
+        if not (self.reads | self.writes) & (later.reads | later.writes):
+            return None
+        kernels = [*self.members, *later.members]
+        if not all(_may_join(k) for k in kernels):
+            return None
+        for depth in range(min(len(k.shape) for k in kernels), 0, -1):
+            shape = kernels[0].shape[:depth]
+            if all(k.shape[:depth] == shape for k in kernels):
+                group = _Group([replace(k, rows=depth) for k in kernels], self.same, math.prod(shape))
+                if group._is_row_wise(target):
+                    return group
+        return None
+
+    def _is_row_wise(self, target: Target) -> bool:
+        """Whether every row of what several members touch and one writes is touched in that row's turn alone."""
+        if self.rows < ENOUGH // 2 and any(k.shape and math.prod(k.shape) > SMALL for k in self.members):
+            return False
+        touched: dict[Node, set[int]] = {}
+        strays: set[Node] = set()
+        for number, kernel in enumerate(self.members):
+            walk = _walk(kernel, target)
+            if walk is None or walk.sizes[:1] != (self.rows,):
+                return False
+            for access in walk.accesses:
+                root = self._root(access.buffer)
+                touched.setdefault(root, set()).add(number)
+                if not access.stays_in_row(walk.sizes, root.tensor_type.size):
+                    strays.add(root)
+        return not any(len(touched[n]) > 1 and n in self.writes for n in strays)
+
+    def kernel(self, own: set[Node], target: Target) -> Kernel:
+        """The group as one kernel; ``own`` is what nothing else reads."""
+        if len(self.members) == 1:
+            return self.members[0]
+        bytes_of = {}
+        for kernel in self.members:
+            walk = _walk(kernel, target)
+            assert walk is not None
+            for access in walk.accesses:
+                if access.place is not None:
+                    bytes_of[storage(access.buffer)] = abs(access.place.strides[0]) * access.buffer.dtype.itemsize
+        size = max(1, min(BLOCK_BYTES // max(sum(bytes_of.values()), 1), max(FEWEST_ROWS, self.rows // ENOUGH)))
+        local, room = [], LOCAL_BYTES
+        for node in sorted(own & bytes_of.keys(), key=lambda n: bytes_of[n]):
+            room -= size * bytes_of[node]
+            if room >= 0:
+                local.append(node)
+        return Kernel(self.members[0].shape[: self.members[0].rows], members=self.members, local=local, rows=size)
+
+
+def _may_join(kernel: Kernel) -> bool:
+    loops = math.prod(kernel.shape) > 0 and not kernel.whole
+    return loops and (kernel.core is None or reduction.is_reduction(kernel))
+
+
+@dataclass(frozen=True)
+class _Access:
+    """A buffer that is read or written at a place, or up to ``reach`` elements behind it; anywhere if that is None."""
+
+    buffer: Node
+    place: Affine | None
+    reach: int = 0
+
+    def stays_in_row(self, sizes: Sequence[int], total: int) -> bool:
+        """Whether at row r it meets part r of the buffer alone, of ``total`` elements divided evenly among the rows."""
+        if self.place is None:
+            return False
+        row, *strides = self.place.strides
+        spans = [self.reach, *(s * (n - 1) for s, n in zip(strides, sizes[1:]))]
+        low, high = (self.place.offset + sum(pick(0, x) for x in spans) for pick in (min, max))
+        return row * sizes[0] == total and low >= 0 and high < row
+
+
+@dataclass(frozen=True)
+class _Walk:
+    """The loops of a kernel, rows outermost, and what it reads and writes in them."""
+
+    sizes: tuple[int, ...]
+    accesses: list[_Access]
+
+
+def _walk(kernel: Kernel, target: Target) -> _Walk | None:
+    """The loops of a member with its rows outermost; None if it cannot go row after row, or only slowly."""
+    if kernel.core is not None:
+        loops = reduction.loops_of(kernel, target)
+        if loops.units[:1] != loops.sizes[:1]:
+            return None
+        return _Walk(loops.sizes, _accesses((loops.inner, loops.block), loops.stores))
+    merged = elementwise.merged_loops(kernel)
+    row = math.prod(merged.sizes[1:])
+    short = 1 < row < SHORT and len(elementwise.merged_loops(replace(kernel, rows=0)).sizes) == 1
+    if short or transpose.tiles_of(kernel, target):
+        return None
+    block = kernel.block.rewritten(merged.place)
+    stores = [Store(s.value, s.buffer, merged.place(s.place)) for s in kernel.stores]
+    return _Walk(merged.sizes, _accesses((block,), stores))
+
+
+def _accesses(blocks: Sequence[Block], stores: Sequence[Store]) -> list[_Access]:
+    found = [_Access(s.buffer, s.place) for s in stores]
+    for x in (x for block in blocks for x in block.code):
+        if isinstance(x, Load):
+            found.append(_Access(x.buffer, x.place))
+        elif isinstance(x, Gathered):
+            found.append(_Access(x.buffer, x.place, x.step * (x.size - 1)))
+        elif isinstance(x, RandomWord):
+            found.append(_Access(x.buffer, None))
+    return found
