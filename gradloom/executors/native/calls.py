@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gradloom.executors.native.builder import Function, Value
-from gradloom.executors.native.target import Target
 
 UNITS, CLOCK, OPERANDS, HEADER = 1, 2, 3, 4
 """Places in a record; a header is as long as the last."""

@@ -63,11 +63,6 @@ class Module:
     timed: list[Kernel]
     hosted: list[Kernel]
 
-    @property
-    def text(self) -> str:
-        """The module as LLVM reads it."""
-        return "\n".join([self.head, *self.functions.values()])
-
 
 FAULT_SLOT, CLOCK_SLOT = 32, 64
 """Places in the program's state (8 bytes each): the flag for indices out of range; cycles spent in each kernel."""

@@ -22,6 +22,7 @@ from gradloom.executors.native.target import Target, host
 from gradloom.executors.native.team import TEAM
 from gradloom.executors.native.workspace import Workspace, address, check_memory, out_of_memory
 from gradloom.ir.graph import CONSTANT, PLACEHOLDER, Graph
+from gradloom.ir.interpret import evaluate
 
 PARALLEL_FROM = 40_000
 """Programs whose kernels have fewer elementary operations than this on average run on one thread: meeting at a
