@@ -170,8 +170,8 @@ def _sum(x: Sum, axes: Axes) -> Notation:
     first = next((t for t in terms if t[1] > 0), terms[0])
     terms.remove(first)
     terms.insert(0, first)
-    parts = tuple(_spread(mul(Number(abs(c)), monomial), axes) for monomial, c in terms)
-    return Notation("sum", parts, signs=tuple(1 if c > 0 else -1 for _, c in terms))
+    parts = [_spread(mul(Number(abs(c)), monomial), axes) for monomial, c in terms]
+    return Notation("sum", tuple(map(_column, parts) if len(axes) == 1 else parts), signs=tuple(1 if c > 0 else -1 for _, c in terms))
 
 
 def _has_matmul(x: Expression) -> bool:
@@ -256,7 +256,8 @@ def _elementwise(factors: Sequence[Factor], axes: Axes) -> Notation:
     columns = [f for f in factors if len(axes) == 2 and _free(f) == set(axes[:1])]
     rest = [f for f in factors if f not in columns]
     if not columns:
-        return _joined("hadamard", [_power(f, axes) for f in factors])
+        parts = [_power(f, axes) for f in factors]
+        return _joined("hadamard", [*map(_column, parts)] if len(axes) == 1 and len(parts) > 1 else parts)
     column = _joined("hadamard", [_power(f, axes[:1]) for f in columns])
     if not rest:
         return column
