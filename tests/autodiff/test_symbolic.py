@@ -155,7 +155,7 @@ ARRAYS = {
     "Frobenius": (lambda A, B: gl.sum((A - B) ** 2) / 2, ("A[m,n]", "B[m,n]"), {"A": "A - B", "B": "B - A"}),
     "sum of a product": (lambda A, B: gl.sum(A @ B), ("A[m,n]", "B[n,k]"), {"A": "𝟏(B𝟏)ᵀ", "B": "Aᵀ𝟏𝟏ᵀ"}),
     "one input": (lambda w, x: gl.tanh(w @ x), ("w[n]", "x[n]"), {"w": "(1 - tanh(wᵀx)²)x"}),
-    "diagonal": (lambda A, s: gl.sum((A * s) ** 2), ("A[m,n]", "s[n]"), {"A": "2A∘s²", "s": "2s∘(𝟏ᵀA²)"}),
+    "diagonal": (lambda A, s: gl.sum((A * s) ** 2), ("A[m,n]", "s[n]"), {"A": "2A∘s²", "s": "2s∘((A²)ᵀ𝟏)"}),
     "column": (lambda A, s: gl.sum(A * gl.expand_dims(s, 1)), ("A[m,n]", "s[m]"), {"A": "s𝟏ᵀ", "s": "A𝟏"}),
     "transposed": (lambda A, B: gl.sum(A.T * B), ("A[m,n]", "B[n,m]"), {"A": "Bᵀ", "B": "Aᵀ"}),
     "mean": (lambda x: gl.mean(x) * x.shape[0], ("x[n]",), {"x": "𝟏"}),
