@@ -97,7 +97,7 @@ def minimum(x: TensorLike, y: TensorLike) -> Tensor:
     return _apply(elementwise.minimum, x, y)
 
 
-def clip(x: TensorLike, low: TensorLike | None = None, high: TensorLike | None = None) -> Tensor:
+def clip(x: TensorLike, low: TensorLike | None = None, high: TensorLike | None = None) -> Any:
     """x, but not below ``low`` nor above ``high`` (None for no bound).  Elementwise."""
     found = x if isinstance(x, Dual) else Tensor(node_of(x, "clip"))
     found = found if low is None else maximum(found, low)

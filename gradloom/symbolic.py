@@ -1,4 +1,4 @@
-"""A function and its derivatives as formulas: traced, differentiated as graphs, and read (gradloom/autodiff/formula)."""
+"""A function and its derivatives as formulas: traced, differentiated as graphs, read (gradloom/autodiff/formula)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gradloom.autodiff.formula.evaluate import evaluate
-from gradloom.autodiff.formula.expression import Expression, Symbol
+from gradloom.autodiff.formula.expression import ONE, Expression, Symbol
 from gradloom.autodiff.formula.layout import Notation, laid_out
 from gradloom.autodiff.formula.reading import Reader, indices_of
 from gradloom.autodiff.formula.reductions import replace
@@ -20,7 +20,7 @@ from gradloom.autodiff.formula.simplify import simplify
 from gradloom.autodiff.formula.writing import write_latex, write_text
 from gradloom.autodiff.reverse import pullback
 from gradloom.errors import OptionError, ShapeError, unknown_name
-from gradloom.ir.graph import Node, fill, placeholder
+from gradloom.ir.graph import Node, placeholder
 from gradloom.ir.tensortype import TensorType
 from gradloom.tensor import Tensor, node_of
 from gradloom.tracing import parameter_names
@@ -54,8 +54,8 @@ class Argument:
 class Formula:
     """A formula that can be read and evaluated.
 
-    ``str(formula)`` is text, ``formula.latex()`` LaTeX, and Jupyter shows it typeset.  Called with a value for every name
-    in it, it gives its value in float64.  Formulas are equal when they are written alike.
+    ``str(formula)`` is text, ``formula.latex()`` LaTeX, and Jupyter shows it typeset.  Called with a value for every
+    name in it, it gives its value in float64.  Formulas are equal when they are written alike.
 
     Attributes:
         expression: the tree (see gradloom/autodiff/formula/expression.py).
@@ -229,7 +229,10 @@ class Symbolic:
                 got=str(self._formula(node).shape).replace("'", ""),
                 fix="Reduce it with gl.sum or gl.mean.",
             )
-        return pullback([node], inputs, [fill(node.tensor_type, 1)])[1]
+        # A placeholder for the 1, since from a constant arrays of the stand-in sizes would be computed at once.
+        seed = placeholder(node.tensor_type, "1")
+        self._reader.know(seed, ONE)
+        return pullback([node], inputs, [seed])[1]
 
     def _equations(self) -> list[tuple[str, str, Formula]]:
         """The left sides, as text and as LaTeX, and the formulas."""
@@ -256,8 +259,8 @@ class Symbolic:
         return f"$${self.latex()}$$"
 
 
-_PRIMES = (10007, 10009, 10037, 10039, 10061, 10067, 10069, 10079, 10091, 10093, 10099, 10103)
-"""What sizes are stood in for: numbers that nothing else is a multiple of, so that 1/10007 is known to be 1/m."""
+_PRIMES = (1009, 1013, 1019, 1021, 1031, 1033, 1039, 1049, 1051, 1061, 1063, 1069)
+"""What sizes are stood in for: numbers that nothing else is a multiple of, so that 1/1009 is known to be 1/m."""
 
 
 def symbolic(
@@ -268,34 +271,36 @@ def symbolic(
 ) -> Symbolic:
     """A function and its derivatives as formulas, simplified to what a person would write.
 
-    The function is traced and its graph differentiated in reverse mode, by the same rules that ``gl.grad`` uses; then the
-    nodes are read as formulas, in which like terms are collected, numbers are folded, and common factors taken out.
+    The function is traced and its graph differentiated in reverse mode, by the same rules that ``gl.grad`` uses; then
+    the nodes are read as formulas, in which like terms are collected, numbers are folded, and common factors taken
+    out.
 
     For arrays the formula is one of matrices: products are matrix products, ∘ is the product element by element,
-    functions and powers work element by element, 𝟏 is a vector of ones, and softmax, logsumexp and max go along the last
-    axis.  Sums that no product of matrices expresses are written with indices.
+    functions and powers work element by element, 𝟏 is a vector of ones, and softmax, logsumexp and max go along the
+    last axis.  Sums that no product of matrices expresses are written with indices.
 
-    Formulas hold where the function is smooth: a derivative at a kink or at a tie is left out.  ``[x > 0]`` is 1 where the
-    condition holds and 0 elsewhere.
+    Formulas hold where the function is smooth: a derivative at a kink or at a tie is left out.  ``[x > 0]`` is 1 where
+    the condition holds and 0 elsewhere.  Python's numbers outside the arguments are floats, and read as the nearest
+    fractions: 0.1 as 1/10.
 
     Args:
-        f: a function of the primitives that have a formula (elementwise ones, sums, matrix products, softmax, extremes).
-        names: a declaration for each argument: ``"x"`` for a scalar, ``"w[n]"`` for a vector, ``"X[m,n]"`` for a matrix,
-            sizes being letters or numbers.  Without any the function's own names are taken, for scalars.
+        f: a function of primitives that have a formula: elementwise ones, sums, matrix products, softmax, extremes.
+        names: a declaration for each argument: ``"x"`` for a scalar, ``"w[n]"`` for a vector, ``"X[m,n]"`` for a
+            matrix, sizes being letters or numbers.  Without any the function's own names are taken, for scalars.
         distributions: arguments whose elements along the last axis add up to 1, such as one-hot targets.
-        let: abbreviations: under a name, a function of some of the arguments (by their names); wherever its value occurs,
-            the name is written.
+        let: abbreviations: under a name, a function of some of the arguments (by their names); wherever its value
+            occurs, the name is written.
 
     Returns:
-        A :class:`Symbolic`: ``.value``, ``.derivative(*names)`` and ``.gradient`` are formulas, ``str``, ``.latex()`` and
-        Jupyter show them.
+        A :class:`Symbolic`: ``.value``, ``.derivative(*names)`` and ``.gradient`` are formulas; ``str``, ``.latex()``
+        and Jupyter show them.
 
     Raises:
         UnsupportedError: a primitive has no formula; it is named.
         OptionError: a declaration is none, or does not fit the function.
 
-    Source: the notes' worked example (∂a/∂f = 2 + 5g + 2fg + 2fg²); Laue, Mitterreiter, Giesen, "Computing higher order
-    derivatives of matrix and tensor expressions" (2018), for derivatives in index notation.
+    Source: the notes' worked example (∂a/∂f = 2 + 5g + 2fg + 2fg²); Laue, Mitterreiter, Giesen, "Computing higher
+    order derivatives of matrix and tensor expressions" (2018), for derivatives in index notation.
 
     Example:
         >>> symbolic(lambda z: gl.sigmoid(z)).derivative("z")

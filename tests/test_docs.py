@@ -25,7 +25,7 @@ import numpy as np
 import pytest
 
 import gradloom
-from gradloom import data, nn, optim, train
+from gradloom import autodiff, data, nn, optim, train
 from gradloom.errors import GradloomError
 from gradloom.ir.tensortype import ORDER, promote
 
@@ -222,7 +222,7 @@ def test_the_architecture_names_every_room_and_no_other_file():
     assert not missing
 
 
-@pytest.mark.parametrize("room", [gradloom, gradloom.random, nn, nn.losses, nn.metrics, optim, data, train])
+@pytest.mark.parametrize("room", [gradloom, gradloom.random, autodiff, nn, nn.losses, nn.metrics, optim, data, train])
 def test_every_public_name_is_in_the_documentation(room):
     written = "\n".join(map(code, PAGES))
     names = getattr(room, "__all__", None) or list(_own_functions(room))

@@ -7,8 +7,8 @@
 | richardson | (4 D(h/2) - D(h)) / 3 | O(h⁴) |
 | complex-step | Im f(x + ih) / h | O(h²) |
 
-The first three subtract nearly equal numbers, so rounding adds an error of about u |f| / h for the unit roundoff u.  The
-sum of both errors is least near h = u^(1/2), u^(1/3), u^(1/5), for functions that change over a length of 1.  The
+The first three subtract nearly equal numbers, so rounding adds an error of about u |f| / h for the unit roundoff u.
+The sum of both errors is least near h = u^(1/2), u^(1/3), u^(1/5), for functions that change over a length of 1.  The
 complex step subtracts nothing, and takes h so small that the derivative is right to the last digits.
 
 Source: Press et al., "Numerical recipes" (2007), 5.7; Richardson (1911); Squire and Trapp, "Using complex variables to
@@ -62,7 +62,7 @@ def _complex_step(f: Values, x: Array, direction: Array, h: float) -> Array:
             got=f"a result of type {found.dtype.name}",
             fix="Do without abs, max, comparisons and gl functions, or use method='richardson'.",
         )
-    return found.imag / h
+    return np.imag(found) / h
 
 
 METHODS = {
@@ -156,7 +156,7 @@ class _Partial:
             return self.call(tree.unflatten(definition, given))
 
         columns = [self.along(values, point, i) for i in range(point.size)]
-        matrix = np.stack(columns, -1) if columns else np.zeros((*values(point).real.shape, 0))
+        matrix = np.stack(columns, -1) if columns else np.zeros((*values(point).shape, 0))
         pieces = np.split(matrix, ends, axis=-1)
         shaped = [p.reshape((*matrix.shape[:-1], *a.shape)) for p, a in zip(pieces, arrays)]
         return tree.unflatten(definition, [s.item() if s.ndim == 0 else s for s in shaped])

@@ -177,7 +177,7 @@ def test_numpy_scalars_and_functions_of_object_arrays():
     assert [x.dual for x in objects] == [1.0, 2 * math.e]
 
 
-# Beside other numbers --------------------------------------------------------------------------------------------------
+# Beside other numbers -------------------------------------------------------------------------------------------------
 
 
 def test_comparisons_look_at_the_real_part():
@@ -185,8 +185,9 @@ def test_comparisons_look_at_the_real_part():
     assert x == Dual(2.0, 5.0)
     assert x == 2
     assert x != 3
-    assert 1 < x <= 2 <= x < Dual(3.0) and 3 > x >= 2
-    assert Dual(0.0, 1.0) or not bool(Dual(0.0, 1.0))
+    assert 1 < x <= 2 <= x < Dual(3.0)
+    assert 3 > x >= 2
+    assert not Dual(0.0, 1.0)
     assert Dual(Dual(2.0, 1.0), 0.0) > 1
     assert (x == "two") is False
 

@@ -197,7 +197,7 @@ def _rewritten(base: Expression, exponent: Expression) -> Rewritten | None:
 
 
 def _rewritten_exponential(exponent: Expression) -> Rewritten | None:
-    """e^(c log u) = u^c, and e^(u - log Σ e^u) = softmax(u)."""
+    """e^(c log u) = u^c."""
     for term, c in terms_of(exponent):
         if isinstance(term, Function) and term.name == "log":
             return Fraction(1), [(EULER, add(exponent, mul(Number(-c), term))), (term.args[0], Number(c))]
@@ -270,7 +270,7 @@ def _rewritten_sum(base: Sum, exponent: Expression, whole: int | None) -> Rewrit
 
 
 def content_of(x: Sum) -> Value:
-    """The greatest common divisor of the coefficients, with the sign of the first; only a sign where one is no fraction."""
+    """The greatest common divisor of the coefficients, with the sign of the first; of floats the sign alone."""
     coefficients = [c for _, c in x.terms]
     sign = 1 if coefficients[0] > 0 else -1
     exact = [c for c in coefficients if isinstance(c, Fraction)]

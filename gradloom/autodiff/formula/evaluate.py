@@ -32,7 +32,12 @@ _COMPUTE: dict[str, Callable[..., Any]] = {
     **{op.name: op.compute for op in (ew.abs, ew.sign, ew.floor, ew.ceil, ew.round, ew.log, ew.softplus, ew.erf)},
     **{op.name: op.compute for op in (ew.sin, ew.cos, ew.tan, ew.asin, ew.acos, ew.atan, ew.atan2)},
     **{op.name: op.compute for op in (ew.sinh, ew.cosh, ew.tanh, ew.asinh, ew.acosh, ew.atanh)},
-    **{"=": np.equal, "≠": np.not_equal, "<": np.less, "≤": np.less_equal, ">": np.greater, "≥": np.greater_equal},
+    "=": np.equal,
+    "≠": np.not_equal,
+    "<": np.less,
+    "≤": np.less_equal,
+    ">": np.greater,
+    "≥": np.greater_equal,
 }
 _REDUCE: dict[str, Callable[..., Array]] = {
     "sum": np.sum,

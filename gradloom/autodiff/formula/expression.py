@@ -1,14 +1,14 @@
 """What a formula is: a tree of numbers, symbols, functions, sums and products, over indices.
 
 An array is written by its element: the symbol X with indices i, j is X_ij.  A matrix product is then a sum over an
-index, Σ_k X_ik W_kj, and a value that is repeated along an axis is one that lacks that axis' index, so broadcasting needs no
-notation at all.  A formula of scalars has no indices.
+index, Σ_k X_ik W_kj, and a value that is repeated along an axis is one that lacks that axis' index, so broadcasting
+needs no notation at all.  A formula of scalars has no indices.
 
-An index is a whole number.  From 0 on it is the place of an axis of the formula as a whole; a negative one is bound by a
-sum inside it, and is named by how deep that sum lies (gradloom/autodiff/formula/reductions.py).
+An index is a whole number.  From 0 on it is the place of an axis of the formula as a whole; a negative one is bound by
+a sum inside it, and is named by how deep that sum lies (gradloom/autodiff/formula/reductions.py).
 
-The classes here only hold parts.  Make expressions with the functions of ``algebra``, ``functions`` and ``reductions``, which
-bring them into canonical form, so that equal ones have equal text.
+The classes here only hold parts.  Make expressions with the functions of ``algebra``, ``functions`` and
+``reductions``, which bring them into canonical form, so that equal ones have equal text.
 """
 
 from __future__ import annotations

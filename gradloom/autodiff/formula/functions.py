@@ -21,26 +21,32 @@ EVEN = {"cos", "cosh", "abs"}
 
 _VALUES: dict[tuple[str, Expression], Expression] = {
     **{(name, ZERO): ZERO for name in ODD | {"abs", "floor", "ceil", "round"}},
-    **{("cos", ZERO): ONE, ("cosh", ZERO): ONE, ("log", ONE): ZERO, ("σ", ZERO): HALF},
-    **{("log", EULER): ONE, ("abs", ONE): ONE, ("sign", ONE): ONE},
+    ("cos", ZERO): ONE,
+    ("cosh", ZERO): ONE,
+    ("log", ONE): ZERO,
+    ("σ", ZERO): HALF,
+    ("log", EULER): ONE,
+    ("abs", ONE): ONE,
+    ("sign", ONE): ONE,
     ("softplus", ZERO): Function("log", (number(2),)),
 }
 
 
 def apply(name: str, *args: Expression) -> Expression:
     """A function of one or two arguments."""
+    if name in CONDITIONS:
+        x, y = args
+        return _condition(name, x, y)
     known = _VALUES.get((name, args[0])) if len(args) == 1 else None
     if known is not None:
         return known
-    if name in CONDITIONS:
-        return _condition(name, *args)
     if name in EVEN and is_negative(args[0]):
         return Function(name, (neg(args[0]),))
     if name in ODD and is_negative(args[0]):
         return neg(Function(name, (neg(args[0]),)))
     if name == "log":
         return _logarithm(args[0])
-    if name == "max" and args[0] == args[1]:
+    if name in ("max", "min") and len(set(args)) == 1:
         return args[0]
     return Function(name, args)
 

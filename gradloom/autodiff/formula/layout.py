@@ -60,6 +60,7 @@ class Notation:
 
 
 ONES = Notation("symbol", word="𝟏")
+_ONE = Notation("number", value=Fraction(1))
 
 
 class NoMatrixForm(Exception):
@@ -72,7 +73,7 @@ def laid_out(x: Expression, rank: int) -> Notation:
     try:
         return _filled(_matrix(x, axes), axes, rank)
     except NoMatrixForm:
-        return _indexed(x)
+        return _indexed(x, rank)
 
 
 def _filled(x: Notation, axes: Axes, rank: int) -> Notation:
@@ -80,11 +81,12 @@ def _filled(x: Notation, axes: Axes, rank: int) -> Notation:
     if len(axes) == rank:
         return x
     if rank == 1:
-        return Notation("times", (x, ONES))
+        return ONES if x == _ONE else Notation("times", (x, ONES))
     if rank > 2:
         raise NoMatrixForm
     if not axes:
-        return Notation("times", (x, Notation("matmul", (ONES, transposed(ONES)))))
+        ones = Notation("matmul", (ONES, transposed(ONES)))
+        return ones if x == _ONE else Notation("times", (x, ones))
     return _outer(x, ONES) if axes == (0,) else _outer(ONES, x)
 
 
@@ -120,8 +122,10 @@ def _matrix(x: Expression, axes: Axes) -> Notation:
     """``x`` as an array with these axes; of two layouts the one with fewer transpositions."""
     if len(axes) != 2 or isinstance(x, Symbol):
         return _directly(x, axes)
-    found = [_directly(x, axes), transposed(_directly(x, axes[::-1]))]
-    return min(found, key=lambda n: n.turns)
+    direct, turned = _directly(x, axes), transposed(_directly(x, axes[::-1]))
+    # Transpositions go outside of functions, where they may meet another.
+    either = [turned, direct] if direct.kind in ("power", "call", "root", "exponential") else [direct, turned]
+    return min(either, key=lambda n: n.turns)
 
 
 def _directly(x: Expression, axes: Axes) -> Notation:
@@ -166,8 +170,8 @@ def _sum(x: Sum, axes: Axes) -> Notation:
     first = next((t for t in terms if t[1] > 0), terms[0])
     terms.remove(first)
     terms.insert(0, first)
-    parts = tuple(_spread(mul(Number(abs(c)), monomial), axes) for monomial, c in terms)
-    return Notation("sum", parts, signs=tuple(1 if c > 0 else -1 for _, c in terms))
+    parts = [_spread(mul(Number(abs(c)), monomial), axes) for monomial, c in terms]
+    return Notation("sum", tuple(map(_column, parts) if len(axes) == 1 else parts), signs=tuple(1 if c > 0 else -1 for _, c in terms))
 
 
 def _has_matmul(x: Expression) -> bool:
@@ -252,7 +256,8 @@ def _elementwise(factors: Sequence[Factor], axes: Axes) -> Notation:
     columns = [f for f in factors if len(axes) == 2 and _free(f) == set(axes[:1])]
     rest = [f for f in factors if f not in columns]
     if not columns:
-        return _joined("hadamard", [_power(f, axes) for f in factors])
+        parts = [_power(f, axes) for f in factors]
+        return _joined("hadamard", [*map(_column, parts)] if len(axes) == 1 and len(parts) > 1 else parts)
     column = _joined("hadamard", [_power(f, axes[:1]) for f in columns])
     if not rest:
         return column
@@ -269,7 +274,9 @@ def _joined(kind: str, parts: Sequence[Notation]) -> Notation:
 def _fraction(coefficient: Value, above: list[Notation], below: list[Notation]) -> Notation:
     """coefficient · above / below."""
     size = abs(coefficient)
-    top, bottom = (size, Fraction(1)) if _is_decimal(size) else (Fraction(size.numerator), Fraction(size.denominator))
+    top, bottom = size, Fraction(1)
+    if isinstance(size, Fraction) and not is_decimal(size):
+        top, bottom = Fraction(size.numerator), Fraction(size.denominator)
     above = [*([Notation("number", value=top)] if top != 1 else []), *above]
     below = [*([Notation("number", value=bottom)] if bottom != 1 else []), *below]
     found = _joined("times", above) if above else Notation("number", value=Fraction(1))
@@ -278,11 +285,11 @@ def _fraction(coefficient: Value, above: list[Notation], below: list[Notation]) 
     return found if coefficient > 0 else Notation("negative", (found,))
 
 
-def _is_decimal(value: Value) -> bool:
-    """Whether one writes a number with a decimal point: 0.9 and 0.001, but not 1/2 and 3/4."""
+def is_decimal(value: Value) -> bool:
+    """Whether one writes a number with a decimal point: 0.9 and 0.001, but 1/2 and 3/4."""
     if isinstance(value, float):
         return True
-    return value.denominator > 8 and 10**9 % value.denominator == 0
+    return value.denominator % 5 == 0 and 10**9 % value.denominator == 0
 
 
 # Sums over indices as products of matrices ------------------------------------------------------------------------
@@ -356,7 +363,7 @@ def _hook(hooks: dict[Index, Expression], index: Index) -> Notation:
 
 
 def _chained(chain: list[Notation], axes: Axes) -> Notation:
-    """The product of a chain; one that starts from a vector starts with its transpose, a vector may be a row or a column."""
+    """The product of a chain; one that starts from a vector starts with its transpose."""
     backward = [transposed(part) for part in reversed(chain)]
     if not axes:
         both = [[transposed(chain[0]), *chain[1:]], [*backward[:-1], chain[0]]]
@@ -374,11 +381,11 @@ def _chained(chain: list[Notation], axes: Axes) -> Notation:
 _LETTERS = "ijklpqrstuvw"
 
 
-def _indexed(x: Expression) -> Notation:
-    """``x`` with its indices written out."""
+def _indexed(x: Expression, rank: int) -> Notation:
+    """``x`` with its indices written out; those of the axes are the first letters."""
     names = _names_in(x)
     letters = [c for c in _LETTERS if c not in names] + [f"i{n}" for n in range(1, 100)]
-    return _with_indices(x, {}, iter(letters))
+    return _with_indices(x, dict(enumerate(letters[:rank])), iter(letters[rank:]))
 
 
 def _names_in(x: Expression) -> set[str]:
@@ -387,10 +394,6 @@ def _names_in(x: Expression) -> set[str]:
 
 
 def _with_indices(x: Expression, letters: dict[Index, str], supply: Iterator[str]) -> Notation:
-    for index in sorted(x.free):
-        if index not in letters:
-            letters[index] = next(supply)
-
     def write(part: Expression) -> Notation:
         return _with_indices(part, letters, supply)
 

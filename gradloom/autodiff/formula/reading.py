@@ -22,7 +22,7 @@ from gradloom.autodiff.formula.reductions import exponential, fresh, reduction, 
 from gradloom.autodiff.formula.simplify import simplify
 from gradloom.errors import UnsupportedError
 from gradloom.ir.graph import CONSTANT, PLACEHOLDER, Node, Op, topological
-from gradloom.ops import contraction, core, reduce
+from gradloom.ops import contraction, core, movement, reduce
 from gradloom.ops import elementwise as ew
 
 Rule = Callable[["Reader", Node, Sequence[Expression]], Expression]
@@ -54,6 +54,10 @@ class Reader:
                 self._known[inner] = simplify(with_softmax(self._read(inner, [self._known[x] for x in inner.inputs])))
         return self._known[node]
 
+    def know(self, node: Node, meaning: Expression) -> None:
+        """Read a node as a given formula."""
+        self._known[node] = meaning
+
     def size(self, n: int) -> Expression:
         """A size as a symbol where it stands for one."""
         return self.sizes.get(n) or number(n)
@@ -63,21 +67,18 @@ class Reader:
             return self._constant(node)
         rule = RULES.get(node.op)
         if rule is None or node.op is PLACEHOLDER:
-            raise UnsupportedError(
-                "symbolic",
-                rule=f"the primitive {node.op.name} has no formula",
-                got=f"{node.op.name} of {', '.join(str(x.type) for x in node.inputs)}",
-                fix="Formulas know elementwise functions, sums, matrix products, softmax and extremes; gl.grad "
-                "differentiates every primitive.",
-            )
+            fix = "Formulas know elementwise functions, sums, matrix products, softmax and extremes; gl.grad knows all."
+            raise _no_formula(node, fix)
         return rule(self, node, operands)
 
     def _constant(self, node: Node) -> Expression:
         value = node.value
         if value.size and (not any(value.strides) or (value == value.flat[0]).all()):
             return self._number(value.flat[0].item())
-        name = next(self._names)
-        self.arrays[name] = value.squeeze().astype(np.float64)
+        array = value.squeeze().astype(np.float64)
+        earlier = (name for name, other in self.arrays.items() if np.array_equal(array, other))
+        name = next(earlier, None) or next(self._names)
+        self.arrays[name] = array
         return Symbol(name, indices_of(value.shape))
 
     def _number(self, value: float) -> Expression:
@@ -99,6 +100,13 @@ class Reader:
             yield n, symbol
             yield 1 / n, power(symbol, number(-1))
         yield from _UNITS
+
+
+def _no_formula(node: Node, fix: str) -> UnsupportedError:
+    operands = ", ".join(str(x.type) for x in node.inputs)
+    return UnsupportedError(
+        "symbolic", rule=f"the primitive {node.op.name} has no formula", got=f"{node.op.name} of {operands}", fix=fix
+    )
 
 
 def indices_of(shape: Sequence[int]) -> tuple[int, ...]:
@@ -157,6 +165,13 @@ def _choice(condition: Expression, x: Expression, y: Expression) -> Expression:
 
 def _where(x: Expression, condition: Expression, value: Expression) -> Expression:
     return replace(x, condition, value) if isinstance(condition, Function) and condition.name in CONDITIONS else x
+
+
+def _unchanged(reader: Reader, node: Node, operands: Sequence[Expression]) -> Expression:
+    """Joining one part and taking all elements; the rules of gl.stack and indexing make such."""
+    if node.shape != node.inputs[0].shape:
+        raise _no_formula(node, "Write the function with the parts apart.")
+    return operands[0]
 
 
 def _floor_divide(x: Expression, y: Expression) -> Expression:
@@ -225,6 +240,8 @@ RULES: dict[Op, Rule] = {
     reduce.reduce_min: _reduction("min"),
     reduce.logsumexp: _reduction("logsumexp"),
     contraction.contract: _contract,
+    movement.concatenate: _unchanged,
+    movement.slice: _unchanged,
     ew.neg: _elementwise(neg),
     ew.sub: _elementwise(lambda x, y: add(x, neg(y))),
     ew.mul: _elementwise(mul),

@@ -67,7 +67,7 @@ def rename(x: Expression, names: Mapping[Index, Index]) -> Expression:
 
 
 def replace(x: Expression, old: Expression, new: Expression) -> Expression:
-    """``x`` with ``new`` wherever ``old`` stands, under any names of the indices; those of ``old`` are its axes 0, 1, ..."""
+    """``x`` with ``new`` wherever ``old`` stands, under any names of the indices; those of ``old`` are 0, 1, ..."""
     if type(x) is type(old) and len(x.free) == len(old.free):
         for axes in itertools.permutations(sorted(x.free)):
             names = dict(enumerate(axes))
@@ -136,7 +136,7 @@ def _unnested(factors: Sequence[Factor], sizes: dict[Index, Expression]) -> tupl
     for base, exponent in factors:
         if not _free((base, exponent)) & set(sizes):
             outside.append((base, exponent))
-        elif isinstance(base, Reduction) and base.name == "sum" and exponent == ONE and not isinstance(base.body, Sum):
+        elif isinstance(base, Reduction) and base.name == "sum" and exponent == ONE:
             names = {i: fresh() for i in base.indices}
             sizes.update({names[i]: size for i, size in base.bound})
             within, before = _unnested(factors_of(rename(base.body, names)), sizes)

@@ -19,7 +19,6 @@ from gradloom.autodiff.formula.algebra import (
     mul,
     number,
     power,
-    scaled,
     split,
     sum_of,
     terms_of,
@@ -48,22 +47,31 @@ def simplify(x: Expression) -> Expression:
     """The shortest of the forms that are tried; of equally short ones the factored."""
     x = _with_simple_factors(x)
     expanded = expand(x)
-    found = min((factored(expanded), factored(x), x, expanded), key=cost)
-    return expanded if _is_half_done(found) and _is_polynomial(expanded) else found
+    forms = [factored(expanded), factored(x), x, expanded]
+    if _is_polynomial(expanded):
+        # One form, however it came about, but for a product of sums, which stays one.
+        forms = [f for f in forms if f is expanded or _is_product_of_sums(f) or (f == forms[0] and _is_far_factored(f))]
+    return min(forms, key=cost)
 
 
-def _is_half_done(x: Expression) -> bool:
-    """Whether it is a sum with products of sums in it, or like x(5 + y), which one writes 5x + xy."""
-    if isinstance(x, Sum):
-        return any(isinstance(base, Sum) for monomial, _ in x.terms for base, _ in factors_of(monomial))
-    factors = factors_of(x)
-    symbols = [base for base, e in factors if _is_plain_symbol(base) and e == ONE]
-    return len(factors) == 2 and len(symbols) == 1 and any(isinstance(base, Sum) and e == ONE for base, e in factors)
+def _is_product_of_sums(x: Expression) -> bool:
+    """Whether it has several sums for factors, none of which has products of sums in it."""
+    sums = [(base, _count(e)) for base, e in factors_of(x) if isinstance(base, Sum)]
+    return sum(n for _, n in sums) > 1 and not any(_has_products_of_sums(base) for base, _ in sums)
+
+
+def _has_products_of_sums(x: Sum) -> bool:
+    return any(isinstance(base, Sum) for monomial, _ in x.terms for base, _ in factors_of(monomial))
+
+
+def _is_far_factored(x: Expression) -> bool:
+    """Whether more than one symbol stands before a sum: one writes xy(x + y), but 5x + xy for x(5 + y)."""
+    return [e for base, e in factors_of(x) if _is_plain_symbol(base)] != [ONE]
 
 
 def _is_polynomial(x: Expression) -> bool:
     factors = [f for monomial, _ in terms_of(x) for f in factors_of(monomial)]
-    return all(_is_plain_symbol(base) and _is_count(e) for base, e in factors)
+    return all(_is_plain_symbol(base) and _count(e) > 0 for base, e in factors)
 
 
 def _with_simple_factors(x: Expression) -> Expression:
@@ -77,8 +85,7 @@ def _with_simple_factors(x: Expression) -> Expression:
 def cost(x: Expression) -> int:
     """How much there is to read."""
     if isinstance(x, Number):
-        exact = isinstance(x.value, Fraction)
-        return 1 if exact and abs(x.value) == 1 else 1 + (not exact or x.value.denominator > 1)
+        return 1 + (not isinstance(x.value, Fraction) or x.value.denominator > 1)
     if isinstance(x, Product):
         coefficient = 0 if abs(x.coefficient) == 1 else cost(Number(x.coefficient))
         return coefficient + sum(cost(base) + _exponent_cost(exponent) for base, exponent in x.factors)
@@ -109,8 +116,8 @@ def _expanded_product(x: Product) -> Expression:
     opened = [(expand(base), exponent) for base, exponent in x.factors if isinstance(base, Reduction)]
     rest = [f for f in x.factors if not isinstance(f[0], Reduction)]
     product = mul(Number(x.coefficient), *(power(b, e) for b, e in [*opened, *rest]))
-    sums = [(base, e.whole) for base, e in factors_of(product) if isinstance(base, Sum) and _is_count(e)]
-    if not sums or math.prod(len(base.terms) ** (n or 0) for base, n in sums) > _MANY_TERMS:
+    sums = [(base, _count(e)) for base, e in factors_of(product) if isinstance(base, Sum) and _count(e)]
+    if not sums or math.prod(len(base.terms) ** n for base, n in sums) > _MANY_TERMS:
         return product
     # Quotients first, while their denominators still stand beside what cancels them.
     base = max((base for base, _ in sums), key=_has_quotient)
@@ -118,8 +125,10 @@ def _expanded_product(x: Product) -> Expression:
     return add(*(expand(mul(Number(c), monomial, others)) for monomial, c in base.terms))
 
 
-def _is_count(exponent: Expression) -> bool:
-    return isinstance(exponent, Number) and exponent.whole is not None and exponent.whole > 0
+def _count(exponent: Expression) -> int:
+    """A whole positive exponent; 0 for any other."""
+    whole = exponent.whole if isinstance(exponent, Number) else None
+    return whole if whole is not None and whole > 0 else 0
 
 
 def _has_quotient(x: Sum) -> bool:
@@ -181,7 +190,7 @@ def _common_number(x: Sum) -> Value:
 
 
 def _joined(x: Expression) -> Expression:
-    """Sums over the same indices that share a factor, as one: Σ_k X_ki A_kj - Σ_k X_ki Y_kj = Σ_k X_ki (A_kj - Y_kj)."""
+    """Sums over the same indices that share a factor, as one: Σ_k X_ki A_kj - Σ_k X_ki Y_kj = Σ_k X_ki (A - Y)_kj."""
     while True:
         parts = [(c, monomial, _reduction_in(monomial)) for monomial, c in terms_of(x)]
         counts = Counter(key for _, _, r in parts if r is not None for key in _keys(r))

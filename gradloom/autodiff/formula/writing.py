@@ -5,15 +5,23 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Protocol
 
-from gradloom.autodiff.formula.layout import Notation
+from gradloom.autodiff.formula.layout import Notation, is_decimal
 
 _SUM, _PRODUCT, _POWER, _ATOM = range(4)
 """How tightly a piece holds together; brackets go around one that holds less tightly than its place asks for."""
 
 _LEVELS = {
-    **{"sum": _SUM, "negative": _SUM, "over": _SUM},
-    **{"fraction": _PRODUCT, "times": _PRODUCT, "matmul": _PRODUCT, "hadamard": _PRODUCT},
-    **{"power": _POWER, "exponential": _POWER, "root": _POWER, "transposed": _POWER},
+    "sum": _SUM,
+    "negative": _SUM,
+    "over": _SUM,
+    "fraction": _PRODUCT,
+    "times": _PRODUCT,
+    "matmul": _PRODUCT,
+    "hadamard": _PRODUCT,
+    "power": _POWER,
+    "exponential": _POWER,
+    "root": _POWER,
+    "transposed": _POWER,
 }
 
 
@@ -41,16 +49,16 @@ def _written(x: Notation, style: _Style, level: int = _SUM) -> str:
 
 def _level(x: Notation) -> int:
     if x.kind == "number":
-        fraction = isinstance(x.value, Fraction) and x.value.denominator > 1
+        fraction = not is_decimal(x.value) and not _is_whole(x)
         return _SUM if x.value < 0 else _PRODUCT if fraction else _ATOM
     return _LEVELS.get(x.kind, _ATOM)
 
 
-def _number(value: Fraction | float) -> str:
-    """A whole number, a decimal one, or a float to the digits that tell it apart."""
-    if isinstance(value, Fraction) and value.denominator == 1:
-        return str(value.numerator)
-    return repr(float(value))
+def _number(value: Fraction | float, fraction: str) -> str:
+    """A whole number, a decimal one to the digits that tell it apart, or a fraction in the given form."""
+    if isinstance(value, float) or is_decimal(value):
+        return repr(float(value))
+    return str(value) if value.denominator == 1 else fraction.format(value.numerator, value.denominator)
 
 
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
@@ -63,10 +71,7 @@ class _Text:
         return f"({text})"
 
     def number(self, x: Notation) -> str:
-        value = x.value
-        if isinstance(value, Fraction) and value.denominator in range(2, 9):
-            return f"{value.numerator}/{value.denominator}"
-        return _number(value)
+        return _number(x.value, "{}/{}")
 
     def symbol(self, x: Notation) -> str:
         return x.word
@@ -106,8 +111,7 @@ class _Text:
         """Factors next to each other, with a dot where they could be misread."""
         found = ""
         for before, part in zip((None, *x.parts), x.parts):
-            # A matrix product may stand among scalars as it is: 2XᵀY.
-            piece = _written(part, self, _PRODUCT if part.kind == "matmul" else _POWER)
+            piece = _written(part, self, _PRODUCT if _stands_open(part, x) else _POWER)
             found += ("" if before is None or _may_touch(before, part, piece, x.kind) else "·") + piece
         return found
 
@@ -132,6 +136,11 @@ class _Text:
         return f"{x.word}({_written(x.parts[0], self)})"
 
 
+def _stands_open(part: Notation, product: Notation) -> bool:
+    """Whether a product of arrays needs no brackets behind scalars: 2XᵀY, 2A∘B."""
+    return product.kind == "times" and part.kind in ("matmul", "hadamard") and part is product.parts[-1]
+
+
 def _may_touch(left: Notation, right: Notation, text: str, kind: str) -> bool:
     """Whether two factors can be read without a dot between them."""
     if left.kind == "number":
@@ -139,7 +148,7 @@ def _may_touch(left: Notation, right: Notation, text: str, kind: str) -> bool:
     if _is_letter(left):
         opens = kind == "matmul" and (text[0] == "(" or left.kind == "transposed")
         return _is_letter(right) or opens or (right.kind == "matmul" and _is_letter(right.parts[0]))
-    return _is_closed(left)
+    return _is_closed(left) and not (right.kind == "call" and len(right.word) > 1)
 
 
 def _is_letter(x: Notation) -> bool:
@@ -160,9 +169,10 @@ def _is_whole(x: Notation) -> bool:
     return x.kind == "number" and isinstance(x.value, Fraction) and x.value.denominator == 1
 
 
-_GREEK = set(
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi chi psi omega".split()
-)
+_GREEK = {
+    *("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu"),
+    *("xi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega"),
+}
 _LATEX_WORDS = {"σ": r"\sigma", "π": r"\pi", "𝟏": r"\mathbf{1}", "Σ": r"\sum"}
 _LATEX_FUNCTIONS = {"sin", "cos", "tan", "sinh", "cosh", "tanh", "log", "max", "min"}
 _RELATIONS = {"≤": r"\le", "≥": r"\ge", "≠": r"\ne"}
@@ -175,10 +185,7 @@ class _Latex:
         return rf"\left({text}\right)"
 
     def number(self, x: Notation) -> str:
-        value = x.value
-        if isinstance(value, Fraction) and value.denominator in range(2, 9):
-            return rf"\frac{{{value.numerator}}}{{{value.denominator}}}"
-        return _number(value)
+        return _number(x.value, r"\frac{{{}}}{{{}}}")
 
     def symbol(self, x: Notation) -> str:
         name, _, below = x.word.partition("_")
@@ -210,7 +217,7 @@ class _Latex:
         return rf"\frac{{{above}}}{{{below}}}"
 
     def times(self, x: Notation) -> str:
-        pieces = [_written(p, self, _PRODUCT if p.kind == "matmul" else _POWER) for p in x.parts]
+        pieces = [_written(p, self, _PRODUCT if _stands_open(p, x) else _POWER) for p in x.parts]
         # Digits that meet would read as one number.
         return "".join((r" \cdot " if i and p[0].isdigit() else " " if i else "") + p for i, p in enumerate(pieces))
 
