@@ -171,7 +171,11 @@ def _sum(x: Sum, axes: Axes) -> Notation:
     terms.remove(first)
     terms.insert(0, first)
     parts = [_spread(mul(Number(abs(c)), monomial), axes) for monomial, c in terms]
-    return Notation("sum", tuple(map(_column, parts) if len(axes) == 1 else parts), signs=tuple(1 if c > 0 else -1 for _, c in terms))
+    return Notation(
+        "sum",
+        tuple(map(_column, parts) if len(axes) == 1 else parts),
+        signs=tuple(1 if c > 0 else -1 for _, c in terms),
+    )
 
 
 def _has_matmul(x: Expression) -> bool:

@@ -110,13 +110,13 @@ def _plan_body(node: Node, target: Target) -> Plan:
     graph = _own_outputs(lay_out(node.attrs["body"]))
     first, count = node.attrs["consts"], node.attrs["carries"]
     plan = Plan(graph, _updates_last(fuse(graph), {storage(y) for y in graph.outputs[:count]}))
+    uses = _Uses(plan.kernels[:])
     for carried, output in zip(graph.inputs[first : first + count], graph.outputs):
         root = storage(output)
-        if _may_overwrite(plan.kernels, carried, root):
+        if uses.may_overwrite(carried, root):
             plan.in_place[root] = carried
             if root.op in SCATTERS:
-                (writer,) = _writers(plan.kernels, root)
-                drop_base(writer)
+                drop_base(plan.kernels[uses.writers[root][0]])
         else:
             plan.copied.add(root)
             whole = Affine(0, contiguous(carried.shape))
@@ -154,26 +154,34 @@ def _updates_last(kernels: list[Kernel], carried: set[Node]) -> list[Kernel]:
     return sorted(kernels, key=rank)
 
 
-def _may_overwrite(kernels: list[Kernel], carried: Node, root: Node) -> bool:
-    """Whether the kernel that writes ``root`` reads the old value only where it writes the new, and is the last to."""
-    place = max((i for i, k in enumerate(kernels) if root in k.results), default=-1)
-    if place < 0 or root.shape != carried.shape:
-        return False
-    writer = kernels[place]
-    if writer.whole or writer.region is not None or writer.inner_reads(carried) or len(_writers(kernels, root)) > 1:
-        return False
-    if any(carried in map(storage, k.reads()) for k in kernels[place + 1 :]):
-        return False
-    same = Affine(0, contiguous(carried.shape))
-    return all(
-        isinstance(i, Load) and i.place == same and i.buffer is carried
-        for i in writer.block.code
-        if isinstance(i, (Load, Gathered, RandomWord)) and storage(i.buffer) is carried
-    )
+class _Uses:
+    """Which of some kernels write each buffer, and which is the last to read it."""
 
+    def __init__(self, kernels: list[Kernel]) -> None:
+        self.kernels = kernels
+        self.writers: dict[Node, list[int]] = {}
+        self.last_read: dict[Node, int] = {}
+        for place, kernel in enumerate(kernels):
+            for node in dict.fromkeys(kernel.results):
+                self.writers.setdefault(node, []).append(place)
+            self.last_read.update((storage(b), place) for b in kernel.reads())
 
-def _writers(kernels: list[Kernel], root: Node) -> list[Kernel]:
-    return [k for k in kernels if root in k.results]
+    def may_overwrite(self, carried: Node, root: Node) -> bool:
+        """Whether the kernel that writes ``root`` reads the old value only where it writes, and is the last to."""
+        writers = self.writers.get(root, [])
+        if len(writers) != 1 or root.shape != carried.shape:
+            return False
+        writer = self.kernels[writers[0]]
+        if writer.whole or writer.region is not None or writer.inner_reads(carried):
+            return False
+        if self.last_read.get(carried, -1) > writers[0]:
+            return False
+        same = Affine(0, contiguous(carried.shape))
+        return all(
+            isinstance(i, Load) and i.place == same and i.buffer is carried
+            for i in writer.block.code
+            if isinstance(i, (Load, Gathered, RandomWord)) and storage(i.buffer) is carried
+        )
 
 
 def _name_results(kernel: Kernel, type: TupleType) -> None:
