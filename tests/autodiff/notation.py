@@ -1,7 +1,8 @@
 """The value of a formula as it is written: what a person would compute who reads it.
 
 The notation is evaluated by the rules that the documentation states, apart from the expression behind it, so a
-wrong transposition or a lost bracket shows.  A vector is a column in a matrix product, and beside a matrix a row, as in NumPy.
+wrong transposition or a lost bracket shows.  A vector is a column in a matrix product, and beside a matrix a row, as in
+NumPy.
 """
 
 from __future__ import annotations
