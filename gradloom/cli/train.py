@@ -62,7 +62,7 @@ def train(
         float | None, typer.Option(help="Largest norm of all gradients together; by default there is no bound.")
     ] = None,
     executor: Annotated[
-        str, typer.Option(help="What runs the steps: reference (NumPy), or native, compiled with LLVM (experimental).")
+        str, typer.Option(help="What runs the steps: native, compiled with LLVM, or reference (NumPy).")
     ] = executors.DEFAULT,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of the run; by default runs/NAME-001.")

@@ -47,6 +47,7 @@ class Steps:
         data, rows, limits = call.portion.examples.arrays, call.rows, call.limits
         kind = (*((a.shape, a.dtype) for a in (*data, rows)), len(limits))
         if kind not in self._ready:
-            self._ready[kind] = self._compiled.prepare(self.nested(carry), data, rows, self.key, self.hyper, *limits)
+            whole = tuple(Tensor(constant(a)) for a in data)  # which copies nothing, unlike handing over arrays
+            self._ready[kind] = self._compiled.prepare(self.nested(carry), whole, rows, self.key, self.hyper, *limits)
         found = self._ready[kind].program([*carry, *data, rows, *self._numbers, *limits])
         return found[: len(carry)], [sums[: call.turns] for sums in found[len(carry) :]]
