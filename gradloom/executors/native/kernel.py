@@ -79,7 +79,7 @@ class Panels:
         source: where the matrix is read, over loops (shared, summed, columns).
         shared: sizes of the shared loops.
         summed: rows of the matrix, over which the product sums.
-        columns: columns of the matrix; the last panel is filled up with zeros.
+        columns: columns of the matrix; what the last panel has beyond them is never used.
         depth: rows of a step.
         width: columns of a panel.
     """
@@ -216,7 +216,7 @@ def _plain(x: Any, places: Mapping[Node, int]) -> Hashable:
         return tuple([(name, _plain(value, places)) for name, value in sorted(x.items())])
     if isinstance(x, Block):
         return _plain((x.code, x.dtypes), places)
-    if isinstance(x, (Load, Gathered, RandomWord, Given, Store, Region)):
+    if isinstance(x, (Load, Gathered, RandomWord, Given, Store, Region, Panels)):
         return type(x), _plain(list(vars(x).values()), places)
     return repr(x) if isinstance(x, (float, np.ndarray)) else x
 

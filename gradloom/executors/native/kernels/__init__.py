@@ -51,7 +51,7 @@ def _write_contraction(writer: BlockWriter, kernel: Kernel, target: Target) -> i
 
 
 def _write_plain(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
-    """Copies into panels; loops along memory, or, where loads and stores disagree about its direction, tiles that are transposed."""
+    """Copies into panels; loops along memory; where loads and stores disagree about its direction, transposed tiles."""
     if kernel.fills_panels:
         return packing.write(writer, kernel, target)
     tiles = transpose.tiles_of(kernel, target)

@@ -53,19 +53,9 @@ class _Packing:
             source = self._at(p.source.buffer, self._offset([*shared, b.imul(step, p.depth), 0]))
             step_size = p.depth * p.count * p.width
             target = self._at(p.buffer, b.imul(b.iadd(b.imul(matrix, p.steps), step), step_size))
-            for is_last, rows in self._cases(step, p.steps, p.depth, p.summed):
-                with b.when(is_last):
-                    (self._transpose if transposing else self._copy)(source, target, part, rows)
+            rows = b.imin(b.iadd(b.imul(step, -p.depth), p.summed), p.depth) if p.steps > 1 else p.summed
+            (self._transpose if transposing else self._copy)(source, target, part, rows)
         return math.prod(p.shared) * p.steps * parts
-
-    def _cases(self, number: Index, count: int, size: int, total: int) -> list[tuple[Value, int]]:
-        """Conditions and sizes of parts: all alike, or the last one smaller."""
-        rest = total - (count - 1) * size
-        if rest == size:
-            return [(self.b.const("i1", 1), size)]
-        last = self.b.compare("eq", self.b.index(number), self.b.index(count - 1))
-        smaller = [(last, rest)]
-        return [(self.b.binary("xor", last, self.b.const("i1", 1)), size), *smaller] if count > 1 else smaller
 
     def _offset(self, index: Sequence[Index]) -> Index:
         return self.writer.offset(self.panels.source.place, Here(index, 1, 0))
@@ -73,7 +63,7 @@ class _Packing:
     def _at(self, buffer: Node, offset: Index) -> Value:
         return self.b.at(self.writer.pointers[buffer], offset, self.kind)
 
-    def _copy(self, source: Value, target: Value, part: Index, rows: int) -> None:
+    def _copy(self, source: Value, target: Value, part: Index, rows: Index) -> None:
         """A few whole rows, one after the other; each panel gets a piece of each."""
         b, p = self.b, self.panels
         begin = b.imul(part, ROWS)
@@ -105,31 +95,29 @@ class _Packing:
             found = b.insert(found, kind, element, lane) if part.width > 1 else element
         return found
 
-    def _transpose(self, source: Value, target: Value, panel: Index, rows: int) -> None:
-        """A panel of columns, in squares of lanes × lanes, the last row of which may be lower."""
-        b, p, lanes = self.b, self.panels, self.lanes
-        x = b.at(source, b.imul(panel, p.width * self.by_column), self.kind)
-        y = b.at(target, b.imul(panel, p.depth * p.width), self.kind)
-        whole = rows // lanes * lanes
-        for is_last, columns in self._cases(panel, p.count, p.width, p.columns):
-            with b.when(is_last):
-                if whole:
-                    with b.loop(0, whole, lanes) as first:
-                        self._squares(x, y, first, lanes, columns)
-                if rows - whole:
-                    self._squares(x, y, whole, rows - whole, columns)
+    def _transpose(self, source: Value, target: Value, panel: Index, rows: Index) -> None:
+        """A panel of columns, in squares of lanes × lanes; the last one may overlap the one before."""
+        b, p = self.b, self.panels
+        size = min(self.lanes, p.summed - (p.steps - 1) * p.depth)
+        with b.loop(0, rows, size) as i:
+            first = b.imin(i, b.iadd(rows, -size))
+            start = b.at(source, first, self.kind)
+            y = b.at(target, b.iadd(b.imul(panel, p.depth * p.width), b.imul(first, p.width)), self.kind)
+            for part in cover(p.width, self.lanes):
+                self._square(start, b.iadd(b.imul(panel, p.width), part.first), b.at(y, part.first, self.kind), size)
 
-    def _squares(self, source: Value, target: Value, first: Index, rows: int, columns: int) -> None:
-        """Some rows of a panel: vectors that lie along its columns become vectors along its rows."""
-        b, width, lanes = self.b, self.panels.width, self.lanes
-        start = b.at(source, first, self.kind)
-        for part in _parts(columns, width, lanes):
-            nothing, run = b.const(vector(self.kind, lanes), 0), Lanes(0, lanes, rows)
-            places = [b.at(start, (part.first + i) * self.by_column, self.kind) for i in range(part.valid)]
-            loaded = [self._some(place, run, 1) for place in places]
-            loaded += [nothing] * (lanes - part.valid)
-            for i, x in enumerate(transposed(b, loaded)[:rows]):
-                b.store(x, b.at(target, b.iadd(b.imul(b.iadd(first, i), width), part.first), self.kind), self.itemsize)
+    def _square(self, source: Value, column: Index, target: Value, rows: int) -> None:
+        """Some rows of a panel: vectors along its columns become vectors along its rows.
+
+        Beyond the last column the last is repeated, for those of a panel that do not exist may hold anything.
+        """
+        b, p, lanes = self.b, self.panels, self.lanes
+        run, loaded = Lanes(0, lanes, rows), []
+        for i in range(lanes):
+            existing = b.imin(b.iadd(column, i), p.columns - 1) if p.columns % p.width else b.iadd(column, i)
+            loaded.append(self._some(b.at(source, b.imul(existing, self.by_column), self.kind), run, 1))
+        for i, x in enumerate(transposed(b, loaded)[:rows]):
+            b.store(x, b.at(target, i * p.width, self.kind), self.itemsize)
 
 
 def _parts(columns: int, width: int, lanes: int) -> list[Lanes]:

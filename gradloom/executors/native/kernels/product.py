@@ -106,10 +106,8 @@ class _Product:
         with b.when(b.binary("xor", large, b.const("i1", 1))):
             self._panels(around, first, t.size, panels, step)
 
-    def _panels(
-        self, around: dict[int, Index], row: Index, rows: int, panels: tuple[Index, Index], step: Step
-    ) -> None:
-        """One group of rows against a block of columns; full panels and the narrower last one have code of their own."""
+    def _panels(self, around: dict[int, Index], row: Index, rows: int, panels: tuple[Index, Index], step: Step) -> None:
+        """One group of rows against a block of columns; full panels and the last one have code of their own."""
         t, b = self.tiles, self.b
         left = self._left(around, row, rows, step)
         begin, end = panels
@@ -257,7 +255,7 @@ class _Product:
             self.b.prefetch(self.b.at(start, i * line, self.kind))
 
     def _columns(self, at: Value, lanes: Lanes) -> Value:
-        """A vector of the right operand; panels are filled up with zeros."""
+        """A vector of the right operand; panels may be read beyond the last column."""
         count = lanes.valid if self.nest.panels is None else lanes.width
         return self.b.load_some(at, vector(self.kind, lanes.width), self.dtype.itemsize, count)
 
