@@ -181,7 +181,7 @@ def test_elementary_functions_are_accurate_everywhere(name: str, dtype: str):
 STEP_KERNELS = [
     "contract + select [32,64]",  # x w, relu
     "contract + add [32,30]",  # h v, minus y, the loss's derivative
-    "permute [30,64]",  # v transposed, for the next
+    "pack [64,30]",  # v transposed, for the next
     "contract + select [32,64]",  # back through v, the derivative of relu
     "contract + sub [20,64]",  # the gradient of w, and its update
     "contract + sub [64,30]",  # the gradient of v, and its update

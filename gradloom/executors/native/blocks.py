@@ -21,11 +21,18 @@ class Here:
         index: the value of each loop variable (of lane 0).
         lanes: how many neighbouring indices are computed together.
         axis: the loop variable along which they lie.
+        valid: how many of them exist, None for all; the others are computed, but neither read nor written.
     """
 
     index: Sequence[Index]
     lanes: int
     axis: int
+    valid: int | None = None
+
+    @property
+    def existing(self) -> int:
+        """How many indices exist."""
+        return self.lanes if self.valid is None else self.valid
 
     def stride(self, place: Affine) -> int:
         """How far apart neighbouring lanes are."""
@@ -94,13 +101,17 @@ class BlockWriter:
         if stride == 0:
             return self._received(b.load(start, memory, dtype.itemsize), dtype)
         if stride == 1:
-            return self._received(b.load(start, vector(memory, here.lanes), dtype.itemsize), dtype)
-        found: Value | None = None
-        for lane in range(here.lanes):
+            return self._received(b.load_some(start, vector(memory, here.lanes), dtype.itemsize, here.existing), dtype)
+        found = self._none(memory, here)
+        for lane in range(here.existing):
             element = b.load(b.at(start, lane * stride, memory), memory, dtype.itemsize)
             found = b.insert(found, vector(memory, here.lanes), element, lane)
         assert found is not None
         return self._received(found, dtype)
+
+    def _none(self, memory: str, here: Here) -> Value | None:
+        """What a vector is before its lanes are filled in: zeros if some of them will not be."""
+        return None if here.existing == here.lanes else self.b.const(vector(memory, here.lanes), 0)
 
     def memory(self, buffer: Node) -> str:
         """The LLVM type of a buffer's elements."""
@@ -118,9 +129,9 @@ class BlockWriter:
         x = b.splat(b.convert(x, memory) if dtype.kind == "b" else x, here.lanes)
         start = b.at(self.pointers[buffer], self.offset(place, here), memory)
         if here.lanes == 1 or here.stride(place) == 1:
-            b.store(x, start, dtype.itemsize)
+            b.store_some(x, start, dtype.itemsize, here.existing)
             return
-        for lane in range(here.lanes):
+        for lane in range(here.existing):
             b.store(b.lane(x, lane), b.at(start, lane * here.stride(place), memory), dtype.itemsize)
 
     def _apply(self, instruction: Apply, block: Block, found: Sequence[Value]) -> Value:
@@ -150,9 +161,9 @@ class BlockWriter:
                 self.pointers[instruction.buffer], self.checked_position(position, instruction), _memory(dtype)
             )
             return BlockWriter(b, {instruction.buffer: moved}).load(instruction.buffer, dtype, instruction.place, here)
-        found: Value | None = None
+        found = self._none(_memory(dtype), here)
         stride = here.stride(instruction.place)
-        for lane in range(here.lanes):
+        for lane in range(here.existing):
             offset = b.iadd(
                 self.checked_position(b.lane(position, lane), instruction), self.offset(instruction.place, here)
             )

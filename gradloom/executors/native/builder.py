@@ -71,6 +71,18 @@ def _parts(x: Index) -> tuple[Value | None, int]:
     return (x.base, x.shift) if isinstance(x, Shifted) else (x, 0)
 
 
+def _overload(type: str) -> str:
+    """How the name of an intrinsic says a type: ``v16f32``."""
+    kind = Value("", type)
+    element = {"half": "f16", "float": "f32", "double": "f64"}.get(kind.element, kind.element)
+    return f"v{kind.lanes}{element}" if kind.lanes > 1 else element
+
+
+def _first_lanes(lanes: int, count: int) -> Value:
+    """A mask of the first ``count`` lanes."""
+    return Value(f"<{', '.join(f'i1 {int(i < count)}' for i in range(lanes))}>", vector("i1", lanes))
+
+
 @dataclass
 class Function:
     """A function under construction.
@@ -197,10 +209,10 @@ class Function:
         base, place = "poison" if x is None else x.text, i.text if isinstance(i, Value) else i
         return self.emit(type, f"insertelement {type} {base}, {element.type} {element.text}, i64 {place}")
 
-    def local(self, type: str) -> Value:
+    def local(self, type: str, align: int = 8) -> Value:
         """The address of room on the stack, set aside once at the function's entry."""
         name = self._name()
-        self.entry.append(f"  {name} = alloca {type}, align 8")
+        self.entry.append(f"  {name} = alloca {type}, align {align}")
         return Value(name, "ptr")
 
     # Arithmetic -------------------------------------------------------------------------------------------------
@@ -232,10 +244,7 @@ class Function:
 
     def intrinsic(self, name: str, *args: Value) -> Value:
         """An LLVM intrinsic overloaded on its first operand, whose type it returns: ``b.intrinsic("sqrt", x)``."""
-        kind = args[0]
-        suffix = {"half": "f16", "float": "f32", "double": "f64"}.get(kind.element, kind.element)
-        suffix = f"v{kind.lanes}{suffix}" if kind.lanes > 1 else suffix
-        return self.call(f"llvm.{name}.{suffix}", kind.type, *args)
+        return self.call(f"llvm.{name}.{_overload(args[0].type)}", args[0].type, *args)
 
     def fma(self, x: Value, y: Value, z: Value) -> Value:
         """x · y + z, rounded once."""
@@ -302,6 +311,13 @@ class Function:
         a, b = self.index(x), self.index(y)
         return self.select(self.compare("slt", a, b), a, b)
 
+    def bounds(self, size: int, larger: int, i: Index) -> tuple[Index, Index]:
+        """Where part ``i`` begins and ends if the first ``larger`` parts have ``size`` + 1 elements, others one less."""
+        begin, end = (
+            self.iadd(self.imul(j, size), self.imin(j, larger) if larger else 0) for j in (i, self.iadd(i, 1))
+        )
+        return begin, end
+
     # Memory -----------------------------------------------------------------------------------------------------
 
     def at(self, pointer: Value, offset: Index, element: str) -> Value:
@@ -318,6 +334,29 @@ class Function:
     def store(self, x: Value, pointer: Value, align: int) -> None:
         """Write an element or a vector."""
         self.do(f"store {x.type} {x.text}, ptr {pointer.text}, align {align}")
+
+    def load_some(self, pointer: Value, type: str, align: int, count: int) -> Value:
+        """The first ``count`` lanes at an address; the others are 0 and are not read."""
+        lanes = Value("", type).lanes
+        if count == lanes:
+            return self.load(pointer, type, align)
+        args = (pointer, Value(str(align), "i32"), _first_lanes(lanes, count), self.const(type, 0))
+        return self.call(f"llvm.masked.load.{_overload(type)}.p0", type, *args)
+
+    def store_some(self, x: Value, pointer: Value, align: int, count: int) -> None:
+        """Write the first ``count`` lanes."""
+        if count == x.lanes:
+            self.store(x, pointer, align)
+            return
+        name = f"llvm.masked.store.{_overload(x.type)}.p0"
+        mask = _first_lanes(x.lanes, count)
+        self.declare(f"declare void @{name}({x.type}, ptr, i32, {mask.type})")
+        self.do(f"call void @{name}({x.type} {x.text}, ptr {pointer.text}, i32 {align}, {mask.type} {mask.text})")
+
+    def prefetch(self, pointer: Value) -> None:
+        """Ask for the cache line of an address, which may lie anywhere."""
+        self.declare("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+        self.do(f"call void @llvm.prefetch.p0(ptr {pointer.text}, i32 0, i32 3, i32 1)")
 
     # Control ----------------------------------------------------------------------------------------------------
 

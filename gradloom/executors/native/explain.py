@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from gradloom.executors.native import kernels
 from gradloom.executors.native.kernel import Kernel, storage
 from gradloom.executors.native.kernels.elementwise import lanes_of, merged_loops
-from gradloom.executors.native.kernels.product import tiling
 from gradloom.executors.native.loops import Apply
+from gradloom.executors.native.nest import nest
 from gradloom.executors.native.plan import Plan
 from gradloom.executors.native.target import Target
 from gradloom.ir.graph import Graph
@@ -55,12 +55,14 @@ def _shape_of_loops(kernel: Kernel, target: Target) -> str:
         return "whole tensors"
     if kernel.operands:
         shared, rows, columns, summed = (math.prod(segment) for segment in kernel.segments)
-        assert kernel.core is not None
-        lanes = target.lanes(kernel.core.dtype.itemsize)
-        t = tiling(rows, kernel.panel_width or columns, lanes, target.registers)
-        columns_of_tile = " + ".join(map(str, t.panel or t.rest))
+        t = nest(kernel).tiling(target)
+        height = t.rows.size + bool(t.rows.larger)
+        columns_of_tile = " + ".join(str(v.valid) for v in (t.vectors if t.full else t.rest))
         size = f"{rows}x{columns}x{summed}" if shared == 1 else f"{shared} x {rows}x{columns}x{summed}"
-        return f"{size}, tiles of {t.rows + bool(t.larger)} rows x {columns_of_tile} columns"
+        steps = f" in {t.steps} steps" if t.steps > 1 else ""
+        return f"{size}{steps}, tiles of {height} rows x {columns_of_tile} columns"
+    if kernel.panels is not None and kernel.fills_panels:
+        return f"{kernel.panels.count} panels of {kernel.panels.width} columns"
     if kernel.core is None:
         sizes = merged_loops(kernel).sizes
         return f"loops {' x '.join(map(str, sizes)) or '1'} by {lanes_of(target, kernel.block)}"

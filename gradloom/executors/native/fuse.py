@@ -21,7 +21,9 @@ from gradloom.executors.native.kernel import (
     Kernel,
     Region,
     base_of,
+    columns_are_neighbours,
     is_alias,
+    is_matrix,
     is_vector_product,
     storage,
 )
@@ -119,19 +121,13 @@ def _computed_from(node: Node, source: Node, buffers: set[Node]) -> bool:
 def _operands_in_memory(node: Node) -> list[Node]:
     """What a product reads: the memory under views of its operands, or a copy in the order that its kernel needs.
 
-    The left operand may lie in any order; the right one's last axis must have neighbours in memory (layout.py made
-    it a free axis).  Products with a vector are reductions, which read anything.
+    The left operand may lie in any order, and so may a right one that can be packed; another right one's last axis must
+    have neighbours in memory (layout.py made it a free axis).  Products with a vector are reductions, which read
+    anything.
     """
     left, right = node.inputs
-    found = [base_of(left)]
-    if is_vector_product(node) or not right.shape:
-        return [*found, base_of(right)]
-    base, rank = base_of(right), len(right.shape)
-    block = Block()
-    Reader(block, rank, lambda n: n is base, load_constants=True).read(right, variables(rank))
-    (load,) = block.code
-    neighbours = isinstance(load, Load) and load.place.strides[-1] == 1
-    return [*found, base if neighbours else right]
+    in_any_order = is_vector_product(node) or is_matrix(node) or columns_are_neighbours(right)
+    return [base_of(left), base_of(right) if in_any_order else right]
 
 
 def _cost(node: Node, buffers: set[Node]) -> int:

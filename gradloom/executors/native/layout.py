@@ -1,36 +1,62 @@
-"""Bring operands into the order that kernels want.
+"""Bring products into the form that kernels want.
 
-The kernel of matrix products needs the right operand's last axis to be one that stays in the result.  Where it is
-summed over instead (``x @ W.T``), the operand is transposed first.  Before → after:
+The kernel of matrix products needs the right operand's last axis to be one that stays in the result.  A matrix that
+lies otherwise (``x @ W.T``) is packed on the way in (see pack.py); an operand with more axes is transposed first:
 
-    contract(x[m,k], w[n,k])   →   contract(x[m,k], permute(w)[k,n])
+    contract(x[m,k,l], w[n,k,l])   →   contract(x[m,k,l], permute(w)[k,l,n])
+
+A sum over a single element is no sum, so that an outer product is computed element by element:
+
+    contract(x[m,1], w[1,n])   →   broadcast(x)[m,n] · broadcast(w)[m,n]
 """
 
 from __future__ import annotations
 
+import math
+
 from gradloom.executors.native.algebra import simpler
-from gradloom.executors.native.kernel import is_vector_product
+from gradloom.executors.native.kernel import is_matrix, is_vector_product, product_segments
 from gradloom.ir.graph import Graph, Node, scope_of
-from gradloom.ops import contraction, core
+from gradloom.ops import contraction, core, elementwise
 
 
 def lay_out(graph: Graph) -> Graph:
-    """The graph with right operands of products transposed where their kernel needs it."""
+    """The graph with its products in the form that kernels want."""
     made: dict[Node, Node] = {}
     for node in graph.nodes:
         inputs = [made.get(x, x) for x in node.inputs]
         with scope_of(node):
-            if node.op is contraction.contract and _needs_transposing(node):
+            if node.op is contraction.contract and _is_outer(node):
+                made[node] = _outer(node, inputs)
+            elif node.op is contraction.contract and _needs_transposing(node):
                 made[node] = _transposed(node, inputs)
             elif any(a is not b for a, b in zip(inputs, node.inputs)):
                 made[node] = node.op(*inputs, **node.attrs)
     return Graph(graph.inputs, tuple(made.get(y, y) for y in graph.outputs), graph.name)
 
 
+def _is_outer(node: Node) -> bool:
+    return math.prod(product_segments(node)[3]) == 1
+
+
+def _outer(node: Node, inputs: list[Node]) -> Node:
+    """The product of both operands at each index of the result."""
+    (sum_left, sum_right), (shared_left, shared_right) = node.attrs["contract"], node.attrs["batch"]
+    first, sides = len(shared_left), []
+    for x, summed, shared in ((inputs[0], sum_left, shared_left), (inputs[1], sum_right, shared_right)):
+        free = [a for a in range(len(x.shape)) if a not in summed and a not in shared]
+        x = simpler(core.permute(x, axes=(*shared, *free, *summed)))
+        x = simpler(core.reshape(x, shape=x.shape[: len(shared) + len(free)]))
+        axes = (*range(len(shared)), *range(first, first + len(free)))
+        sides.append(simpler(core.broadcast(x, shape=node.shape, axes=axes)))
+        first += len(free)
+    return elementwise.mul(*sides)
+
+
 def _needs_transposing(node: Node) -> bool:
     right, last = node.inputs[1], len(node.inputs[1].shape) - 1
     summed = last in node.attrs["contract"][1] or last in node.attrs["batch"][1]
-    return summed and not is_vector_product(node) and right.tensor_type.size > 0
+    return summed and not is_matrix(node) and not is_vector_product(node) and right.tensor_type.size > 0
 
 
 def _transposed(node: Node, inputs: list[Node]) -> Node:

@@ -1,67 +1,84 @@
-"""Copy large right operands of products into panels.
+"""Decide how matrix products reach their operands: right operands in panels, unfinished sums in memory.
 
-The product's kernel reads the right operand row after row, a few vectors wide.  Where rows lie far apart each row is
-on another page of memory, and the processor spends its time looking addresses up.  So a large operand is first
-copied into panels as wide as a tile, each in one piece.  Before → after:
+The product's kernel reads the right operand row after row, a few vectors wide.  Where its columns are not neighbours
+in memory it is first copied into panels as wide as a tile, each in one piece.  The same pays where rows lie far apart
+(each is on another page of memory, and the processor spends its time looking addresses up) and many rows of the left
+operand share the copy.  Before → after:
 
-    x[m,k] · w[k,n]   →   packed[p,k,c] = w[k, width · p + c];   x[m,k] · packed[p,k,c]
+    x[m,k] · w[k,n]   →   panels[p,k,c] = w[k, width · p + c];   x[m,k] · panels[p,k,c]
 """
 
 from __future__ import annotations
 
 import math
 
-from gradloom.executors.native.kernel import Kernel, Store
-from gradloom.executors.native.loops import Affine, Load, contiguous
+from gradloom.executors.native.kernel import Kernel, Panels
+from gradloom.executors.native.kernels.tiling import Tiling
+from gradloom.executors.native.loops import Affine, Given, Load, contiguous
+from gradloom.executors.native.nest import Nest, nest
 from gradloom.executors.native.target import Target
 from gradloom.ir.graph import Node
 from gradloom.ir.tensortype import TensorType
 from gradloom.ops import elementwise
 
-FAR_APART = 2048  # bytes between rows from which a copy pays
+FAR_APART = 256  # bytes between rows from which a copy pays
 FEWEST_ROWS = 64  # of the left operand, for the copy is read once for each group of them
 
 
 def pack_operands(kernels: list[Kernel], target: Target) -> list[Kernel]:
-    """The kernels with a copying kernel in front of each product whose right operand it pays to pack."""
+    """The kernels with a copying kernel in front of each product whose right operand is packed."""
     packed: list[Kernel] = []
     for kernel in kernels:
-        width = 2 * target.lanes(kernel.core.dtype.itemsize) if kernel.core is not None and kernel.operands else 0
-        if width and _pays(kernel, width):
-            packed.append(_pack(kernel, width))
+        if kernel.operands and math.prod(kernel.shape):
+            merged = nest(kernel)
+            cut = merged.tiling(target)
+            if _in_panels(merged, cut):
+                packed.append(_pack(kernel, merged, cut))
+            if cut.steps > 1:
+                kernel.partial = _unfinished_sums(kernel)
         packed.append(kernel)
     return packed
 
 
-def _pays(kernel: Kernel, width: int) -> bool:
-    _, rows, columns, summed = kernel.segments
-    right = kernel.operands[1]
-    if len(columns) != 1 or len(summed) != 1 or columns[0] % width or columns[0] == width:
+def _in_panels(merged: Nest, cut: Tiling) -> bool:
+    """Whether the right operand must be packed, or had better be."""
+    by_column, by_depth = (merged.stride(merged.right, loop) for loop in (merged.column, merged.depth))
+    if merged.column is None or merged.depth is None:
         return False
-    apart = right.place.strides[-1] * right.buffer.dtype.itemsize
-    return apart >= FAR_APART and math.prod(rows) >= FEWEST_ROWS
+    if by_column != 1:
+        return True
+    if merged.outside or any(merged.stride(merged.right, d) for d in merged.around if d not in merged.shared):
+        return False
+    far_apart = abs(by_depth) * merged.right.buffer.dtype.itemsize >= FAR_APART
+    return far_apart and cut.panels > 1 and merged.size(merged.row) >= FEWEST_ROWS
 
 
-def _pack(kernel: Kernel, width: int) -> Kernel:
-    """Make the product read panels; gives the kernel that copies them."""
-    shared, rows, (columns,), (summed,) = kernel.segments
+def _pack(kernel: Kernel, merged: Nest, cut: Tiling) -> Kernel:
+    """Make the product read panels; gives the kernel that fills them."""
     left, right = kernel.operands
-    first, place = len(shared), right.place
-    shape = (*shared, columns // width, summed, width)
-    panels = Node(elementwise.stop_gradient, (right.buffer,), {}, TensorType(shape, right.buffer.dtype))
-
-    copy = Kernel(shape, nodes=[panels])
-    by_column, by_sum = place.strides[-2], place.strides[-1]
-    source = Affine(place.offset, (*place.strides[:first], width * by_column, by_sum, by_column))
-    value = copy.block.add(Load(right.buffer, source), panels.dtype)
-    copy.stores.append(Store(value, panels, Affine(0, contiguous(shape))))
-
-    strides = contiguous(shape)
-    none = (0,) * len(rows)
-    kernel.operands = (
-        Load(left.buffer, Affine(left.place.offset, (*left.place.strides[:-2], 0, 0, left.place.strides[-1]))),
-        Load(panels, Affine(0, (*strides[:first], *none, strides[-3], strides[-1], strides[-2]))),
+    shared = kernel.segments[0]
+    by_depth, by_column = (merged.stride(merged.right, loop) for loop in (merged.depth, merged.column))
+    source = Affine(right.place.offset, (*right.place.strides[: len(shared)], by_depth, by_column))
+    shape = (*shared, cut.steps * cut.depth, cut.panels * cut.width)
+    buffer = Node(elementwise.stop_gradient, (right.buffer,), {}, TensorType(shape, right.buffer.dtype))
+    kernel.panels = Panels(
+        buffer,
+        Load(right.buffer, source),
+        shared,
+        summed=merged.size(merged.depth),
+        columns=merged.size(merged.column),
+        depth=cut.depth,
+        width=cut.width,
     )
-    kernel.segments = (shared, rows, (columns // width, width), (summed,))
-    kernel.panel_width = width
-    return copy
+    others = len(right.place.strides) - len(shared)
+    kernel.operands = left, Load(buffer, Affine(0, contiguous(shape)[: len(shared)] + (0,) * others))
+    return Kernel(shape, nodes=[buffer], panels=kernel.panels)
+
+
+def _unfinished_sums(kernel: Kernel) -> Load:
+    """Where the sums of a product lie between its steps: in its result, if that is all it writes, else in a buffer."""
+    assert kernel.core is not None
+    if [type(instruction) for instruction in kernel.block.code] == [Given] and len(kernel.stores) == 1:
+        return Load(kernel.stores[0].buffer, kernel.stores[0].place)
+    buffer = Node(elementwise.stop_gradient, (kernel.core,), {}, kernel.core.type)
+    return Load(buffer, Affine(0, contiguous(kernel.shape)))

@@ -12,6 +12,7 @@ from gradloom.executors.native.kernels import (
     cumulative,
     elementwise,
     linalg,
+    packing,
     product,
     reduction,
     rows,
@@ -51,7 +52,9 @@ def _write_contraction(writer: BlockWriter, kernel: Kernel, target: Target) -> i
 
 
 def _write_plain(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
-    """Loops along memory, or, where loads and stores disagree about its direction, tiles that are transposed."""
+    """Copies into panels; loops along memory; where loads and stores disagree about its direction, transposed tiles."""
+    if kernel.fills_panels:
+        return packing.write(writer, kernel, target)
     tiles = transpose.tiles_of(kernel, target)
     return transpose.write(writer, tiles) if tiles else elementwise.write(writer, kernel, target)
 

@@ -4,200 +4,260 @@ A tile has some rows and a few vectors of columns.  Each turn of the inner loop 
 operand and, for every row of the tile, repeats one element of the left operand over a vector: rows × vectors fused
 multiply-adds.  The tile's epilogue (bias, activation, mask, update) runs before it leaves the registers.
 
-The right operand's columns must be neighbours in memory; the plan sees to that (see fuse.py).
+A long sum runs in steps.  Between them the unfinished tiles lie in memory; the epilogue runs after the last.
+
+The right operand's columns are neighbours in memory or lie in panels; the plan sees to that (see pack.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gradloom.executors.native.blocks import BlockWriter, Here
 from gradloom.executors.native.builder import Index, Value, vector
-from gradloom.executors.native.kernel import Kernel, Store
-from gradloom.executors.native.kernels.elementwise import widths
-from gradloom.executors.native.loops import Affine, Load, extended, merge
+from gradloom.executors.native.kernel import Kernel
+from gradloom.executors.native.kernels.left import Elements, LeftRows, copied, worth_copying
+from gradloom.executors.native.kernels.tiling import FEWEST_SWEEPS, Lanes
+from gradloom.executors.native.loops import Load
+from gradloom.executors.native.nest import Nest, nest
 from gradloom.executors.native.scalars import REGISTER
 from gradloom.executors.native.target import Target
 
-Turn = Callable[[list[Index], list[Value]], list[Value]]
-
-
-@dataclass(frozen=True)
-class Tiling:
-    """How the result of a product is cut.
-
-    Attributes:
-        rows: sizes of row groups: ``count`` groups, the first ``larger`` of which have one row more than the rest.
-        panel: vector widths of a full panel of columns.
-        panels: number of full panels.
-        rest: vector widths of the last, narrower panel.
-    """
-
-    rows: int
-    count: int
-    larger: int
-    panel: tuple[int, ...]
-    panels: int
-    rest: tuple[int, ...]
-
-
-def tiling(m: int, n: int, lanes: int, registers: int) -> Tiling:
-    """A tile that fits into the registers, with rows divided evenly."""
-    vectors = 2 if n >= 2 * lanes else 1
-    panel = (lanes,) * vectors if n >= lanes else ()
-    width = sum(panel)
-    panels = n // width if width else 0
-    rest = tuple(widths(n - panels * width, lanes))
-    across = max(len(panel), len(rest), 1)
-    most = max(1, min(14, (registers - across - 1) // across))
-    count = -(-m // most)
-    rows, larger = divmod(m, count)
-    return Tiling(rows, count, larger, panel, panels, rest)
+LINE = 64  # bytes of a cache line
+FEWEST_TURNS = 4  # of the inner loop between requests for lines
 
 
 def write(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
-    """Write the function's body; returns the number of units (batch × panels of columns × groups of rows)."""
-    p = _Product(writer, kernel, target)
-    return p.write()
+    """Write the function's body; returns the number of units (loops around × blocks of columns × blocks of rows)."""
+    merged = nest(kernel)
+    _Product(writer, merged, target).write()
+    return merged.units(target)
+
+
+@dataclass(frozen=True)
+class Step:
+    """Summed elements from ``start`` on; the first step begins at zero, the last runs the epilogue."""
+
+    start: Index
+    count: int
+    first: bool
+    last: bool
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Columns of a tile: the panel's number, which of its block it is, its first column and its vectors."""
+
+    number: Index
+    place: Index
+    column: Index
+    vectors: tuple[Lanes, ...]
 
 
 class _Product:
-    """A product kernel with its loops merged: batch, rows, columns, summed."""
+    """Writes the loops of a product, from the units down to the tile."""
 
-    def __init__(self, writer: BlockWriter, kernel: Kernel, target: Target) -> None:
-        assert kernel.core is not None
-        self.writer, self.b, self.core = writer, writer.b, kernel.core
-        self.dtype = kernel.core.dtype
-        self.left, self.right = kernel.operands
-        segments = kernel.segments
-        summed = len(segments[3])
-        self.panel_width = kernel.panel_width
-        outer = [self._over_all(p, summed) for p in (*kernel.block.places(), *(s.place for s in kernel.stores))]
-        merged = merge(segments, [self.left.place, self.right.place, *outer])
-        self.sizes, self.segments = merged.sizes, merged.segments
-        self.left_place, self.right_place = merged.place(self.left.place), merged.place(self.right.place)
-        self.block = kernel.block.rewritten(lambda p: merged.place(self._over_all(p, summed)))
-        self.stores = [Store(s.value, s.buffer, merged.place(self._over_all(s.place, summed))) for s in kernel.stores]
-        # The innermost loop over rows and over columns is tiled; all others around it run one by one.
-        rows, columns = self.segments[1], self.segments[2]
-        self.row = rows[-1] if rows else None
-        self.column = columns[-1] if columns else None
-        self.around = [d for r in self.segments[:3] for d in r if d not in (self.row, self.column)]
-        m = self.sizes[self.row] if self.row is not None else 1
-        n = self.sizes[self.column] if self.column is not None else 1
-        self.tiles = tiling(m, n, target.lanes(self.dtype.itemsize), target.registers)
+    def __init__(self, writer: BlockWriter, merged: Nest, target: Target) -> None:
+        self.writer, self.b, self.nest = writer, writer.b, merged
+        self.tiles = merged.tiling(target)
+        self.dtype = merged.core.dtype
+        self.kind = REGISTER[self.dtype.name]
+        self.lanes = target.lanes(self.dtype.itemsize)
 
-    def _over_all(self, place: Affine, summed: int) -> Affine:
-        """A place over the loops of the results as one over all loops; columns in panels are two loops."""
-        if self.panel_width:
-            *others, column = place.strides
-            place = Affine(place.offset, (*others, self.panel_width * column, column))
-        return extended(place, 0, summed)
-
-    def write(self) -> int:
-        """Decode each unit into the loops around, a panel of columns and a group of rows."""
+    def write(self) -> None:
+        """Decode each unit into the loops around, a block of columns and a block of rows."""
         b, t = self.b, self.tiles
-        panels = t.panels + (1 if t.rest else 0)
-        per_panel = t.count
-        total = per_panel * panels
-        for d in self.around:
-            total *= self.sizes[d]
-        with b.loop(b.param("begin"), b.param("end")) as unit:
-            group, left = b.irem(unit, per_panel), b.idiv(unit, per_panel)
-            panel, left = b.irem(left, panels), b.idiv(left, panels)
-            index: dict[int, Index] = {}
-            for d in reversed(self.around):
-                index[d], left = b.irem(left, self.sizes[d]), b.idiv(left, self.sizes[d])
-            self._panels(index, panel, group)
-        return total
+        with b.loop(self.writer.begin, self.writer.end) as unit:
+            rows, left = b.irem(unit, t.row_blocks.parts), b.idiv(unit, t.row_blocks.parts)
+            columns, left = b.irem(left, t.column_blocks.parts), b.idiv(left, t.column_blocks.parts)
+            around: dict[int, Index] = {}
+            for d in reversed(self.nest.around):
+                around[d], left = b.irem(left, self.nest.sizes[d]), b.idiv(left, self.nest.sizes[d])
+            groups = b.bounds(t.row_blocks.size, t.row_blocks.larger, rows)
+            panels = b.bounds(t.column_blocks.size, t.column_blocks.larger, columns)
+            for step in self._steps():
+                with b.loop(*groups) as group:
+                    self._group(around, group, panels, step)
 
-    def _panels(self, index: dict[int, Index], panel: Index, group: Index) -> None:
-        """Full panels and the narrower last one have code of their own."""
-        t, b = self.tiles, self.b
-        width = sum(t.panel)
-        if t.panels and t.rest:
-            full = b.compare("slt", b.index(panel), b.index(t.panels))
-            with b.when(full):
-                self._groups(index, b.imul(panel, width), t.panel, group)
-            with b.when(b.binary("xor", full, b.const("i1", 1))):
-                self._groups(index, t.panels * width, t.rest, group)
-        elif t.panels:
-            self._groups(index, b.imul(panel, width), t.panel, group)
-        else:
-            self._groups(index, 0, t.rest, group)
+    def _steps(self) -> Iterator[Step]:
+        """The first, those between (in a loop) and the last."""
+        t, k = self.tiles, self.nest.size(self.nest.depth)
+        if t.steps == 1:
+            yield Step(0, k, first=True, last=True)
+            return
+        yield Step(0, t.depth, first=True, last=False)
+        if t.steps > 2:
+            with self.b.loop(t.depth, (t.steps - 1) * t.depth, t.depth) as start:
+                yield Step(start, t.depth, first=False, last=False)
+        done = (t.steps - 1) * t.depth
+        yield Step(done, k - done, first=False, last=True)
 
-    def _groups(self, index: dict[int, Index], column: Index, vectors: Sequence[int], group: Index) -> None:
-        """Groups of q + 1 rows come first, then those of q."""
-        t, b = self.tiles, self.b
-        first = b.iadd(b.imul(group, t.rows), b.imin(group, t.larger))
+    def _group(self, around: dict[int, Index], group: Index, panels: tuple[Index, Index], step: Step) -> None:
+        """Groups of one row more come first."""
+        t, b = self.tiles.rows, self.b
+        first, _ = b.bounds(t.size, t.larger, group)
         if not t.larger:
-            self._tile(index, first, t.rows, column, vectors)
+            self._panels(around, first, t.size, panels, step)
             return
         large = b.compare("slt", b.index(group), b.index(t.larger))
         with b.when(large):
-            self._tile(index, first, t.rows + 1, column, vectors)
+            self._panels(around, first, t.size + 1, panels, step)
         with b.when(b.binary("xor", large, b.const("i1", 1))):
-            self._tile(index, first, t.rows, column, vectors)
+            self._panels(around, first, t.size, panels, step)
 
-    def _index(self, around: dict[int, Index], row: Index, column: Index, summed: Sequence[Index]) -> list[Index]:
-        found: list[Index] = [0] * len(self.sizes)
-        for d, i in around.items():
-            found[d] = i
-        if self.row is not None:
-            found[self.row] = row
-        if self.column is not None:
-            found[self.column] = column
-        for d, i in zip(self.segments[3], summed):
-            found[d] = i
+    def _panels(self, around: dict[int, Index], row: Index, rows: int, panels: tuple[Index, Index], step: Step) -> None:
+        """One group of rows against a block of columns; full panels and the last one have code of their own."""
+        t, b = self.tiles, self.b
+        left = self._left(around, row, rows, step)
+        begin, end = panels
+        if t.full:
+            with b.loop(begin, b.imin(end, t.full)) as number:
+                place = b.iadd(number, b.imul(begin, -1))
+                self._tile(around, row, left, Panel(number, place, b.imul(number, t.width), t.vectors), step)
+        if t.rest:
+            with b.when(b.compare("sgt", b.index(end), b.index(t.full))):
+                place = b.iadd(b.imul(begin, -1), t.full)
+                self._tile(around, row, left, Panel(t.full, place, t.full * t.width, t.rest), step)
+
+    # Operands -----------------------------------------------------------------------------------------------------
+
+    def _index(self, around: dict[int, Index], row: Index = 0, column: Index = 0, depth: Index = 0) -> list[Index]:
+        """The loop variables; summed loops around the innermost begin at 0."""
+        n = self.nest
+        found: list[Index] = [0] * len(n.sizes)
+        for d, i in (*around.items(), (n.row, row), (n.column, column), (n.depth, depth)):
+            if d is not None:
+                found[d] = i
         return found
 
-    def _tile(self, around: dict[int, Index], row: Index, rows: int, column: Index, vectors: Sequence[int]) -> None:
-        """Sum over the inner loops with the tile in registers, then the epilogue."""
-        b, kind = self.b, REGISTER[self.dtype.name]
-        zero = [b.const(vector(kind, w), 0) for _ in range(rows) for w in vectors]
-        places = [sum(vectors[:j]) for j in range(len(vectors))]
+    def _address(self, operand: Load, index: list[Index]) -> Value:
+        offset = self.writer.offset(operand.place, Here(index, 1, 0))
+        return self.b.at(self.writer.pointers[operand.buffer], offset, self.kind)
 
-        def turn(summed: list[Index], tile: list[Value]) -> list[Value]:
-            index = self._index(around, row, column, summed)
-            right, left = (
-                self._address(self.right, self.right_place, index),
-                self._address(self.left, self.left_place, index),
-            )
-            loaded = [self._element(right, place, width) for place, width in zip(places, vectors)]
-            step = self.left_place.strides[self.row] if self.row is not None else 0
+    def _left(self, around: dict[int, Index], row: Index, rows: int, step: Step) -> LeftRows:
+        """Where a group's rows of the left operand are read: in place, or in a copy that many tiles share."""
+        n = self.nest
+        start = self._address(n.left, self._index(around, row, 0, step.start))
+        found = LeftRows(start, rows, n.stride(n.left, n.row), n.stride(n.left, n.depth))
+        kind = Elements(self.kind, self.dtype.itemsize, self.lanes)
+        shared_by_many = self.tiles.column_blocks.size >= FEWEST_SWEEPS
+        if shared_by_many and not n.outside and worth_copying(found, step.count, kind):
+            return copied(self.b, found, step.count, kind)
+        return found
+
+    def _right(self, around: dict[int, Index], panel: Panel, step: Step) -> tuple[Value, int]:
+        """Where a panel of the right operand begins, and how far apart its rows are."""
+        n, t, b = self.nest, self.tiles, self.b
+        if n.panels is None:
+            start = self._address(n.right, self._index(around, 0, panel.column, step.start))
+            return start, n.stride(n.right, n.depth)
+        start = self._address(n.right, self._index(around))
+        block = b.imul(step.start, t.panels * t.width)
+        return b.at(start, b.iadd(block, b.imul(panel.number, t.depth * t.width)), self.kind), t.width
+
+    # The tile -----------------------------------------------------------------------------------------------------
+
+    def _tile(self, around: dict[int, Index], row: Index, left: LeftRows, panel: Panel, step: Step) -> None:
+        """Sum with the tile in registers, then the epilogue, or leave the unfinished sums in memory."""
+        b, n = self.b, self.nest
+        spots = [(i, lanes) for i in range(left.rows) for lanes in panel.vectors]
+
+        def here(i: Index, lanes: Lanes) -> Here:
+            index = self._index(around, b.iadd(row, i), b.iadd(panel.column, lanes.first))
+            return Here(index, lanes.width, n.column if n.column is not None else 0, lanes.valid)
+
+        tile = self._sum(around, left, panel, step, lambda i: here(i, panel.vectors[0]))
+        for spot, total in zip(spots, tile):
+            if not step.first:
+                total = b.add(self.writer.load(n.partial.buffer, self.dtype, n.partial.place, here(*spot)), total)
+            if step.last:
+                values = self.writer.values(n.block, here(*spot), {n.core: total})
+                for s in n.stores:
+                    self.writer.store(values[s.value], s.buffer, s.place, here(*spot))
+            else:
+                self.writer.store(total, n.partial.buffer, n.partial.place, here(*spot))
+
+    def _sum(
+        self, around: dict[int, Index], left: LeftRows, panel: Panel, step: Step, row: Callable[[Index], Here]
+    ) -> list[Value]:
+        """The summed loops, one inside the other, with the tile carried through them."""
+        b, n = self.b, self.nest
+        right, by_row = self._right(around, panel, step)
+        outside = [(n.sizes[d], n.left.place.strides[d], n.right.place.strides[d]) for d in n.outside]
+
+        def turn(x: Value, y: Value, tile: list[Value]) -> list[Value]:
+            loaded = [self._columns(b.at(y, lanes.first, self.kind), lanes) for lanes in panel.vectors]
             found = []
-            for i in range(rows):
-                element = self._element(left, i * step, 1)
-                for j, width in enumerate(vectors):
-                    found.append(self._multiply_add(b.splat(element, width), loaded[j], tile[i * len(vectors) + j]))
+            for i in range(left.rows):
+                element = b.load(b.at(x, i * left.by_row, self.kind), self.kind, self.dtype.itemsize)
+                for j, columns in enumerate(loaded):
+                    total = tile[i * len(loaded) + j]
+                    found.append(self._multiply_add(b.splat(element, columns.lanes), columns, total))
             return found
 
-        tile = self._sum([self.sizes[d] for d in self.segments[3]], [], zero, turn)
-        for i in range(rows):
-            for j, (place, width) in enumerate(zip(places, vectors)):
-                index = self._index(around, b.iadd(row, i), b.iadd(column, place), [0] * len(self.segments[3]))
-                here = Here(index, width, self.column if self.column is not None else 0)
-                values = self.writer.values(self.block, here, {self.core: tile[i * len(vectors) + j]})
-                for s in self.stores:
-                    self.writer.store(values[s.value], s.buffer, s.place, here)
+        def run(begin: Index, end: Index, x: Value, y: Value, tile: list[Value]) -> list[Value]:
+            k, inside, finish = b.loop_carrying(begin, end, 1, tile)
+            x, y = (b.at(p, b.imul(k, stride), self.kind) for p, stride in ((x, left.by_depth), (y, by_row)))
+            return finish(turn(x, y, inside))
+
+        def innermost(x: Value, y: Value, tile: list[Value]) -> list[Value]:
+            if n.depth is None:
+                return turn(x, y, tile)
+            asked = self._read_at_the_end(step)
+            share = step.count // left.rows
+            if not (asked or left.following) or share < FEWEST_TURNS:
+                return run(0, step.count, x, y, tile)
+            # While the tile sums, the lines that its end will read come in from memory, a row at a time.
+            i, tile, finish = b.loop_carrying(0, left.rows, 1, tile)
+            for operand in asked:
+                self._ask_for(operand, row(i), panel)
+            self._ask_for_following(left, i, panel, step)
+            begin = b.imul(i, share)
+            tile = finish(run(begin, b.iadd(begin, share), x, y, tile))
+            return run(left.rows * share, step.count, x, y, tile)
+
+        def loops(sizes: Sequence[tuple[int, int, int]], x: Value, y: Value, tile: list[Value]) -> list[Value]:
+            if not sizes:
+                return innermost(x, y, tile)
+            (count, by_left, by_right), *inside = sizes
+            i, within, finish = b.loop_carrying(0, count, 1, tile)
+            x, y = (b.at(p, b.imul(i, stride), self.kind) for p, stride in ((x, by_left), (y, by_right)))
+            return finish(loops(inside, x, y, within))
+
+        zeros = [b.const(vector(self.kind, lanes.width), 0) for _ in range(left.rows) for lanes in panel.vectors]
+        return loops(outside, left.start, right, zeros)
+
+    def _read_at_the_end(self, step: Step) -> list[Load]:
+        """Unfinished sums, and operands of the epilogue with an element for each of the result's."""
+        n = self.nest
+        epilogue = [i for i in n.block.code if isinstance(i, Load)] if step.last else []
+        found = [load for load in epilogue if n.stride(load, n.column) == 1 and n.stride(load, n.row)]
+        return found if step.first else [n.partial, *found]
+
+    def _ask_for(self, operand: Load, here: Here, panel: Panel) -> None:
+        """Ask for the cache lines of a row of the tile."""
+        memory = self.writer.memory(operand.buffer)
+        start = self.b.at(self.writer.pointers[operand.buffer], self.writer.offset(operand.place, here), memory)
+        columns = panel.vectors[-1].first + panel.vectors[-1].valid
+        for first in range(0, columns, LINE // operand.buffer.dtype.itemsize):
+            self.b.prefetch(self.b.at(start, first, memory))
+
+    def _ask_for_following(self, left: LeftRows, row: Index, panel: Panel, step: Step) -> None:
+        """Ask for a part of a row of the next group; each tile of a block asks for another part."""
+        if left.following is None:
+            return
+        line = LINE // self.dtype.itemsize
+        lines = -(-step.count // (line * self.tiles.column_blocks.size))
+        start = self.b.at(left.following.start, self.b.imul(row, left.following.by_row), self.kind)
+        start = self.b.at(start, self.b.imul(panel.place, lines * line), self.kind)
+        for i in range(lines):
+            self.b.prefetch(self.b.at(start, i * line, self.kind))
+
+    def _columns(self, at: Value, lanes: Lanes) -> Value:
+        """A vector of the right operand; panels may be read beyond the last column."""
+        count = lanes.valid if self.nest.panels is None else lanes.width
+        return self.b.load_some(at, vector(self.kind, lanes.width), self.dtype.itemsize, count)
 
     def _multiply_add(self, x: Value, y: Value, total: Value) -> Value:
         return self.b.muladd(x, y, total) if x.is_float else self.b.add(self.b.mul(x, y), total)
-
-    def _address(self, operand: Load, place: Affine, index: list[Index]) -> Value:
-        """Where an operand's element at an index lies."""
-        offset = self.writer.offset(place, Here(index, 1, 0))
-        return self.b.at(self.writer.pointers[operand.buffer], offset, REGISTER[self.dtype.name])
-
-    def _element(self, address: Value, shift: int, lanes: int) -> Value:
-        """Elements at a constant distance from an address."""
-        kind = REGISTER[self.dtype.name]
-        return self.b.load(self.b.at(address, shift, kind), vector(kind, lanes), self.dtype.itemsize)
-
-    def _sum(self, sizes: Sequence[int], outer: list[Index], carried: list[Value], turn: Turn) -> list[Value]:
-        """Loops inside loops that carry the tile."""
-        if not sizes:
-            return turn(outer, carried)
-        i, inside, finish = self.b.loop_carrying(0, sizes[0], 1, carried)
-        return finish(self._sum(sizes[1:], [*outer, i], inside, turn))

@@ -1,0 +1,104 @@
+"""The loops of a matrix product with those merged that can be, and how they are cut: all that its kernel's code needs.
+
+    result[s, r, c] = Σ_k left[s, r, k] · right[s, k, c]
+
+Each of s, r, c and k may be several loops.  The innermost over rows and over columns are tiled, the innermost summed
+one may be cut into blocks; those around them run turn by turn.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from gradloom.executors.native.kernel import Kernel, Panels, Store
+from gradloom.executors.native.kernels.tiling import Tiling, tiling
+from gradloom.executors.native.loops import Affine, Block, Load, extended, merge
+from gradloom.executors.native.target import Target
+from gradloom.ir.graph import Node
+
+
+@dataclass(frozen=True)
+class Nest:
+    """The merged loops of a product.
+
+    Attributes:
+        core: the product.
+        sizes: turns of each loop.
+        left: where the left operand is read.
+        right: where the right operand is read; of panels, the place of the first over the shared loops.
+        panels: the panels in which the right operand lies, if it does.
+        block: the epilogue.
+        stores: what the epilogue writes.
+        partial: where the unfinished sums lie between blocks of depth.
+        shared: loops over what both operands share.
+        around: all loops of results around the tiled ones, the shared ones first.
+        row: the tiled loop over rows, None where there is a single one.
+        column: the tiled loop over columns.
+        outside: summed loops around the innermost.
+        depth: the innermost summed loop.
+    """
+
+    core: Node
+    sizes: tuple[int, ...]
+    left: Load
+    right: Load
+    panels: Panels | None
+    block: Block
+    stores: tuple[Store, ...]
+    partial: Load
+    shared: tuple[int, ...]
+    around: tuple[int, ...]
+    row: int | None
+    column: int | None
+    outside: tuple[int, ...]
+    depth: int | None
+
+    def size(self, loop: int | None) -> int:
+        """Turns of a loop; a loop that is not there has one."""
+        return 1 if loop is None else self.sizes[loop]
+
+    def stride(self, load: Load, loop: int | None) -> int:
+        """How far apart the elements read in neighbouring turns of a loop lie."""
+        return 0 if loop is None else load.place.strides[loop]
+
+    def tiling(self, target: Target) -> Tiling:
+        """How the loops are cut."""
+        m, n, k = (self.size(loop) for loop in (self.row, self.column, self.depth))
+        return tiling(m, n, k, self.core.dtype.itemsize, target, cut_depth=not self.outside)
+
+    def units(self, target: Target) -> int:
+        """Parts into which the work can be divided."""
+        t = self.tiling(target)
+        return math.prod(self.sizes[d] for d in self.around) * t.column_blocks.parts * t.row_blocks.parts
+
+
+def nest(kernel: Kernel) -> Nest:
+    """The merged loops of a product's kernel."""
+    assert kernel.core is not None
+    left, right = kernel.operands
+    summed = len(kernel.segments[3])
+    partial = kernel.partial or Load(kernel.core, Affine(0, (0,) * len(kernel.shape)))
+    outer = [*kernel.block.places(), *(s.place for s in kernel.stores), partial.place]
+    merged = merge(kernel.segments, [left.place, right.place, *(extended(p, 0, summed) for p in outer)])
+
+    def inside(place: Affine) -> Affine:
+        return merged.place(extended(place, 0, summed))
+
+    shared, rows, columns, depths = (tuple(r) for r in merged.segments)
+    return Nest(
+        core=kernel.core,
+        sizes=merged.sizes,
+        left=Load(left.buffer, merged.place(left.place)),
+        right=Load(right.buffer, merged.place(right.place)),
+        panels=kernel.panels,
+        block=kernel.block.rewritten(inside),
+        stores=tuple(Store(s.value, s.buffer, inside(s.place)) for s in kernel.stores),
+        partial=Load(partial.buffer, inside(partial.place)),
+        shared=shared,
+        around=(*shared, *rows[:-1], *columns[:-1]),
+        row=rows[-1] if rows else None,
+        column=columns[-1] if columns else None,
+        outside=depths[:-1],
+        depth=depths[-1] if depths else None,
+    )
