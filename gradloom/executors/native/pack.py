@@ -1,4 +1,4 @@
-"""Decide how matrix products reach their operands: right operands in panels, unfinished sums in memory.
+"""Decide how matrix products reach their operands: copies in the order of reading, unfinished sums in memory.
 
 The product's kernel reads the right operand row after row, a few vectors wide.  Where its columns are not neighbours
 in memory it is first copied into panels as wide as a tile, each in one piece.  The same pays where rows lie far apart
@@ -6,13 +6,16 @@ in memory it is first copied into panels as wide as a tile, each in one piece.  
 operand share the copy.  Before → after:
 
     x[m,k] · w[k,n]   →   panels[p,k,c] = w[k, width · p + c];   x[m,k] · panels[p,k,c]
+
+The left operand may lie in any order.  But where it is transposed and the sum is long, each of its elements comes from
+another page; then it is transposed back first.
 """
 
 from __future__ import annotations
 
 import math
 
-from gradloom.executors.native.kernel import Kernel, Panels
+from gradloom.executors.native.kernel import Kernel, Panels, Store
 from gradloom.executors.native.kernels.tiling import Tiling
 from gradloom.executors.native.loops import Affine, Given, Load, contiguous
 from gradloom.executors.native.nest import Nest, nest
@@ -23,6 +26,8 @@ from gradloom.ops import elementwise
 
 FAR_APART = 256  # bytes between rows from which a copy pays
 FEWEST_ROWS = 64  # of the left operand, for the copy is read once for each group of them
+LONG = 256  # summed elements from which a transposed left operand is copied
+FEWEST_PANELS = 16  # of the right operand, for the copy is read once for each of them
 
 
 def pack_operands(kernels: list[Kernel], target: Target) -> list[Kernel]:
@@ -32,6 +37,8 @@ def pack_operands(kernels: list[Kernel], target: Target) -> list[Kernel]:
         if kernel.operands and math.prod(kernel.shape):
             merged = nest(kernel)
             cut = merged.tiling(target)
+            if _left_is_scattered(merged, cut):
+                packed.append(_transpose_left(kernel))
             if _in_panels(merged, cut):
                 packed.append(_pack(kernel, merged, cut))
             if cut.steps > 1:
@@ -51,6 +58,31 @@ def _in_panels(merged: Nest, cut: Tiling) -> bool:
         return False
     far_apart = abs(by_depth) * merged.right.buffer.dtype.itemsize >= FAR_APART
     return far_apart and cut.panels > 1 and merged.size(merged.row) >= FEWEST_ROWS
+
+
+def _left_is_scattered(merged: Nest, cut: Tiling) -> bool:
+    """Whether neighbours along a row of a matrix lie far apart, and are read often."""
+    by_row, by_depth = (merged.stride(merged.left, loop) for loop in (merged.row, merged.depth))
+    if by_row != 1 or merged.outside or merged.around != merged.shared:
+        return False
+    far_apart = abs(by_depth) * merged.left.buffer.dtype.itemsize >= FAR_APART
+    return far_apart and merged.size(merged.depth) >= LONG and cut.panels >= FEWEST_PANELS
+
+
+def _transpose_left(kernel: Kernel) -> Kernel:
+    """Make the product read rows in one piece each; gives the kernel that copies them."""
+    left, right = kernel.operands
+    shared, rows, columns, summed = kernel.segments
+    first, last = len(shared) + len(rows), len(summed)
+    strides = left.place.strides
+    shape = (*shared, *rows, *summed)
+    buffer = Node(elementwise.stop_gradient, (left.buffer,), {}, TensorType(shape, left.buffer.dtype))
+    copy = Kernel(shape, nodes=[buffer])
+    source = Load(left.buffer, Affine(left.place.offset, strides[:first] + strides[-last:]))
+    copy.stores.append(Store(copy.block.add(source, buffer.dtype), buffer, Affine(0, contiguous(shape))))
+    place = contiguous(shape)
+    kernel.operands = Load(buffer, Affine(0, place[:first] + (0,) * len(columns) + place[first:])), right
+    return copy
 
 
 def _pack(kernel: Kernel, merged: Nest, cut: Tiling) -> Kernel:

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from gradloom.executors.native.builder import Function, Value, vector
 from gradloom.executors.native.kernels.tiling import cover
 
-MOST_BYTES = 24 * 1024  # of a copy, for it is to stay in the first-level cache
-CONFLICT = 512  # bytes: lines that lie multiples of this apart share few places in the first-level cache
+MOST_BYTES = 24 * 1024  # of a copy of rows that vectors can read, for it is to stay in the first-level cache
+MOST_SCATTERED = 64 * 1024  # of a copy of rows whose elements lie apart, for it lies on the stack
+CONFLICT = 512  # bytes: rows that lie multiples of this apart share few places in the first-level cache
 ALIGNMENT = 64
 
 
@@ -25,7 +26,7 @@ class LeftRows:
         rows: how many they are.
         by_row: how far apart rows are.
         by_depth: how far apart the elements of a row are.
-        following: of a copy, the rows of the next group, which are copied next.
+        following: of a copy of rows that lay in one piece each, the rows of the next group, which are copied next.
     """
 
     start: Value
@@ -45,10 +46,16 @@ class Elements:
 
 
 def worth_copying(source: LeftRows, depth: int, kind: Elements) -> bool:
-    """Whether lines of the rows would push each other out of the cache, vectors can copy them, and the copy stays."""
-    apart = (source.by_row if source.by_depth == 1 else source.by_depth) * kind.itemsize
-    together = 1 in (source.by_row, source.by_depth) and depth >= kind.lanes
-    return together and apart % CONFLICT == 0 and source.rows * depth * kind.itemsize <= MOST_BYTES
+    """Whether the rows' lines would push each other out of the cache, and vectors can copy them.
+
+    They do where rows lie a multiple of pages apart, and where the elements of a row lie on a line each.
+    """
+    size = source.rows * depth * kind.itemsize
+    if depth < kind.lanes:
+        return False
+    if source.by_depth == 1:
+        return source.by_row * kind.itemsize % CONFLICT == 0 and size <= MOST_BYTES
+    return source.by_row == 1 and size <= MOST_SCATTERED
 
 
 def copied(b: Function, source: LeftRows, depth: int, kind: Elements) -> LeftRows:

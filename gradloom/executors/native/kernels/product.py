@@ -247,12 +247,12 @@ class _Product:
         """Ask for a part of a row of the next group; each tile of a block asks for another part."""
         if left.following is None:
             return
-        line = LINE // self.dtype.itemsize
+        b, line = self.b, LINE // self.dtype.itemsize
         lines = -(-step.count // (line * self.tiles.column_blocks.size))
-        start = self.b.at(left.following.start, self.b.imul(row, left.following.by_row), self.kind)
-        start = self.b.at(start, self.b.imul(panel.place, lines * line), self.kind)
+        place = b.iadd(b.imul(row, left.following.by_row), b.imul(panel.place, lines * line))
+        start = b.at(left.following.start, place, self.kind)
         for i in range(lines):
-            self.b.prefetch(self.b.at(start, i * line, self.kind))
+            b.prefetch(b.at(start, i * line, self.kind))
 
     def _columns(self, at: Value, lanes: Lanes) -> Value:
         """A vector of the right operand; panels may be read beyond the last column."""

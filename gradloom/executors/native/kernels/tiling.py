@@ -17,8 +17,8 @@ from gradloom.executors.native.target import Target
 
 MOST_ROWS = 14
 SECOND_LEVEL = 384 * 1024  # bytes of the right operand that are to stay in the second-level cache
-DEEPEST = 800  # summed elements from which a sum is cut
-DEPTH = 344  # and into blocks of at most how many
+DEEPEST = 3200  # bytes of a row of the left operand from which a sum is cut
+DEPTH = 1376  # and into blocks of at most how many
 UNITS = 32  # parts that a large product is to have at least, for the threads
 FEWEST_SWEEPS = 4  # tiles that must share some rows of the left operand for a copy of these to pay
 
@@ -115,7 +115,7 @@ def tiling(m: int, n: int, k: int, itemsize: int, target: Target, *, cut_depth: 
     rows = Split(m, -(-m // most))
     width = across * lanes
     panels = -(-n // width)
-    steps = -(-k // DEPTH) if cut_depth and k > DEEPEST else 1
+    steps = -(-k * itemsize // DEPTH) if cut_depth and k * itemsize > DEEPEST else 1
     depth = -(-k // steps) if k else 0
     panel_bytes = max(1, depth * width * itemsize)
     column_blocks = -(-panels // max(1, SECOND_LEVEL // panel_bytes))
