@@ -81,6 +81,8 @@ def as_dtype(dtype: object, who: str = "dtype") -> np.dtype:
     Raises:
         DTypeError: no tensor can have this type.
     """
+    if isinstance(dtype, np.dtype) and dtype in _RANK and dtype.isnative:
+        return dtype
     if dtype is float:
         return DEFAULT_FLOAT
     if dtype is int:
@@ -103,6 +105,8 @@ def as_dtype(dtype: object, who: str = "dtype") -> np.dtype:
 
 def promote(first: np.dtype, second: np.dtype) -> np.dtype:
     """The data type of the result when tensors of two types meet (the table in this file's head)."""
+    if first == second:
+        return first
     if {first.name, second.name} == {"uint32", "int32"}:
         return np.dtype("int64")
     return first if _RANK[first] >= _RANK[second] else second

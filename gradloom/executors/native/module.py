@@ -247,7 +247,9 @@ class _Writer:
         outputs = body.graph.outputs[carries:]
         given.update({storage(y): element(whole, y) for y, whole in zip(outputs, results[carries:])})
         given.update({root: given[carried] for root, carried in body.in_place.items()})
-        with main.loop(0, length) as turn:
+        bounded = node.attrs.get("bounded")
+        turns = main.load(main.load(self._addresses(operands[:1]), "ptr", 8), "i64", 8) if bounded else length
+        with main.loop(0, turns) as turn:
             main.store(turn, main.at(self.turns, self.depth, "i64"), 8)
             self.depth += 1
             work = self.run(body, given, arena)
