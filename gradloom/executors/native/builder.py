@@ -312,7 +312,7 @@ class Function:
         return self.select(self.compare("slt", a, b), a, b)
 
     def bounds(self, size: int, larger: int, i: Index) -> tuple[Index, Index]:
-        """Where part ``i`` begins and ends: the first ``larger`` parts have ``size`` + 1 elements, the others ``size``."""
+        """Where part ``i`` begins and ends, if parts have ``size`` elements and the first ``larger`` one more."""
         begin, end = (
             self.iadd(self.imul(j, size), self.imin(j, larger) if larger else 0) for j in (i, self.iadd(i, 1))
         )
