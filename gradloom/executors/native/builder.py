@@ -312,7 +312,7 @@ class Function:
         return self.select(self.compare("slt", a, b), a, b)
 
     def bounds(self, size: int, larger: int, i: Index) -> tuple[Index, Index]:
-        """Where part ``i`` begins and ends if the first ``larger`` parts have ``size`` + 1 elements, others one less."""
+        """Where part ``i`` begins and ends if the first ``larger`` parts have ``size`` + 1 elements, others less."""
         begin, end = (
             self.iadd(self.imul(j, size), self.imin(j, larger) if larger else 0) for j in (i, self.iadd(i, 1))
         )
