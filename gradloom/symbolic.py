@@ -296,7 +296,7 @@ def symbolic(
         and Jupyter show them.
 
     Raises:
-        UnsupportedError: a primitive has no formula; it is named.
+        UnsupportedError: a primitive has no formula (it is named), or the function is too deep for one.
         OptionError: a declaration is none, or does not fit the function.
 
     Source: the notes' worked example (∂a/∂f = 2 + 5g + 2fg + 2fg²); Laue, Mitterreiter, Giesen, "Computing higher

@@ -278,7 +278,21 @@ def test_all_equations_in_latex():
     assert symbolic(lambda x: x**2)._repr_latex_().startswith(r"$$\begin{aligned}")
 
 
+def test_long_polynomials_are_collected_and_large_ones_stay_products():
+    def rising(x):
+        return x * (1 + x) * (2 + x) * (3 + x) * (4 + x)
+
+    assert str(symbolic(rising).derivative("x")) == "24 + 100x + 105x² + 40x³ + 5x⁴"
+    assert str(symbolic(lambda x: (1 + x) ** 20.0).derivative("x")) == "20(1 + x)¹⁹"
+
+
 # Refusals -------------------------------------------------------------------------------------------------------------
+
+
+def iterated(x):
+    for _ in range(1500):
+        x = gl.sin(x)
+    return x
 
 
 @pytest.mark.parametrize(
@@ -291,6 +305,7 @@ def test_all_equations_in_latex():
             UnsupportedError,
             "reshape may only add and remove",
         ),
+        (lambda: symbolic(iterated, "x"), UnsupportedError, "at most 150 levels of brackets"),
         (lambda: symbolic(a, "f"), TypeError, "missing"),
         (lambda: symbolic(a, "f", "g[2"), OptionError, "declared by its name and the sizes"),
         (lambda: symbolic(a, "f", "f"), OptionError, "different names"),

@@ -45,6 +45,11 @@ class Expression:
         """How many sums over indices are nested in it."""
         return max((p.depth for p in self.parts), default=0)
 
+    @cached_property
+    def height(self) -> int:
+        """How many levels of brackets there are at most."""
+        return 1 + max((p.height for p in self.parts), default=0)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Expression) and self.text == other.text
 

@@ -28,6 +28,10 @@ from gradloom.ops import elementwise as ew
 Rule = Callable[["Reader", Node, Sequence[Expression]], Expression]
 
 
+_LARGEST_HEIGHT = 150
+"""No person reads more, and the algorithms on trees recur."""
+
+
 class Reader:
     """Reads nodes of one traced function.
 
@@ -51,7 +55,15 @@ class Reader:
         """
         for inner in topological([node]):
             if inner not in self._known:
-                self._known[inner] = simplify(with_softmax(self._read(inner, [self._known[x] for x in inner.inputs])))
+                found = simplify(with_softmax(self._read(inner, [self._known[x] for x in inner.inputs])))
+                if found.height > _LARGEST_HEIGHT:
+                    raise UnsupportedError(
+                        "symbolic",
+                        rule=f"a formula has at most {_LARGEST_HEIGHT} levels of brackets",
+                        got=f"more than that at {inner}",
+                        fix="Take the formula of one step of the function; gl.trace shows the whole.",
+                    )
+                self._known[inner] = found
         return self._known[node]
 
     def know(self, node: Node, meaning: Expression) -> None:

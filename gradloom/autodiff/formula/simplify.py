@@ -6,7 +6,6 @@ all terms share: σ - σ² = σ(1 - σ), XᵀA - XᵀY = Xᵀ(A - Y).
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
@@ -82,10 +81,12 @@ def _with_simple_factors(x: Expression) -> Expression:
     return mul(Number(x.coefficient), *powers)
 
 
+@lru_cache(_REMEMBERED)
 def cost(x: Expression) -> int:
     """How much there is to read."""
     if isinstance(x, Number):
-        return 1 + (not isinstance(x.value, Fraction) or x.value.denominator > 1)
+        digits = len(str(x.value.numerator)) if isinstance(x.value, Fraction) else 0
+        return 1 + digits // 4 + (not isinstance(x.value, Fraction) or x.value.denominator > 1)
     if isinstance(x, Product):
         coefficient = 0 if abs(x.coefficient) == 1 else cost(Number(x.coefficient))
         return coefficient + sum(cost(base) + _exponent_cost(exponent) for base, exponent in x.factors)
@@ -117,12 +118,24 @@ def _expanded_product(x: Product) -> Expression:
     rest = [f for f in x.factors if not isinstance(f[0], Reduction)]
     product = mul(Number(x.coefficient), *(power(b, e) for b, e in [*opened, *rest]))
     sums = [(base, _count(e)) for base, e in factors_of(product) if isinstance(base, Sum) and _count(e)]
-    if not sums or math.prod(len(base.terms) ** n for base, n in sums) > _MANY_TERMS:
-        return product
+    if not any(_has_quotient(base) for base, _ in sums):
+        rest = mul(product, *(power(base, number(-n)) for base, n in sums))
+        return _multiplied_out([rest, *(base for base, n in sums for _ in range(n))]) or product
     # Quotients first, while their denominators still stand beside what cancels them.
-    base = max((base for base, _ in sums), key=_has_quotient)
+    base = next(base for base, _ in sums if _has_quotient(base))
     others = mul(product, power(base, number(-1)))
     return add(*(expand(mul(Number(c), monomial, others)) for monomial, c in base.terms))
+
+
+def _multiplied_out(factors: Sequence[Expression]) -> Expression | None:
+    """A product of sums, term by term and one factor after another; None if it has too many terms."""
+    found: Expression = ONE
+    for factor in factors:
+        pairs = [(mul(a, b), c * d) for a, c in terms_of(found) for b, d in terms_of(factor)]
+        found = add(*(mul(Number(c), monomial) for monomial, c in pairs))
+        if len(terms_of(found)) > _MANY_TERMS:
+            return None
+    return found
 
 
 def _count(exponent: Expression) -> int:
