@@ -5,14 +5,25 @@ See README.md for the two commands to start with and docs/architecture.md for th
 
 # ruff: noqa: F405 (what the star brings is listed in full below)
 
+import importlib as _importlib
+from typing import Any as _Any
+
 from gradloom import autodiff, debug, random
 from gradloom.functional import *  # noqa: F403
-from gradloom.symbolic import symbolic as _symbolic
 from gradloom.tensor import Tensor, tensor
 from gradloom.transforms import cond, grad, hessian, jacobian, jit, jvp, scan, trace, value_and_grad, vjp, vmap
 from gradloom.windows import avg_pool, conv, conv_transpose, max_pool, patches, sum_pool
 
-autodiff.symbolic = _symbolic
+
+def _later(name: str) -> _Any:
+    """``autodiff.symbolic``, loaded when it is first asked for; autodiff stands floors below it (see there)."""
+    if name != "symbolic":
+        raise AttributeError(f"module 'gradloom.autodiff' has no attribute {name!r}")
+    autodiff.symbolic = _importlib.import_module("gradloom.symbolic").symbolic
+    return autodiff.symbolic
+
+
+autodiff.__getattr__ = _later
 
 __version__ = "0.1.0"
 

@@ -41,7 +41,10 @@ LATE = {
 }
 """Heavy packages, which may be imported inside the functions that need them."""
 
-LATE_MODULES = {"gradloom.cli.app": "its imports need typer; gradloom.cli.main says how to install it"}
+LATE_MODULES = {
+    "gradloom.cli.app": "its imports need typer; gradloom.cli.main says how to install it",
+    "gradloom.executors.native.program": "the compiler is larger than all that an import needs",
+}
 """Modules of ours that may be imported inside functions, each with the reason."""
 
 

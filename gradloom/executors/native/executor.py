@@ -6,7 +6,6 @@ import warnings
 
 from gradloom.errors import CompileError
 from gradloom.executors.base import Program
-from gradloom.executors.native.program import NativeProgram
 from gradloom.executors.native.target import Target
 from gradloom.executors.reference import ReferenceProgram
 from gradloom.ir.graph import Graph
@@ -25,7 +24,12 @@ class NativeExecutor:
         self.target = target
 
     def compile(self, graph: Graph) -> Program:
-        """Plan the kernels of ``graph`` and compile them."""
+        """Plan the kernels of ``graph`` and compile them.
+
+        The compiler is loaded when it is first asked for: it is larger than all the rest that an import needs.
+        """
+        from gradloom.executors.native.program import NativeProgram  # noqa: PLC0415
+
         try:
             return NativeProgram(graph, self.target)
         except CompileError as problem:
