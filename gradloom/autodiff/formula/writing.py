@@ -64,11 +64,23 @@ def _number(value: Fraction | float, fraction: str) -> str:
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
-class _Text:
-    """Characters of a terminal."""
+class _Signed:
+    """Sums and signs, which text and LaTeX write alike."""
 
     def brackets(self, text: str) -> str:
         return f"({text})"
+
+    def sum(self, x: Notation) -> str:
+        pieces = [_written(p, self, _PRODUCT) for p in x.parts]
+        first = pieces[0] if x.signs[0] > 0 else f"-{pieces[0]}"
+        return first + "".join(f" {'+' if s > 0 else '-'} {p}" for s, p in zip(x.signs[1:], pieces[1:]))
+
+    def negative(self, x: Notation) -> str:
+        return f"-{_written(x.parts[0], self, _PRODUCT)}"
+
+
+class _Text(_Signed):
+    """Characters of a terminal."""
 
     def number(self, x: Notation) -> str:
         return _number(x.value, "{}/{}")
@@ -117,14 +129,6 @@ class _Text:
 
     def hadamard(self, x: Notation) -> str:
         return "∘".join(_written(p, self, _POWER) for p in x.parts)
-
-    def sum(self, x: Notation) -> str:
-        pieces = [_written(p, self, _PRODUCT) for p in x.parts]
-        first = pieces[0] if x.signs[0] > 0 else f"-{pieces[0]}"
-        return first + "".join(f" {'+' if s > 0 else '-'} {p}" for s, p in zip(x.signs[1:], pieces[1:]))
-
-    def negative(self, x: Notation) -> str:
-        return f"-{_written(x.parts[0], self, _PRODUCT)}"
 
     def transposed(self, x: Notation) -> str:
         return f"{_written(x.parts[0], self, _ATOM)}ᵀ"
@@ -178,7 +182,7 @@ _LATEX_FUNCTIONS = {"sin", "cos", "tan", "sinh", "cosh", "tanh", "log", "max", "
 _RELATIONS = {"≤": r"\le", "≥": r"\ge", "≠": r"\ne"}
 
 
-class _Latex:
+class _Latex(_Signed):
     """Commands of LaTeX's mathematics; fractions and roots show their extent, so they need no brackets."""
 
     def brackets(self, text: str) -> str:
@@ -226,14 +230,6 @@ class _Latex:
 
     def hadamard(self, x: Notation) -> str:
         return r" \odot ".join(_written(p, self, _POWER) for p in x.parts)
-
-    def sum(self, x: Notation) -> str:
-        pieces = [_written(p, self, _PRODUCT) for p in x.parts]
-        first = pieces[0] if x.signs[0] > 0 else f"-{pieces[0]}"
-        return first + "".join(f" {'+' if s > 0 else '-'} {p}" for s, p in zip(x.signs[1:], pieces[1:]))
-
-    def negative(self, x: Notation) -> str:
-        return f"-{_written(x.parts[0], self, _PRODUCT)}"
 
     def transposed(self, x: Notation) -> str:
         return rf"{_written(x.parts[0], self, _ATOM)}^\top"
