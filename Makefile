@@ -24,7 +24,7 @@ lint: .venv/.installed
 .venv-bench/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
-	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check jax keras scikit-learn --editable .
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check jax keras scikit-learn autograd --editable .
 	touch $@
 
 # make bench PARTS="steps matmul" measures some parts alone.

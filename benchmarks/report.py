@@ -15,7 +15,7 @@ from benchmarks.tables import table
 from gradloom import config
 
 FOLDER = Path(__file__).parent
-PACKAGES = ("gradloom", "numpy", "llvmlite", "torch", "jax", "keras", "scikit-learn")
+PACKAGES = ("gradloom", "numpy", "llvmlite", "torch", "jax", "keras", "scikit-learn", "autograd")
 
 
 def machine() -> str:
@@ -33,6 +33,7 @@ def machine() -> str:
 
 def keep(name: str, found: Found, rounds: int, took: float, folder: Path = FOLDER) -> None:
     """Put a part's measurements in place of older ones, and write RESULTS.md anew."""
+    folder.mkdir(parents=True, exist_ok=True)
     kept = _kept(folder)
     kept[name] = {"machine": machine(), "rounds": rounds, "took": round(took), "found": to_json(found)}
     (folder / "results.json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")

@@ -79,8 +79,48 @@ class Product:
         return 2 * self.rows * self.inner * self.columns
 
 
-Work = Network | Product
-_KINDS: dict[str, type[Work]] = {"Network": Network, "Product": Product}
+@dataclass(frozen=True)
+class Derivative:
+    """A derivative of one of the functions in functions.py.
+
+    Attributes:
+        name: "gradient" or "per example" or "hessian vector" (of a perceptron's loss), "hessian" (of logistic
+            regression's), "recurrent" (the gradient through a loop of ``steps``).
+        sizes: features, widths of the hidden layers, outputs; of a recurrent network features and width.
+        batch: examples.
+        steps: of the loop.
+    """
+
+    name: str
+    sizes: tuple[int, ...]
+    batch: int
+    steps: int = 1
+
+    def data(self) -> tuple[np.ndarray, np.ndarray]:
+        """Inputs (batch, features), of a loop (steps, batch, features), and what they shall give."""
+        rng = np.random.default_rng(0)
+        shape = (self.batch, self.sizes[0])
+        inputs = rng.standard_normal((self.steps, *shape) if self.name == "recurrent" else shape, np.float32)
+        wanted = rng.standard_normal((self.batch, self.sizes[-1]), np.float32)
+        return inputs, np.sign(wanted[:, 0]) if self.name == "hessian" else wanted
+
+    def parameters(self, seed: int = 1) -> Any:
+        """What is differentiated by; with another seed a direction."""
+        rng = np.random.default_rng(seed)
+
+        def matrix(*shape: int) -> np.ndarray:
+            return (rng.standard_normal(shape) / shape[0] ** 0.5).astype(np.float32)
+
+        if self.name == "hessian":
+            return matrix(self.sizes[0])
+        if self.name == "recurrent":
+            features, width = self.sizes
+            return matrix(width, width), matrix(features, width), np.zeros(width, np.float32)
+        return [(matrix(a, b), np.zeros(b, np.float32)) for a, b in pairwise(self.sizes)]
+
+
+Work = Network | Product | Derivative
+_KINDS: dict[str, type[Work]] = {"Network": Network, "Product": Product, "Derivative": Derivative}
 
 
 def to_json(work: Work) -> dict[str, Any]:

@@ -10,10 +10,10 @@ import pytest
 
 from benchmarks import report
 from benchmarks.measured import Found, Measured, from_json, to_json
-from benchmarks.parts import PARTS, compiling, disk, fit, matmul, memory, predict, startup, steps, sweep
+from benchmarks.parts import PARTS, compiling, derivatives, disk, fit, matmul, memory, predict, startup, steps, sweep
 from benchmarks.rounds import _disagreements, interleaved
 from benchmarks.systems import JAX_BEST, NATIVE, TORCH_BEST
-from benchmarks.work import Network, Product
+from benchmarks.work import Derivative, Network, Product
 
 TINY = Network((5, 8, 3), 4, 3)
 HAND = "NumPy by hand"
@@ -31,6 +31,23 @@ def test_systems_take_turns_and_agree_on_the_work():
         assert not measured.problem
         assert measured.median > 0
     assert len(trained[NATIVE].values) == 2
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        Derivative("gradient", (3, 4, 2), 5),
+        Derivative("per example", (3, 4, 2), 5),
+        Derivative("hessian", (3, 1), 5),
+        Derivative("hessian vector", (3, 4, 2), 5),
+        Derivative("recurrent", (3, 4), 5, 6),
+    ],
+    ids=lambda asked: asked.name,
+)
+def test_derivatives_are_measured(asked: Derivative):
+    for measured in derivatives.measure(1, {"it": asked}, (NATIVE, "gradloom reference"))["it"].values():
+        assert not measured.problem
+        assert measured.median > 0
 
 
 def test_what_cannot_be_measured_is_named():
@@ -74,6 +91,8 @@ def test_goals_follow_from_the_figures():
     assert [g.met for g in startup.goals(starts)] == [True, False]
     products = found(**{title: {NATIVE: 1.0, HAND: 0.9, matmul.PEAK: 0.8} for title in matmul.PRODUCTS})
     assert all(g.met for g in matmul.goals(products))
+    beside = found(**{title: {NATIVE: 1.0, "JAX, jitted step": 1.1, HAND: 0.5} for title in derivatives.WORKS})
+    assert all(g.met for g in derivatives.goals(beside))
 
 
 @pytest.mark.parametrize(("power", "met"), [(1.0, True), (1.5, False)])

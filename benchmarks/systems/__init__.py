@@ -22,6 +22,7 @@ SYSTEMS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "Keras on JAX, fit": ("keras", "Keras", {}),
     "Keras on JAX, train_on_batch": ("keras", "Keras", {"by_batch": True}),
     "scikit-learn": ("scikit_learn", "ScikitLearn", {}),
+    "HIPS autograd": ("autograd", "Autograd", {}),
     "NumPy by hand": ("by_hand", "ByHand", {}),
     "peak": ("peak", "Peak", {}),
 }

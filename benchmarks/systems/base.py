@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.work import Network, Product
+from benchmarks.work import Derivative, Network, Product
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,10 @@ class System:
         """Products of matrices that lie in memory, in whatever kind of array the library has."""
         raise NotImplementedError
 
+    def differentiate(self, derivative: Derivative) -> Job:
+        """A derivative, many times in a run, of data in whatever kind of array the library has."""
+        raise NotImplementedError
+
     def first_step(self, network: Network) -> None:
         """From nothing to the end of a run, as a user would write it."""
         self.train(network).run()
@@ -64,6 +68,17 @@ def predictions(predict: Callable[[np.ndarray], np.ndarray], network: Network) -
             predict(row)
 
     return Job(run, PREDICTIONS, lambda: float(np.linalg.norm(predict(row))))
+
+
+def derivatives(differentiate: Callable[[], Iterable[object]], derivative: Derivative) -> Job:
+    """A job that calls ``differentiate``, which gives arrays, again and again."""
+    count = 1 if derivative.name in ("hessian", "recurrent") else 10
+
+    def run() -> None:
+        for _ in range(count):
+            differentiate()
+
+    return Job(run, count, lambda: float(sum(np.square(np.asarray(a, np.float64)).sum() for a in differentiate())))
 
 
 def distance(network: Network, first_weight: np.ndarray) -> float:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 import gradloom as gl
-from benchmarks.systems.base import Job, System, distance, predictions
-from benchmarks.work import LEARNING_RATE, Network, Product
-from gradloom import nn, optim, train
+from benchmarks.functions import logistic_loss, network_loss, recurrent_step
+from benchmarks.systems.base import Job, System, derivatives, distance, predictions
+from benchmarks.work import LEARNING_RATE, Derivative, Network, Product
+from gradloom import nn, optim, train, tree
 from gradloom.train.step import Recipe
 
 
@@ -72,12 +74,39 @@ class Gradloom(System):
             lambda: float(np.linalg.norm(compiled(left, right, empty).numpy())),
         )
 
+    def differentiate(self, derivative: Derivative) -> Job:
+        """The derivative as one program."""
+        x, y = (gl.tensor(a) for a in derivative.data())
+        point, direction = (tree.map(gl.tensor, derivative.parameters(seed)) for seed in (1, 2))
+        compiled = gl.jit(_DERIVATIVES[derivative.name], self.executor)
+        return derivatives(lambda: [t.numpy() for t in tree.leaves(compiled(point, direction, x, y))], derivative)
+
     def first_step(self, network: Network) -> None:
         """A trainer, and ``fit`` on the batches there are."""
         self.fit(network).run()
 
     def _trainer(self, network: Network, rate: float = LEARNING_RATE) -> train.Trainer:
         return train.Trainer(_model(network), "cross_entropy", optim.Adam(rate), executor=self.executor)
+
+
+def _loss(parameters: Any, x: Any, y: Any) -> Any:
+    return network_loss(gl, parameters, x, y)
+
+
+def _through_a_loop(parameters: Any, x: Any, y: Any) -> Any:
+    def body(state: Any, x: Any) -> Any:
+        return recurrent_step(gl, parameters, state, x), ()
+
+    return gl.mean((gl.scan(body, gl.zeros(y.shape), x)[0] - y) ** 2)
+
+
+_DERIVATIVES: dict[str, Callable[..., Any]] = {
+    "gradient": lambda p, v, x, y: gl.grad(_loss)(p, x, y),
+    "per example": lambda p, v, x, y: gl.vmap(gl.grad(_loss), (None, 0, 0))(p, x, y),
+    "hessian": lambda p, v, x, y: gl.hessian(lambda p: logistic_loss(gl, p, x, y))(p),
+    "hessian vector": lambda p, v, x, y: gl.jvp(lambda p: gl.grad(_loss)(p, x, y), (p,), (v,))[1],
+    "recurrent": lambda p, v, x, y: gl.grad(_through_a_loop)(p, x, y),
+}
 
 
 def _model(network: Network) -> nn.Sequential:

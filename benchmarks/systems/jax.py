@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.systems.base import Job, System, distance, predictions
-from benchmarks.work import LEARNING_RATE, Network, Product
+from benchmarks.functions import logistic_loss, network_loss, recurrent_step
+from benchmarks.systems.base import Job, System, derivatives, distance, predictions
+from benchmarks.work import LEARNING_RATE, Derivative, Network, Product
 
 
 class Jax(System):
@@ -58,6 +60,33 @@ class Jax(System):
             product.count,
             lambda: float(np.linalg.norm(np.asarray(products(left, right, result)))),
         )
+
+    def differentiate(self, derivative: Derivative) -> Job:
+        """The derivative jitted."""
+        x, y = (jnp.asarray(a) for a in derivative.data())
+        point, direction = (jax.tree.map(jnp.asarray, derivative.parameters(seed)) for seed in (1, 2))
+        compiled = jax.jit(_DERIVATIVES[derivative.name])
+        return derivatives(lambda: jax.tree.leaves(jax.block_until_ready(compiled(point, direction, x, y))), derivative)
+
+
+def _loss(parameters: Any, x: Any, y: Any) -> Any:
+    return network_loss(jnp, parameters, x, y)
+
+
+def _through_a_loop(parameters: Any, x: Any, y: Any) -> Any:
+    def body(state: Any, x: Any) -> Any:
+        return recurrent_step(jnp, parameters, state, x), ()
+
+    return jnp.mean((jax.lax.scan(body, jnp.zeros_like(y), x)[0] - y) ** 2)
+
+
+_DERIVATIVES: dict[str, Callable[..., Any]] = {
+    "gradient": lambda p, v, x, y: jax.grad(_loss)(p, x, y),
+    "per example": lambda p, v, x, y: jax.vmap(jax.grad(_loss), (None, 0, 0))(p, x, y),
+    "hessian": lambda p, v, x, y: jax.hessian(lambda p: logistic_loss(jnp, p, x, y))(p),
+    "hessian vector": lambda p, v, x, y: jax.jvp(lambda p: jax.grad(_loss)(p, x, y), (p,), (v,))[1],
+    "recurrent": lambda p, v, x, y: jax.grad(_through_a_loop)(p, x, y),
+}
 
 
 def _parameters(network: Network) -> Any:

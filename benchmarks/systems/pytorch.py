@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
+from torch.utils._pytree import tree_leaves, tree_map
 
-from benchmarks.systems.base import Job, System, distance, predictions
-from benchmarks.work import LEARNING_RATE, Network, Product
+from benchmarks.functions import logistic_loss, network_loss, recurrent_step
+from benchmarks.systems.base import Job, System, derivatives, distance, predictions
+from benchmarks.work import LEARNING_RATE, Derivative, Network, Product
 
 
 class PyTorch(System):
@@ -66,6 +69,34 @@ class PyTorch(System):
                 torch.mm(x, y, out=result)
 
         return Job(products, product.count, lambda: float(np.linalg.norm(result.numpy())))
+
+    def differentiate(self, derivative: Derivative) -> Job:
+        """``torch.func``'s transformations, with one thread where that is faster."""
+        x, y = (torch.from_numpy(a) for a in derivative.data())
+        point, direction = (tree_map(torch.from_numpy, derivative.parameters(seed)) for seed in (1, 2))
+        compute = _DERIVATIVES[derivative.name]
+        _choose_threads(lambda: compute(point, direction, x, y))
+        return derivatives(lambda: [t.numpy() for t in tree_leaves(compute(point, direction, x, y))], derivative)
+
+
+def _loss(parameters: Any, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    return network_loss(torch, parameters, x, y)
+
+
+def _through_a_loop(parameters: Any, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    state = torch.zeros_like(y)
+    for inputs in x:
+        state = recurrent_step(torch, parameters, state, inputs)
+    return torch.mean((state - y) ** 2)
+
+
+_DERIVATIVES: dict[str, Callable[..., Any]] = {
+    "gradient": lambda p, v, x, y: torch.func.grad(_loss)(p, x, y),
+    "per example": lambda p, v, x, y: torch.func.vmap(torch.func.grad(_loss), (None, 0, 0))(p, x, y),
+    "hessian": lambda p, v, x, y: torch.func.hessian(lambda p: logistic_loss(torch, p, x, y))(p),
+    "hessian vector": lambda p, v, x, y: torch.func.jvp(lambda p: torch.func.grad(_loss)(p, x, y), (p,), (v,))[1],
+    "recurrent": lambda p, v, x, y: torch.func.grad(_through_a_loop)(p, x, y),
+}
 
 
 def _model(network: Network) -> torch.nn.Sequential:
