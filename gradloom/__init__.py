@@ -10,9 +10,10 @@ from typing import Any as _Any
 
 from gradloom import autodiff, debug, random
 from gradloom.functional import *  # noqa: F403
+from gradloom.pooling import avg_pool, lp_pool, max_pool, median_pool, patches, sum_pool, weighted_avg_pool
 from gradloom.tensor import Tensor, tensor
 from gradloom.transforms import cond, grad, hessian, jacobian, jit, jvp, scan, trace, value_and_grad, vjp, vmap
-from gradloom.windows import avg_pool, conv, conv_transpose, max_pool, patches, sum_pool
+from gradloom.windows import conv, conv_transpose
 
 
 def _later(name: str) -> _Any:
@@ -92,11 +93,13 @@ __all__ = [
     "logical_or",
     "logical_xor",
     "logsumexp",
+    "lp_pool",
     "matmul",
     "max",
     "max_pool",
     "maximum",
     "mean",
+    "median_pool",
     "min",
     "minimum",
     "moveaxis",
@@ -152,6 +155,7 @@ __all__ = [
     "var",
     "vjp",
     "vmap",
+    "weighted_avg_pool",
     "where",
     "zeros",
     "zeros_like",

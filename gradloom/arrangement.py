@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from gradloom import semantics
+import numpy as np
+
+from gradloom import options, semantics
 from gradloom.creation import arange, cast
 from gradloom.errors import OptionError, ShapeError
-from gradloom.ir.graph import Node
+from gradloom.ir.graph import Node, constant
 from gradloom.ir.tensortype import DEFAULT_FLOAT
 from gradloom.ops import index, movement
 from gradloom.pointwise import clip, where
@@ -61,12 +63,45 @@ def broadcast_to(x: TensorLike, shape: Sequence[int]) -> Tensor:
     return Tensor(semantics.broadcast_to(node_of(x, "broadcast_to"), tuple(shape)))
 
 
-def pad(x: TensorLike, widths: Sequence[tuple[int, int]] | int, value: float = 0.0) -> Tensor:
-    """x with ``value`` put around it: (before, after) for each axis, or one number for all sides."""
+def pad(
+    x: TensorLike, widths: Sequence[tuple[int, int]] | int, value: float = 0.0, *, mode: str = "constant"
+) -> Tensor:
+    """x with elements put around it.
+
+    Args:
+        x: a tensor.
+        widths: (before, after) for each axis, or one number for all sides.
+        value: what is put there, where the mode is "constant".
+        mode: "constant"; "edge" repeats the first and last element, "reflect" mirrors without repeating them,
+            "symmetric" mirrors with them, "wrap" goes on at the other end.
+
+    Raises:
+        OptionError: no such mode, or an axis without elements has nothing to repeat.
+    """
     node = node_of(x, "pad")
     pairs = [(widths, widths)] * len(node.shape) if isinstance(widths, int) else list(widths)
-    low, high = tuple(a for a, _ in pairs), tuple(b for _, b in pairs)
-    return Tensor(movement.pad(node, value=value, low=low, high=high, interior=(0,) * len(node.shape)))
+    if mode == "constant":
+        low, high = tuple(a for a, _ in pairs), tuple(b for _, b in pairs)
+        return Tensor(movement.pad(node, value=value, low=low, high=high, interior=(0,) * len(node.shape)))
+    options.choice("pad", "mode", mode, ("constant", "edge", "reflect", "symmetric", "wrap"))
+    found = Tensor(node)
+    for axis, pair in enumerate(pairs):
+        if any(pair):
+            found = _extended(found, axis, pair, mode)
+    return found
+
+
+def _extended(x: Tensor, axis: int, pair: tuple[int, int], mode: str) -> Tensor:
+    """x with its own elements before and after it along an axis."""
+    if min(pair) < 0 or not x.shape[axis]:
+        raise OptionError(
+            "pad",
+            rule=f"mode {mode!r} puts elements of x, from 0 on, around it",
+            got=f"widths {pair} for axis {axis} of {x.type}",
+            fix="Use a slice to take elements away.",
+        )
+    positions = np.pad(np.arange(x.shape[axis]), pair, mode=mode)  # type: ignore[call-overload]
+    return Tensor(index.take(node_of(x, "pad"), constant(positions), axis=axis))
 
 
 def flip(x: TensorLike, axis: Axis = None) -> Tensor:

@@ -1,4 +1,4 @@
-"""Convolution and pooling under their public names, with the options people write: numbers for pairs, "same".
+"""Convolution under its public names, with the options people write: numbers for pairs, "same".
 
 Images are channels last: inputs (N, *spatial, C), kernels (*kernel, C / groups, CO), one to three spatial axes.
 """
@@ -8,17 +8,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gradloom import semantics
+from gradloom import options, semantics
+from gradloom.arrangement import pad
 from gradloom.errors import OptionError
 from gradloom.ir.graph import Node
-from gradloom.ops import convolution, window
+from gradloom.ops import convolution
 from gradloom.tensor import Tensor, unwrap
 
 Sizes = int | Sequence[int]
 Padding = str | int | Sequence[int | tuple[int, int]]
 
 
-def _spread(who: str, name: str, value: Sizes, count: int) -> tuple[int, ...]:
+def spread(who: str, name: str, value: Sizes, count: int) -> tuple[int, ...]:
     """One number for each spatial axis."""
     found = (value,) * count if isinstance(value, int) else tuple(value)
     if len(found) != count:
@@ -26,7 +27,7 @@ def _spread(who: str, name: str, value: Sizes, count: int) -> tuple[int, ...]:
     return found
 
 
-def _pairs(
+def padding_pairs(
     who: str, padding: Padding, spatial: Sequence[int], size: Sizes, strides: Sequence[int], dilation: Sequence[int]
 ) -> tuple[tuple[int, int], ...]:
     """Padding before and after each spatial axis; "same" gives ⌈W / S⌉ windows, the odd element after the axis."""
@@ -34,7 +35,7 @@ def _pairs(
     if padding == "valid":
         return ((0, 0),) * count
     if padding == "same":
-        sizes = _spread(who, "window", size, count)
+        sizes = spread(who, "window", size, count)
         needed = (
             max((-(-n // s) - 1) * s + d * (k - 1) + 1 - n, 0) for n, k, s, d in zip(spatial, sizes, strides, dilation)
         )
@@ -47,19 +48,30 @@ def _pairs(
     return tuple((p, p) if isinstance(p, int) else (int(p[0]), int(p[1])) for p in listed)
 
 
-def _geometry(who: str, x: Node, size: Sizes, strides: Sizes, padding: Padding, dilation: Sizes) -> dict[str, Any]:
+def geometry(who: str, x: Node, size: Sizes, strides: Sizes, padding: Padding, dilation: Sizes) -> dict[str, Any]:
     """Options as the primitives take them."""
     spatial = x.shape[1:-1]
-    steps, spacing = (_spread(who, n, v, len(spatial)) for n, v in (("strides", strides), ("dilation", dilation)))
+    steps, spacing = (spread(who, n, v, len(spatial)) for n, v in (("strides", strides), ("dilation", dilation)))
     return {
         "strides": steps,
-        "padding": _pairs(who, padding, spatial, size, steps, spacing),
+        "padding": padding_pairs(who, padding, spatial, size, steps, spacing),
         "dilation": spacing,
     }
 
 
+PADDING_MODES = {"zero": "constant", "reflect": "reflect", "edge": "edge", "circular": "wrap"}
+"""What convolution may find around an image, and how :func:`gradloom.pad` calls it."""
+
+
 def conv(
-    x: Any, w: Any, *, strides: Sizes = 1, padding: Padding = "valid", dilation: Sizes = 1, groups: int = 1
+    x: Any,
+    w: Any,
+    *,
+    strides: Sizes = 1,
+    padding: Padding = "valid",
+    dilation: Sizes = 1,
+    groups: int = 1,
+    padding_mode: str = "zero",
 ) -> Tensor:
     """Cross-correlation y[q, o] = Σ x[stride·q + dilation·p - low, i] w[p, i, o].
 
@@ -70,13 +82,18 @@ def conv(
         padding: "valid", "same", a number for all sides, or a number or pair for each axis.
         dilation: steps between elements of a window.
         groups: groups of channels that do not mix.
+        padding_mode: what lies around the image: "zero", "reflect" (mirrored, the outermost element once), "edge"
+            (the outermost element repeated) or "circular" (the other end).
 
     Returns:
         (N, *out, CO) with out = ⌊(W + low + high - dilation(K - 1) - 1) / stride⌋ + 1.
     """
     image, kernel = semantics.promoted("conv", (unwrap(x), unwrap(w)))
-    options = _geometry("conv", image, kernel.shape[:-2], strides, padding, dilation)
-    return Tensor(convolution.conv(semantics.to_float(image), semantics.to_float(kernel), **options, groups=groups))
+    given = geometry("conv", image, kernel.shape[:-2], strides, padding, dilation)
+    if options.choice("conv", "padding_mode", padding_mode, PADDING_MODES) != "zero":
+        around = pad(Tensor(image), [(0, 0), *given["padding"], (0, 0)], mode=PADDING_MODES[padding_mode])
+        image, given["padding"] = around.node, ((0, 0),) * len(given["padding"])
+    return Tensor(convolution.conv(semantics.to_float(image), semantics.to_float(kernel), **given, groups=groups))
 
 
 def conv_transpose(
@@ -106,54 +123,12 @@ def conv_transpose(
     image, kernel = semantics.promoted("conv_transpose", (unwrap(x), unwrap(w)))
     sizes = tuple(spatial)
     steps, spacing = (
-        _spread("conv_transpose", n, v, len(sizes)) for n, v in (("strides", strides), ("dilation", dilation))
+        spread("conv_transpose", n, v, len(sizes)) for n, v in (("strides", strides), ("dilation", dilation))
     )
-    pairs = _pairs("conv_transpose", padding, sizes, kernel.shape[:-2], steps, spacing)
+    pairs = padding_pairs("conv_transpose", padding, sizes, kernel.shape[:-2], steps, spacing)
     floats = semantics.to_float(image), semantics.to_float(kernel)
     return Tensor(
         convolution.conv_input_gradient(
             *floats, spatial=sizes, strides=steps, padding=pairs, dilation=spacing, groups=groups
         )
     )
-
-
-def patches(x: Any, size: Sizes, *, strides: Sizes = 1, padding: Padding = "valid", dilation: Sizes = 1) -> Tensor:
-    """The windows of ``x`` written out: (N, *out, elements of the window, C); padding is zeros."""
-    node = semantics.to_node(unwrap(x), "patches")
-    return Tensor(window.patches(node, **_pooling("patches", node, size, strides, padding, dilation)))
-
-
-def _pooling(
-    who: str, x: Node, size: Sizes, strides: Sizes | None, padding: Padding, dilation: Sizes
-) -> dict[str, Any]:
-    sizes = _spread(who, "size", size, len(x.shape) - 2)
-    steps = sizes if strides is None else strides
-    return {"window": sizes, **_geometry(who, x, sizes, steps, padding, dilation)}
-
-
-def max_pool(
-    x: Any, size: Sizes, *, strides: Sizes | None = None, padding: Padding = "valid", dilation: Sizes = 1
-) -> Tensor:
-    """The largest element of each window; padding never wins.  ``strides`` are the window's size by default."""
-    node = semantics.to_node(unwrap(x), "max_pool")
-    return Tensor(window.window_max(node, **_pooling("max_pool", node, size, strides, padding, dilation)))
-
-
-def sum_pool(
-    x: Any, size: Sizes, *, strides: Sizes | None = None, padding: Padding = "valid", dilation: Sizes = 1
-) -> Tensor:
-    """The sum of each window.  ``strides`` are the window's size by default."""
-    node = semantics.to_node(unwrap(x), "sum_pool")
-    return Tensor(window.window_sum(node, **_pooling("sum_pool", node, size, strides, padding, dilation)))
-
-
-def avg_pool(
-    x: Any, size: Sizes, *, strides: Sizes | None = None, padding: Padding = "valid", dilation: Sizes = 1
-) -> Tensor:
-    """The mean of each window, over its elements inside ``x`` (padding is not counted)."""
-    node = semantics.to_float(semantics.to_node(unwrap(x), "avg_pool"))
-    options = _pooling("avg_pool", node, size, strides, padding, dilation)
-    ones = semantics.to_node(1.0, "avg_pool", node.dtype)
-    single = semantics.broadcast_to(ones, (1, *node.shape[1:-1], 1))
-    counts = Tensor(window.window_sum(single, **options))
-    return Tensor(window.window_sum(node, **options)) / counts

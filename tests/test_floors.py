@@ -18,8 +18,10 @@ executors
 semantics
 einsum indexing
 tensor
-creation pointwise windows
+creation pointwise
 reductions arrangement products
+windows
+pooling
 functional
 tracing
 compiling vectorising loops

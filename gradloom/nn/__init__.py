@@ -17,28 +17,57 @@ from gradloom.nn.activations import (
     Tanh,
 )
 from gradloom.nn.containers import Sequential
+from gradloom.nn.conv import Conv, ConvTranspose
 from gradloom.nn.dense import Dense
 from gradloom.nn.dropout import Dropout
 from gradloom.nn.embedding import Embedding
 from gradloom.nn.flatten import Flatten
+from gradloom.nn.geometry import output_size
 from gradloom.nn.module import Call, Module, apply, current_call
-from gradloom.nn.normalization import BatchNorm
+from gradloom.nn.normalization import BatchNorm, GroupNorm, LayerNorm
+from gradloom.nn.pooling import (
+    AdaptiveAvgPool,
+    AdaptiveMaxPool,
+    AvgPool,
+    GlobalAvgPool,
+    GlobalMaxPool,
+    LpPool,
+    MaxPool,
+    MedianPool,
+)
+from gradloom.nn.residual import Residual
+from gradloom.nn.response_norm import LocalResponseNorm
 from gradloom.nn.summary import summary
+from gradloom.nn.upsample import Upsample
 
 __all__ = [
     "ELU",
     "GELU",
     "Activation",
+    "AdaptiveAvgPool",
+    "AdaptiveMaxPool",
+    "AvgPool",
     "BatchNorm",
     "Call",
+    "Conv",
+    "ConvTranspose",
     "Dense",
     "Dropout",
     "Embedding",
     "Flatten",
+    "GlobalAvgPool",
+    "GlobalMaxPool",
+    "GroupNorm",
     "Identity",
+    "LayerNorm",
     "LeakyReLU",
+    "LocalResponseNorm",
+    "LpPool",
+    "MaxPool",
+    "MedianPool",
     "Module",
     "ReLU",
+    "Residual",
     "Sequential",
     "SiLU",
     "Sigmoid",
@@ -47,11 +76,13 @@ __all__ = [
     "Softplus",
     "Step",
     "Tanh",
+    "Upsample",
     "apply",
     "current_call",
     "init",
     "losses",
     "metrics",
+    "output_size",
     "registry",
     "summary",
 ]

@@ -78,3 +78,85 @@ class BatchNorm(Module):
 
     def _mixed(self, running: Tensor, new: Tensor) -> Tensor:
         return ((1 - self.momentum) * running + self.momentum * new).astype(running.dtype)
+
+
+class _Standardized(Module):
+    """Mean 0 and variance 1 within one example, then a scale and a shift for each channel."""
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, eps: float, affine: bool) -> None:
+        who = type(self).__name__
+        self.eps, self.affine = options.epsilon(who, "eps", eps), options.flag(who, "affine", affine)
+
+    def build(self, x: TensorType) -> None:
+        """Make γ and β for the channels of x."""
+        if x.rank < 2:
+            raise ShapeError(type(self).__name__, rule="the input needs axes of examples and of channels", got=str(x))
+        if self.affine:
+            self.add_parameter("scale", x.shape[-1:], init.ones)
+            self.add_parameter("shift", x.shape[-1:], init.zeros)
+
+    def _standardized(self, x: Tensor, axes: tuple[int, ...]) -> Tensor:
+        mean, var = fn.mean(x, axes, keepdims=True), fn.var(x, axes, keepdims=True)
+        return (x - mean) * fn.rsqrt(var + self.eps)
+
+    def _scaled(self, y: Tensor) -> Tensor:
+        if self.affine and y.shape[-1:] != self.scale.shape:
+            rule = f"expected {self.scale.shape[0]} channels on the last axis"
+            raise ShapeError(type(self).__name__, rule=rule, got=str(y.type))
+        return y * self.scale + self.shift if self.affine else y
+
+
+class LayerNorm(_Standardized):
+    """The last axis of each example with mean 0 and variance 1, then scaled and shifted: γ (x - μ) / √(σ² + ε) + β.
+
+    Examples do not matter to each other, so training and predicting are alike.
+
+    Args:
+        eps: ε.
+        affine: whether there are γ (``scale``) and β (``shift``), one for each place on the last axis.
+
+    Source: Ba, Kiros and Hinton (2016).
+    """
+
+    def __init__(self, *, eps: float = 1e-5, affine: bool = True) -> None:
+        super().__init__(eps, affine)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The normalised x."""
+        return self._scaled(self._standardized(x, (x.ndim - 1,)))
+
+
+class GroupNorm(_Standardized):
+    """Groups of channels of each example with mean 0 and variance 1 over all places, then scaled and shifted.
+
+    Args:
+        groups: how many; 1 normalises an example as a whole, as many as channels is instance normalisation.
+        eps: ε.
+        affine: whether there are γ (``scale``) and β (``shift``), one for each channel.
+
+    Raises:
+        ShapeError: the groups do not divide the channels.
+
+    Source: Wu and He (2018).
+    """
+
+    def __init__(self, groups: int = 32, *, eps: float = 1e-5, affine: bool = True) -> None:
+        super().__init__(eps, affine)
+        self.groups = options.whole("GroupNorm", "groups", groups)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The normalised x."""
+        *lead, channels = x.shape
+        if channels % self.groups:
+            raise ShapeError(
+                "GroupNorm",
+                rule="the groups divide the channels",
+                got=f"{self.groups} groups for {x.type}",
+                fix="Use a number that divides the channels.",
+            )
+        apart = x.reshape(*lead, self.groups, channels // self.groups)
+        axes = (*range(1, x.ndim - 1), x.ndim)
+        return self._scaled(self._standardized(apart, axes).reshape(x.shape))

@@ -9,15 +9,31 @@ from gradloom.description import Description
 from gradloom.errors import OptionError
 from gradloom.nn import activations, init
 from gradloom.nn.containers import Sequential
+from gradloom.nn.conv import Conv, ConvTranspose
 from gradloom.nn.dense import Dense
 from gradloom.nn.dropout import Dropout
 from gradloom.nn.embedding import Embedding
 from gradloom.nn.flatten import Flatten
 from gradloom.nn.module import Module
-from gradloom.nn.normalization import BatchNorm
+from gradloom.nn.normalization import BatchNorm, GroupNorm, LayerNorm
+from gradloom.nn.pooling import (
+    AdaptiveAvgPool,
+    AdaptiveMaxPool,
+    AvgPool,
+    GlobalAvgPool,
+    GlobalMaxPool,
+    LpPool,
+    MaxPool,
+    MedianPool,
+)
+from gradloom.nn.residual import Residual
+from gradloom.nn.response_norm import LocalResponseNorm
+from gradloom.nn.upsample import Upsample
 
 LAYERS: tuple[type[Module], ...] = (
-    *(Sequential, Dense, Flatten, Dropout, BatchNorm, Embedding, activations.Activation),
+    *(Sequential, Residual, Dense, Flatten, Dropout, Embedding, activations.Activation),
+    *(Conv, ConvTranspose, MaxPool, AvgPool, MedianPool, LpPool, GlobalAvgPool, GlobalMaxPool),
+    *(AdaptiveAvgPool, AdaptiveMaxPool, Upsample, BatchNorm, LayerNorm, GroupNorm, LocalResponseNorm),
     *(activations.Identity, activations.ReLU, activations.LeakyReLU, activations.ELU, activations.GELU),
     *(activations.SiLU, activations.Sigmoid, activations.Tanh, activations.Softplus, activations.Softmax),
     *(activations.Step, activations.Sign),

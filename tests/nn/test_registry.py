@@ -16,7 +16,7 @@ from gradloom.errors import GradloomError, ModelFileError, OptionError
 from gradloom.nn.registry import build, describe
 
 
-class Residual(nn.Module):
+class Branch(nn.Module):
     """x + f(x): a class of a user."""
 
     def __init__(self, inner: nn.Module, *, sizes: list[int], notes: dict[str, Any] | None = None) -> None:
@@ -57,14 +57,14 @@ def test_golden_description() -> None:
 
 def test_own_classes_round_trip_when_passed() -> None:
     notes = {"type": "a word", "options": [1, 2.5, None, {"deep": True}]}
-    model = nn.Sequential(Residual(nn.Dense(3), sizes=[1, 2], notes=notes), nn.Dense(1))
+    model = nn.Sequential(Branch(nn.Dense(3), sizes=[1, 2], notes=notes), nn.Dense(1))
     text = json.dumps(describe(model))
-    twin = build(json.loads(text), extra=[Residual])
+    twin = build(json.loads(text), extra=[Branch])
     assert json.dumps(describe(twin)) == text
     assert isinstance(twin, nn.Sequential)
-    assert isinstance(twin[0], Residual)
+    assert isinstance(twin[0], Branch)
     assert twin[0].notes == notes
-    with pytest.raises(ModelFileError, match=r"no class has this name; got 'Residual'.* must be passed when loading"):
+    with pytest.raises(ModelFileError, match=r"no class has this name; got 'Branch'.* must be passed when loading"):
         build(json.loads(text))
 
 
