@@ -35,7 +35,7 @@ from gradloom.nn.pooling import (
     MaxPool,
     MedianPool,
 )
-from gradloom.nn.residual import Residual
+from gradloom.nn.residual import Join, PadChannels, Residual
 from gradloom.nn.response_norm import LocalResponseNorm
 from gradloom.nn.summary import summary
 from gradloom.nn.upsample import Upsample
@@ -59,6 +59,7 @@ __all__ = [
     "GlobalMaxPool",
     "GroupNorm",
     "Identity",
+    "Join",
     "LayerNorm",
     "LeakyReLU",
     "LocalResponseNorm",
@@ -66,6 +67,7 @@ __all__ = [
     "MaxPool",
     "MedianPool",
     "Module",
+    "PadChannels",
     "ReLU",
     "Residual",
     "Sequential",

@@ -26,12 +26,12 @@ from gradloom.nn.pooling import (
     MaxPool,
     MedianPool,
 )
-from gradloom.nn.residual import Residual
+from gradloom.nn.residual import Join, PadChannels, Residual
 from gradloom.nn.response_norm import LocalResponseNorm
 from gradloom.nn.upsample import Upsample
 
 LAYERS: tuple[type[Module], ...] = (
-    *(Sequential, Residual, Dense, Flatten, Dropout, Embedding, activations.Activation),
+    *(Sequential, Residual, Join, PadChannels, Dense, Flatten, Dropout, Embedding, activations.Activation),
     *(Conv, ConvTranspose, MaxPool, AvgPool, MedianPool, LpPool, GlobalAvgPool, GlobalMaxPool),
     *(AdaptiveAvgPool, AdaptiveMaxPool, Upsample, BatchNorm, LayerNorm, GroupNorm, LocalResponseNorm),
     *(activations.Identity, activations.ReLU, activations.LeakyReLU, activations.ELU, activations.GELU),

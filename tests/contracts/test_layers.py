@@ -95,6 +95,9 @@ CASES = {
     "residual with shortcut": Case(
         lambda: nn.Residual(nn.Conv(3, 3, strides=2), nn.Conv(3, 1, strides=2)), PICTURES, (2, 3, 3, 3)
     ),
+    "join": Case(lambda: nn.Join(nn.Conv(2, 3)), PICTURES, (2, 6, 5, 6)),
+    "join cropped": Case(lambda: nn.Join(nn.Conv(2, (3, 2), padding="valid"), crop=True), PICTURES, (2, 4, 4, 6)),
+    "pad channels": Case(lambda: nn.PadChannels(6, strides=2), PICTURES, (2, 3, 3, 6)),
     "embedding": Case(lambda: nn.Embedding(5, 3), WORDS, (3, 2, 3)),
     "identity": Case(nn.Identity, ROWS, (6, 4)),
     "relu": Case(nn.ReLU, ROWS, (6, 4)),
