@@ -40,10 +40,10 @@ class Compiled:
     """
 
     def __init__(self, f: Function, executor: str) -> None:
+        update_wrapper(self, f)  # first, for it copies attributes too: those of another compiled function
         self._function = f
         self._executor = executors.get(executor)
         self.programs: dict[Hashable, tuple[Program, Results]] = {}
-        update_wrapper(self, f)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """As an attribute of a class it is a method, like any function."""

@@ -278,6 +278,12 @@ def test_jit_inside_transformations():
     assert gl.jit(gl.jit(curved))(X).item() == pytest.approx(curved(gl.tensor(X)).item(), rel=1e-15)
 
 
+def test_jit_of_a_transformation_of_a_compiled_function():
+    cube = gl.jit(lambda x: x**3)
+    assert gl.jit(gl.grad(cube))(2.0).item() == 12
+    assert gl.jit(gl.vmap(gl.grad(cube)))(gl.tensor([1.0, 2.0])).tolist() == [3, 12]
+
+
 def test_jit_closing_over_a_traced_value():
     f = gl.grad(lambda w: gl.sum(gl.jit(lambda x: x * w)(X)))
     assert f(np.array(3.0)).item() == pytest.approx(X.sum(), rel=1e-14)
