@@ -12,7 +12,20 @@ from gradloom import autodiff, debug, random
 from gradloom.functional import *  # noqa: F403
 from gradloom.pooling import avg_pool, lp_pool, max_pool, median_pool, patches, sum_pool, weighted_avg_pool
 from gradloom.tensor import Tensor, tensor
-from gradloom.transforms import cond, grad, hessian, jacobian, jit, jvp, scan, trace, value_and_grad, vjp, vmap
+from gradloom.transforms import (
+    cond,
+    custom_derivative,
+    grad,
+    hessian,
+    jacobian,
+    jit,
+    jvp,
+    scan,
+    trace,
+    value_and_grad,
+    vjp,
+    vmap,
+)
 from gradloom.windows import conv, conv_transpose
 
 
@@ -59,6 +72,7 @@ __all__ = [
     "cos",
     "cosh",
     "cumsum",
+    "custom_derivative",
     "debug",
     "divide",
     "dot",

@@ -16,6 +16,7 @@ import numpy as np
 
 from gradloom.ir.graph import CONSTANT, PLACEHOLDER, Graph, Node
 from gradloom.ops import control
+from gradloom.ops.custom import custom
 from gradloom.tracing import Arguments, Function, graph_and_results
 
 STAGES = ("backward", "update")
@@ -196,6 +197,8 @@ def _inside(node: Node, operands: Sequence[Any], least: State) -> Finding | None
     if node.op is control.cond:
         side = node.attrs["on_true" if operands[0] else "on_false"]
         return search(side, operands[1:], infinities=least is State.INFINITE)[0].first
+    if node.op is custom:
+        return search(node.attrs["body"], operands, infinities=least is State.INFINITE)[0].first
     return None
 
 

@@ -1,12 +1,27 @@
-"""Functions of functions, in one place: trace, jit, grad, jvp, vjp, jacobian, hessian, vmap, scan, cond.
+"""Functions of functions, in one place: trace, jit, grad, jvp, vjp, jacobian, hessian, vmap, scan, cond,
+custom_derivative.
 
 Each traces the user's function into a graph once and gives that graph to a transformation of graphs.
 """
 
 from gradloom.compiling import jit
+from gradloom.custom import custom_derivative
 from gradloom.derivatives import grad, hessian, jacobian, jvp, value_and_grad, vjp
 from gradloom.loops import cond, scan
 from gradloom.tracing import trace
 from gradloom.vectorising import vmap
 
-__all__ = ["cond", "grad", "hessian", "jacobian", "jit", "jvp", "scan", "trace", "value_and_grad", "vjp", "vmap"]
+__all__ = [
+    "cond",
+    "custom_derivative",
+    "grad",
+    "hessian",
+    "jacobian",
+    "jit",
+    "jvp",
+    "scan",
+    "trace",
+    "value_and_grad",
+    "vjp",
+    "vmap",
+]

@@ -24,7 +24,7 @@ windows
 pooling
 functional
 tracing
-compiling vectorising loops
+compiling custom vectorising loops
 derivatives
 transforms
 debug random symbolic

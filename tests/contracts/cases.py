@@ -30,7 +30,8 @@ from gradloom.ir.graph import PRIMITIVES, Domain, Graph, Node, Op, placeholder
 from gradloom.ir.tensortype import ORDER, TensorType, TupleType
 from gradloom.ops import elementwise as ew
 from gradloom.ops.control import results
-from gradloom.ops.core import add
+from gradloom.ops.core import add, zeros
+from gradloom.ops.custom import Rules
 
 for _module in pkgutil.iter_modules(ops.__path__):  # importing a file of primitives declares them
     importlib.import_module(f"gradloom.ops.{_module.name}")
@@ -42,7 +43,7 @@ NUMBERS = (*INTEGERS, *FLOATS)
 LOGICAL = ("bool", *INTEGERS)
 ANY = ORDER
 
-NOT_OPERATIONS = {"placeholder", "constant", "project"}
+NOT_OPERATIONS = {"placeholder", "constant", "project", "custom_tangents"}
 """Parts of graphs that compute nothing by themselves: they have no row."""
 
 
@@ -357,6 +358,29 @@ row(
     "cond",
     ((truths(), reals(2), reals(2)), {name: _branch(name) for name in ("on_true", "on_false")}),
     ((whole(below=1, dtype="bool"), reals(2), reals(2)), {name: _branch(name) for name in ("on_true", "on_false")}),
+    dtypes=("float64",),
+)
+
+
+def _custom_body() -> Graph:
+    x, y = (placeholder(TensorType((2,), np.dtype("float64")), n) for n in "xy")
+    return Graph((x, y), (ew.mul(x, ew.sin(y)), ew.mul(x, x)), "custom")
+
+
+def _custom_forward(tangents: Sequence[Node | None], values: Sequence[Node], operands: Sequence[Node]) -> list[Node]:
+    (x, y), (s, t) = operands, (zeros(x.tensor_type) if t is None else t for t, x in zip(tangents, operands))
+    first = add(ew.mul(s, ew.sin(y)), ew.mul(ew.mul(x, ew.cos(y)), t))
+    return [first, ew.mul(add(x, x), s)]
+
+
+def _custom_backward(cotangents: Sequence[Node | None], values: Sequence[Node], operands: Sequence[Node]) -> list[Node]:
+    (x, y), (u, v) = operands, (zeros(z.tensor_type) if ct is None else ct for ct, z in zip(cotangents, values))
+    return [add(ew.mul(u, ew.sin(y)), ew.mul(add(x, x), v)), ew.mul(ew.mul(x, ew.cos(y)), u)]
+
+
+row(
+    "custom",
+    ((reals(2), reals(2)), {"body": _custom_body(), "rules": Rules(_custom_forward, _custom_backward)}),
     dtypes=("float64",),
 )
 

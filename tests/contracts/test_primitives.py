@@ -44,7 +44,7 @@ def test_every_primitive_has_a_row():
 def test_every_differentiable_primitive_is_differentiated():
     rules = {name for name, op in PRIMITIVES.items() if op.derivative or op.nested}
     tested = {case.name for case in CASES if case.wrt}
-    assert rules <= tested
+    assert rules - NOT_OPERATIONS <= tested
 
 
 @every_case

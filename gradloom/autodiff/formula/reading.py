@@ -24,6 +24,7 @@ from gradloom.errors import UnsupportedError
 from gradloom.ir.graph import CONSTANT, PLACEHOLDER, Node, Op, topological
 from gradloom.ops import contraction, core, movement, reduce
 from gradloom.ops import elementwise as ew
+from gradloom.ops.custom import inlined
 
 Rule = Callable[["Reader", Node, Sequence[Expression]], Expression]
 
@@ -53,6 +54,7 @@ class Reader:
         Raises:
             UnsupportedError: a primitive on the way has none.
         """
+        (node,) = inlined([node])
         for inner in topological([node]):
             if inner not in self._known:
                 found = simplify(with_softmax(self._read(inner, [self._known[x] for x in inner.inputs])))

@@ -5,6 +5,7 @@ Before → after:
     a = x * s;  b = x * s;  c = a + b        →   a = x * s;  c = a + a
     reshape(reshape(x, (6,)), (2, 3))        →   x
     scan(w, w, carry)                        →   scan(w, carry), its body's two inputs made one
+    custom(x), a call of x * x               →   x * x
 
 Nodes are met operands first, so each is simplified once, with operands that are as simple as they get.  Constants are
 folded on the way, for a node whose operands are constants is one (ir/graph.py); what nobody uses is not met at all.
@@ -20,6 +21,7 @@ import numpy as np
 from gradloom.executors.native.algebra import simpler
 from gradloom.ir.graph import CONSTANT, PLACEHOLDER, Graph, Node, constant, scope_of, substitute, topological
 from gradloom.ops import control, core, elementwise, index
+from gradloom.ops.custom import inlined
 
 SMALL_CONSTANT = 1024
 """Bytes up to which constants are compared by value."""
@@ -27,8 +29,8 @@ SMALL_CONSTANT = 1024
 
 def simplify(graph: Graph) -> Graph:
     """The graph with equal nodes shared and the rules of algebra.py applied, in graphs inside it as well."""
-    found = _Simplifier(graph).nodes(graph.outputs)
-    return Graph(graph.inputs, tuple(found), graph.name)
+    plain = Graph(graph.inputs, tuple(inlined(graph.outputs)), graph.name)
+    return Graph(graph.inputs, tuple(_Simplifier(plain).nodes(plain.outputs)), graph.name)
 
 
 class _Simplifier:
