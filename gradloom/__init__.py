@@ -28,13 +28,15 @@ from gradloom.transforms import (
 )
 from gradloom.windows import conv, conv_transpose
 
+_LATER = {"symbolic": "gradloom.symbolic", "check_gradients": "gradloom.gradient_check"}
+"""What ``autodiff`` has from floors above it, and the modules; each is loaded when it is first asked for."""
+
 
 def _later(name: str) -> _Any:
-    """``autodiff.symbolic``, loaded when it is first asked for; autodiff stands floors below it (see there)."""
-    if name != "symbolic":
+    if name not in _LATER:
         raise AttributeError(f"module 'gradloom.autodiff' has no attribute {name!r}")
-    autodiff.symbolic = _importlib.import_module("gradloom.symbolic").symbolic
-    return autodiff.symbolic
+    setattr(autodiff, name, getattr(_importlib.import_module(_LATER[name]), name))
+    return getattr(autodiff, name)
 
 
 autodiff.__getattr__ = _later

@@ -1,6 +1,6 @@
 """Differentiation: graph to graph in ``forward``, ``reverse`` and ``batching``, and the other kinds as public names.
 
-``symbolic`` works on tensors, which live floors above; gradloom/__init__.py, which sees all floors, puts it here.
+What works on tensors lives floors above; gradloom/__init__.py, which sees all floors, puts it here.
 """
 
 from collections.abc import Callable
@@ -12,4 +12,7 @@ from gradloom.autodiff.dual import Dual
 symbolic: Callable[..., Any]
 """A function and its derivatives as formulas; see gradloom/symbolic.py."""
 
-__all__ = ["Dual", "numerical", "symbolic"]
+check_gradients: Callable[..., Any]
+"""A gradient held against differences; see gradloom/gradient_check.py."""
+
+__all__ = ["Dual", "check_gradients", "numerical", "symbolic"]

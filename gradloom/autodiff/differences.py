@@ -41,16 +41,19 @@ class _Method:
     dtype: str = "float64"
 
 
-def _one_sided(f: Values, x: Array, direction: Array, h: float) -> Array:
+def one_sided(f: Values, x: Array, direction: Array, h: float) -> Array:
+    """(f(x + h d) - f(x)) / h for the direction d; the other side for h below 0."""
     return (f(x + h * direction) - f(x)) / h
 
 
-def _two_sided(f: Values, x: Array, direction: Array, h: float) -> Array:
+def two_sided(f: Values, x: Array, direction: Array, h: float) -> Array:
+    """(f(x + h d) - f(x - h d)) / 2h."""
     return (f(x + h * direction) - f(x - h * direction)) / (2 * h)
 
 
-def _richardson(f: Values, x: Array, direction: Array, h: float) -> Array:
-    return (4 * _two_sided(f, x, direction, h / 2) - _two_sided(f, x, direction, h)) / 3
+def richardson(f: Values, x: Array, direction: Array, h: float) -> Array:
+    """The two-sided difference without its error in h²."""
+    return (4 * two_sided(f, x, direction, h / 2) - two_sided(f, x, direction, h)) / 3
 
 
 def _complex_step(f: Values, x: Array, direction: Array, h: float) -> Array:
@@ -66,9 +69,9 @@ def _complex_step(f: Values, x: Array, direction: Array, h: float) -> Array:
 
 
 METHODS = {
-    "one-sided": _Method(_one_sided, 1 / 2),
-    "two-sided": _Method(_two_sided, 1 / 3),
-    "richardson": _Method(_richardson, 1 / 5),
+    "one-sided": _Method(one_sided, 1 / 2),
+    "two-sided": _Method(two_sided, 1 / 3),
+    "richardson": _Method(richardson, 1 / 5),
     "complex-step": _Method(_complex_step, 5 / 4, "complex128"),
 }
 

@@ -76,7 +76,8 @@ def _call_batch(
     }
     found = batch(body.outputs, mapped, size)
     outputs = tuple(y if varies else repeat_front(y, size) for y, varies in found)
-    many = Graph(tuple(mapped[x] if x in mapped else x for x in body.inputs), outputs, body.name)
+    whole = [mapped.get(x, x) for x in body.inputs]
+    many = Graph(tuple(whole), outputs, body.name)
     made = custom(*inputs, body=many, rules=_batched_rules(rules, size, batched, batch))
     return [(y, True) for y in results(made)]
 
