@@ -108,6 +108,12 @@ class Row:
         return _ratio(math.hypot(*(g - d for g, d in used)), sum(norms))
 
     @property
+    def norm(self) -> float:
+        """‖g‖, of an array that was projected an estimate."""
+        norm = math.hypot(*(c.gradient for c in self.comparisons))
+        return norm / math.sqrt(len(self.comparisons)) if self.is_projected else norm
+
+    @property
     def worst(self) -> Comparison | None:
         """The element that is off most, for its size; None where none is."""
         found = self.culprits or self.comparisons
@@ -198,19 +204,19 @@ class GradientReport:
     def escape(self, size: float) -> float:
         """At most with which probability a mistake of this size passes unseen, in arrays that were projected.
 
-        For an error e of the gradient, of relative size r = ‖e‖ / (‖g‖ + ‖ĝ‖), its projection e·d on a normal
-        direction d is normal with variance ‖e‖².  Where t (‖g‖ + ‖ĝ‖) is the least that is noticed, one direction
-        misses it with a probability of at most √(2/π) t/r, and all K with the K-th power of that.
+        For an error e in the gradient g of one array, of relative size r = ‖e‖ / ‖gradient of all‖, its projection on
+        a normal direction is normal with variance ‖e‖².  Where t is the least that is noticed, relative likewise, one
+        direction misses it with a probability of at most √(2/π) t/r, and all K with the K-th power of that.
 
         Args:
             size: r, such as 1e-5.
         """
-        chances = []
+        whole = math.hypot(*(row.norm for row in self.rows))
+        chances = [0.0]
         for row in (row for row in self.rows if row.is_projected):
-            norm = math.hypot(*(2 * c.gradient for c in row.comparisons)) / math.sqrt(len(row.comparisons))
-            noticed = [_AGREES + _ratio(c.slope.uncertainty, norm) for c in row.comparisons]
+            noticed = [_ratio(2 * _AGREES * row.norm + c.slope.uncertainty, whole) for c in row.comparisons]
             chances.append(math.prod(min(1.0, math.sqrt(2 / math.pi) * t / size) for t in noticed))
-        return max(chances, default=0.0)
+        return max(chances)
 
     def __str__(self) -> str:
         sizes = sum(math.prod(row.shape) for row in self.rows)
@@ -365,7 +371,7 @@ class _Checked:
         first = quick(line, self.weights, scale)
         if not math.isfinite(g):
             return Comparison(index, g, first, "wrong")
-        if _agree(g, first):
+        if _agree(g, first) and not _is_vague(g, first):
             return Comparison(index, g, first)
         slopes = sweep(line, self.weights, scale, least)
         slope = Slope(slopes.both.value, 3 * slopes.both.uncertainty + doubt)
@@ -375,8 +381,7 @@ class _Checked:
         if math.isinf(slope.uncertainty):
             return Comparison(index, g, slope, "unclear")
         if _agree(g, slope):
-            vague = g != 0 and slope.uncertainty > _UNRESOLVED * max(abs(g), abs(slope.value))
-            return Comparison(index, g, slope, "unresolved" if vague else "")
+            return Comparison(index, g, slope, "unresolved" if _is_vague(g, slope) else "")
         # Of several kinks in one place the slopes need not lie on both sides; a random direction meets many.
         if slopes.is_kink and slopes.brackets(g):
             return Comparison(index, g, slope, "kink", sides)
@@ -437,6 +442,11 @@ def _along(gradient: Array, direction: Array) -> float:
 
 def _agree(g: float, slope: Slope) -> bool:
     return abs(g - slope.value) <= slope.uncertainty + _AGREES * (abs(g) + abs(slope.value))
+
+
+def _is_vague(g: float, slope: Slope) -> bool:
+    """Whether rounding hides whether there is a slope at all."""
+    return g != 0 and slope.uncertainty > _UNRESOLVED * max(abs(g), abs(slope.value))
 
 
 def _rounding(

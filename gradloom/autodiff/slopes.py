@@ -90,7 +90,7 @@ def sweep(line: Line, weights: Array, scale: float, least: float) -> Slopes:
         line: the function along the line.
         weights: of its values.
         scale: the longest length over which the function may change.
-        least: the shortest.
+        least: the shortest, and the size of the point, whose rounding moves the step.
     """
     line = cache(line)
     count = 12 + min(12, math.ceil(math.log(scale / least, _RATIO)))
@@ -103,7 +103,7 @@ def sweep(line: Line, weights: Array, scale: float, least: float) -> Slopes:
         if not raw.any():  # not a bit has changed: what there is lies below rounding, perhaps inside the function
             return Slope(0.0, (noise + _ROUNDOFF) / float(steps[0]))
         noise = max(noise, _quantum(np.abs(raw) * steps, scale))
-        return _flattest(raw, order, steps, noise + _ROUNDOFF * scale * np.abs(raw[1:]))
+        return _flattest(raw, order, steps, noise + _ROUNDOFF * least * np.abs(raw[1:]))
 
     left, right = plateau(one_sided, 1, -1.0), plateau(one_sided, 1)
     both = plateau(two_sided, 2)

@@ -36,7 +36,7 @@ class Dropout(Module):
         keep, call = 1 - self.rate, current_call()
         if keep == 1:
             return x
-        if not call.training:
+        if not call.training or not call.drop:
             return x if self.mode == "inverted" else x * keep
         kept = random.bernoulli(call.next_key("Dropout"), keep, x.shape)
         return fn.where(kept, x / keep if self.mode == "inverted" else x, 0)

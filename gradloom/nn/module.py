@@ -39,12 +39,14 @@ class Call:
         training: whether layers such as dropout and batch normalisation behave as in training.
         key: random key of the call, or None where no layer may draw.
         init_key: random key of the parameters that are made during this call.
+        drop: whether dropout drops while training; without, the call is a function of parameters and inputs alone.
         blank: make tensors without values, which take no memory, for a model whose tensors are read from a file.
     """
 
     training: bool = False
     key: Tensor | None = None
     init_key: Tensor | None = None
+    drop: bool = True
     blank: bool = False
     stack: list[Module] = field(default_factory=list)
     draws: int = 0
@@ -180,7 +182,8 @@ class Module:
         Args:
             examples: inputs; only shapes and data types count.
             seed: determines the parameters.
-            blank: make tensors without values, to be replaced by :meth:`load`; they take no memory.
+            drop: whether dropout drops while training; without, the call is a function of parameters and inputs alone.
+        blank: make tensors without values, to be replaced by :meth:`load`; they take no memory.
         """
         # In predict mode: a training call would leave its symbolic state behind in the module itself.
         with _running(Call(init_key=random.key(seed), blank=blank)):
@@ -275,7 +278,13 @@ def _copy(module: Module, made: dict[int, Module]) -> Module:
 
 
 def apply(
-    module: Module, parameters: Tensors, state: Tensors, *inputs: Any, training: bool = False, key: Tensor | None = None
+    module: Module,
+    parameters: Tensors,
+    state: Tensors,
+    *inputs: Any,
+    training: bool = False,
+    key: Tensor | None = None,
+    drop: bool = True,
 ) -> tuple[Any, Tensors]:
     """Run a module as a pure function of its parameters and state.
 
@@ -286,13 +295,14 @@ def apply(
         inputs: what the module takes.
         training: whether dropout drops and batch normalisation uses the batch's statistics.
         key: random key, needed by random layers while training.
+        drop: whether dropout drops while training.
 
     Returns:
         ``(output, new state)``.
     """
     twin = _copy(module, {})
     twin.load(parameters, state)
-    with _running(Call(training=training, key=key)):
+    with _running(Call(training=training, key=key, drop=drop)):
         output = twin(*inputs)
     return output, twin.state()
 

@@ -170,3 +170,31 @@ def _refuse_where(wrong: np.ndarray, array: np.ndarray, who: str, *, rule: str, 
     if wrong.any():
         place = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise DataError(who, rule=rule, got=f"{array[place]:g} at {place} ({wrong.sum()} such values)", fix=fix)
+
+
+def check_inputs(inputs: np.ndarray, trained_on: tuple[str, tuple[int, ...]] | None, who: str) -> None:
+    """See that a model takes these inputs.
+
+    Args:
+        inputs: examples along the first axis.
+        trained_on: type and shape of the examples that the model was trained on; None where it was not.
+        who: for the message.
+
+    Raises:
+        OptionError: it was not trained.
+        DataError: the shape is another.
+    """
+    if trained_on is None:
+        raise OptionError(
+            who,
+            rule="the model must be trained or loaded first",
+            got="a model without parameters",
+            fix="Call fit before, or load a model file.",
+        )
+    if inputs.shape[1:] != trained_on[1]:
+        raise DataError(
+            who,
+            rule="each example must have the shape that the model was trained on",
+            got=f"{inputs.shape[1:]}, not {trained_on[1]}",
+            fix="Prepare the inputs as those of training were.",
+        )

@@ -84,6 +84,29 @@ class Recipe:
         """All numbers that are inputs of the step, by name."""
         return {**self.optimizer.hyperparameters(), "l1": l1, "l2": l2}
 
+    def objective(
+        self, parameters: Tensors, state: Tensors, batch: Any, hyper: Mapping[str, Any], key: Tensor | None
+    ) -> tuple[Tensor, Any]:
+        """What a step makes smaller: the loss of a batch and the penalties.
+
+        Args:
+            parameters: to differentiate by.
+            state: of the model before the step.
+            batch: (inputs, targets, weights).
+            hyper: see :meth:`hyperparameters`.
+            key: for random layers; without one they are off.
+
+        Returns:
+            ``(objective, (outputs, new state, loss))``.
+        """
+        inputs, targets, weights = batch
+        drop = key is not None
+        outputs, new_state = nn.apply(self.model, parameters, state, inputs, training=True, key=key, drop=drop)
+        matched = match_targets(outputs, targets)
+        with scope("loss"):
+            loss = self.loss(matched, targets, weights)
+        return loss + penalty(parameters, hyper["l1"], hyper["l2"]), (matched, new_state, loss)
+
     def train(self, carry: Tensors, batch: Any, key: Tensor, hyper: Mapping[str, Any]) -> tuple[Tensors, list[Tensor]]:
         """One update.
 
@@ -97,15 +120,11 @@ class Recipe:
             ``(new carry, sums)``: total weight, weighted sum of the losses (without penalties), and what each metric
             adds up, all measured with the parameters before the update.
         """
-        inputs, targets, weights = batch
+        _, targets, weights = batch
         step_key = random.fold_in(key, carry["step"])
 
         def objective(parameters: Tensors) -> tuple[Tensor, Any]:
-            outputs, state = nn.apply(self.model, parameters, carry["state"], inputs, training=True, key=step_key)
-            matched = match_targets(outputs, targets)
-            with scope("loss"):
-                loss = self.loss(matched, targets, weights)
-            return loss + penalty(parameters, hyper["l1"], hyper["l2"]), (matched, state, loss)
+            return self.objective(parameters, carry["state"], batch, hyper, step_key)
 
         ahead = self.optimizer.lookahead(carry["parameters"], carry["optimizer"], hyper)
         (_, (outputs, state, loss)), gradients = value_and_grad(objective, has_aux=True)(ahead)

@@ -17,7 +17,7 @@ import numpy as np
 
 from gradloom import nn, optim, options, random, tree
 from gradloom.data.table import Table
-from gradloom.errors import DataError, OptionError, ShapeError
+from gradloom.errors import OptionError, ShapeError
 from gradloom.executors import DEFAULT
 from gradloom.ir.graph import Graph
 from gradloom.nn.losses import Loss
@@ -29,7 +29,8 @@ from gradloom.train import settings
 from gradloom.train.ahead import ahead
 from gradloom.train.batches import choose_batch_size
 from gradloom.train.callbacks import Callback, Checkpoint
-from gradloom.train.examples import Examples, as_examples, as_inputs, hold_out, two_examples
+from gradloom.train.examples import Examples, as_examples, as_inputs, check_inputs, hold_out, two_examples
+from gradloom.train.gradient_check import GradientReport, check_model
 from gradloom.train.history import History
 from gradloom.train.measuring import Forward, Measure
 from gradloom.train.nonfinite import check_numbers, check_weights, where_it_began
@@ -293,29 +294,13 @@ class Trainer:
 
     def _check_data(self, examples: Examples, who: str, graph: Graph | None = None) -> Graph:
         """Refuse what the compiled steps could only stumble over; gives the model's graph for two examples."""
-        self._check_inputs(examples.inputs, who)
+        check_inputs(examples.inputs, self.input_type, who)
         if graph is None:
             graph = trace(self.model, two_examples(examples.inputs.dtype, examples.inputs.shape[1:]))
         outputs = graph.output_types
         if len(outputs) == 1:
             check_targets(examples.targets, outputs[0], self.loss, who)
         return graph
-
-    def _check_inputs(self, inputs: np.ndarray, who: str) -> None:
-        if self.input_type is None:
-            raise OptionError(
-                who,
-                rule="the model must be trained or loaded first",
-                got="a model without parameters",
-                fix="Call fit before, or load a model file.",
-            )
-        if inputs.shape[1:] != self.input_type[1]:
-            raise DataError(
-                who,
-                rule="each example must have the shape that the model was trained on",
-                got=f"{inputs.shape[1:]}, not {self.input_type[1]}",
-                fix="Prepare the inputs as those of training were.",
-            )
 
     def _portions(self, source: Source, epochs: int, shuffle: bool) -> Iterator[Portion | None]:
         """The portions of all epochs to come; None ends an epoch."""
@@ -396,6 +381,24 @@ class Trainer:
         self._check_data(source.sample(), "evaluate")
         return self._measure(source.in_order())
 
+    def check_gradients(self, data: Any, *, examples: int = 32, after: int = 0, **options: Any) -> GradientReport:
+        """Hold the gradient that training follows against differences of the loss (train/gradient_check.py).
+
+        Args:
+            data: as ``fit`` takes them; parameters are made if there are none yet.
+            examples: how many of them to use, the first.
+            after: check at the weights that so many updates on them lead to; the trainer itself stays where it is.
+            options: of ``gl.autodiff.check_gradients``: ``elements``, ``directions``, ``seed``, ``executor``.
+        """
+        source = self._source(data, "check_gradients", self.class_weight)
+        if self.input_type is None:
+            self._prepare(source, None, "auto")
+        sample = source.sample()
+        self._check_data(sample, "check_gradients")
+        batch = sample.take(np.arange(min(examples, len(sample))))
+        given = batch, self._key(_DRAWS), self._hyperparameters()
+        return check_model(self._recipe, self.snapshot(), *given, after=after, **{"executor": self.executor, **options})
+
     # Using ------------------------------------------------------------------------------------------------------
 
     def predict(self, inputs: Any) -> np.ndarray:
@@ -412,7 +415,7 @@ class Trainer:
             OptionError: the model has no parameters yet.
         """
         x = as_inputs(inputs, "predict")
-        self._check_inputs(x, "predict")
+        check_inputs(x, self.input_type, "predict")
         return self._forward(x)
 
     def predict_table(self, table: Table) -> Predictions:
