@@ -68,7 +68,7 @@ def _call_batch(
     size: int, node: Node, inputs: Sequence[Node], batched: Sequence[bool], batch: Batching
 ) -> list[tuple[Node, bool]]:
     """The call for many examples; all its results have the mapped axis."""
-    body, rules = node.attrs["body"], node.attrs["rules"]
+    body: Graph = node.attrs["body"]
     mapped = {
         x: placeholder(x.tensor_type.with_shape((size, *x.shape)), x.attrs["name"])
         for x, has in zip(body.inputs, batched)
@@ -78,7 +78,7 @@ def _call_batch(
     outputs = tuple(y if varies else repeat_front(y, size) for y, varies in found)
     whole = [mapped.get(x, x) for x in body.inputs]
     many = Graph(tuple(whole), outputs, body.name)
-    made = custom(*inputs, body=many, rules=_batched_rules(rules, size, batched, batch))
+    made = custom(*inputs, body=many, rules=_batched_rules(node.attrs["rules"], size, batched, batch))
     return [(y, True) for y in results(made)]
 
 
