@@ -11,8 +11,9 @@ The right operand's columns are neighbours in memory or lie in panels; the plan 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from gradloom.executors.native.blocks import BlockWriter, Here
 from gradloom.executors.native.builder import Index, Value, vector
@@ -26,6 +27,7 @@ from gradloom.executors.native.target import Target
 
 LINE = 64  # bytes of a cache line
 FEWEST_TURNS = 4  # of the inner loop between requests for lines
+HEAVY = 12  # instructions of an epilogue from which it is a loop over the rows of a tile
 
 
 def write(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
@@ -168,15 +170,53 @@ class _Product:
             return Here(index, lanes.width, n.column if n.column is not None else 0, lanes.valid)
 
         tile = self._sum(around, left, panel, step, lambda i: here(i, panel.vectors[0]))
+        if left.rows > 1 and step.last and len(n.block.code) >= HEAVY:
+            self._finish_by_rows(tile, left.rows, panel, step, here)
+            return
         for spot, total in zip(spots, tile):
-            if not step.first:
-                total = b.add(self.writer.load(n.partial.buffer, self.dtype, n.partial.place, here(*spot)), total)
-            if step.last:
-                values = self.writer.values(n.block, here(*spot), {n.core: total})
-                for s in n.stores:
-                    self.writer.store(values[s.value], s.buffer, s.place, here(*spot))
-            else:
-                self.writer.store(total, n.partial.buffer, n.partial.place, here(*spot))
+            self._finish(total, here(*spot), step)
+
+    def _finish(self, total: Value, here: Here, step: Step, loaded: Mapping[int, Value] | None = None) -> None:
+        """What happens to some sums of a row after a step: the epilogue, or they are left in memory."""
+        n, writer = self.nest, self.writer
+        if not step.first:
+            total = self.b.add(writer.load(n.partial.buffer, self.dtype, n.partial.place, here), total)
+        if not step.last:
+            writer.store(total, n.partial.buffer, n.partial.place, here)
+            return
+        values = writer.values(n.block, here, {n.core: total}, loaded)
+        for s in n.stores:
+            writer.store(values[s.value], s.buffer, s.place, here)
+
+    def _finish_by_rows(
+        self, tile: list[Value], rows: int, panel: Panel, step: Step, here: Callable[[Index, Lanes], Here]
+    ) -> None:
+        """The same in a loop over the rows of a tile, whose sums wait on the stack: an optimiser's update is some forty
+        operations, which written out for each vector of a tile would keep LLVM busy for long."""
+        b, width = self.b, sum(lanes.width for lanes in panel.vectors)
+        for total, place in zip(tile, (i * width + v.first for i in range(rows) for v in panel.vectors)):
+            b.store(total, b.at(self.room, place, self.kind), self.dtype.itemsize)
+        loaded = [self._the_same_in_rows(here(0, lanes)) for lanes in panel.vectors]
+        with b.loop(0, rows) as i:
+            for lanes, known in zip(panel.vectors, loaded):
+                start = b.at(self.room, b.iadd(b.imul(i, width), lanes.first), self.kind)
+                total = b.load(start, vector(self.kind, lanes.width), self.dtype.itemsize)
+                self._finish(total, here(i, lanes), step, known)
+
+    @cached_property
+    def room(self) -> Value:
+        """Room on the stack for the sums of a tile."""
+        t = self.tiles
+        return self.b.local(f"[{(t.rows.size + 1) * t.width} x {self.kind}]", LINE)
+
+    def _the_same_in_rows(self, here: Here) -> dict[int, Value]:
+        """What the epilogue loads that is the same in all rows (rates, biases), by its place in the block."""
+        n = self.nest
+        return {
+            place: self.b.splat(self.writer.load(i.buffer, dtype, i.place, here), here.lanes)
+            for place, (i, dtype) in enumerate(zip(n.block.code, n.block.dtypes))
+            if isinstance(i, Load) and n.stride(i, n.row) == 0
+        }
 
     def _sum(
         self, around: dict[int, Index], left: LeftRows, panel: Panel, step: Step, row: Callable[[Index], Here]
