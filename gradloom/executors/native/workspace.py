@@ -57,11 +57,9 @@ def empty(shape: Sequence[int], dtype: np.dtype) -> np.ndarray:
     lie on two.
     """
     size = math.prod(shape) * dtype.itemsize
-    return (
-        _from_boundary(np.empty(size + _BOUNDARY, np.uint8)).view(dtype).reshape(shape)
-        if size >= _LARGE
-        else np.empty(shape, dtype)
-    )
+    if size < _LARGE:
+        return np.empty(shape, dtype)
+    return _from_boundary(np.empty(size + _BOUNDARY, np.uint8)).view(dtype).reshape(shape)
 
 
 def address(array: np.ndarray) -> int:

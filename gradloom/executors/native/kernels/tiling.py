@@ -22,7 +22,7 @@ SECOND_LEVEL = 400 * 1024  # bytes of the right operand that are to stay in the 
 DEPTH = 1600  # bytes of a row of the left operand that a step sums at most
 FEWEST_GROUPS = 4  # of rows, for a long sum to run in steps: fewer read the right operand too seldom
 UNITS = 32  # parts that a large product is to have at least, for the threads
-OWN_BLOCKS = 2  # blocks of columns at least, where each thread had better read its own part of the right operand
+OWN_BLOCKS = 4  # blocks of columns, two panels or more in each, where threads had better read parts of their own
 
 
 @dataclass(frozen=True)
@@ -142,15 +142,18 @@ def tiling(
     panel_bytes = max(1, depth * width * itemsize)
     column_blocks = -(-panels // max(1, SECOND_LEVEL // panel_bytes))
     if packed or n > m:
-        column_blocks = max(column_blocks, min(panels, OWN_BLOCKS))
+        column_blocks = max(column_blocks, min(-(-panels // 2), OWN_BLOCKS))
     together = max(1, groups * column_blocks // UNITS)
+    row_blocks = -(-groups // together)
+    if packed:  # every unit has memory for a block of its own: together that of the operand, once or twice
+        row_blocks = min(row_blocks, max(2, steps))
     return Tiling(
         -(-m // groups),
         groups,
         cover(width, lanes),
         n // width,
         cover(n % width, lanes),
-        Split(groups, -(-groups // together)),
+        Split(groups, row_blocks),
         Split(panels, column_blocks),
         depth,
         steps,
