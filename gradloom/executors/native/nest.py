@@ -12,13 +12,13 @@ import math
 from dataclasses import dataclass
 
 from gradloom.executors.native.kernel import Kernel, Store
-from gradloom.executors.native.kernels.tiling import Tiling, tiling
+from gradloom.executors.native.kernels.tiling import Packs, Tiling, tiling
 from gradloom.executors.native.loops import Affine, Block, Load, extended, merge
 from gradloom.executors.native.target import Target
 from gradloom.ir.graph import Node
 
-WORTH_PACKING = ((2048, 64), (256, 1024))
-"""Bytes between rows of the right operand from which a copy pays, with rows of the left operand that share it."""
+FAR_APART, VERY_FAR_APART = 256, 2048  # bytes between rows of the right operand from which a copy may pay, or does
+FEWEST_ROWS, MANY_ROWS = 64, 1024  # of the left operand from which it may, or does
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Nest:
         """How far apart the elements read in neighbouring turns of a loop lie."""
         return 0 if loop is None else load.place.strides[loop]
 
-    def packs(self) -> bool:
+    def packs(self) -> Packs:
         """Whether the right operand must be copied into panels, or had better be.
 
         The kernel reads it row after row, a few vectors wide, so its columns must be neighbours in memory.  Rows that
@@ -71,17 +71,19 @@ class Nest:
         rows of the left operand share it.
         """
         if self.column is None or self.depth is None:
-            return False
+            return Packs.NEVER
         if self.stride(self.right, self.column) != 1:
-            return True
+            return Packs.ALWAYS
         apart = abs(self.stride(self.right, self.depth)) * self.right.buffer.dtype.itemsize
-        return not self.outside and any(apart >= b and self.size(self.row) >= rows for b, rows in WORTH_PACKING)
+        if self.outside or apart < FAR_APART or self.size(self.row) < FEWEST_ROWS:
+            return Packs.NEVER
+        return Packs.ALWAYS if apart >= VERY_FAR_APART or self.size(self.row) >= MANY_ROWS else Packs.ASTRIDE
 
     def tiling(self, target: Target) -> Tiling:
         """How the loops are cut."""
         m, n, k = (self.size(loop) for loop in (self.row, self.column, self.depth))
         cut_depth, itemsize = not self.outside, self.core.dtype.itemsize
-        return tiling(m, n, k, itemsize, target, cut_depth=cut_depth, packed=self.packs())
+        return tiling(m, n, k, itemsize, target, cut_depth=cut_depth, packing=self.packs())
 
     def units(self, target: Target) -> int:
         """Parts into which the work can be divided."""

@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from gradloom.executors.native.blocks import BlockWriter, Here
-from gradloom.executors.native.builder import Index, Value, vector
+from gradloom.executors.native.builder import Function, Index, Value, vector
 from gradloom.executors.native.kernel import Kernel
 from gradloom.executors.native.kernels.left import Elements, LeftRows, copied, worth_copying
 from gradloom.executors.native.kernels.packing import Packing
-from gradloom.executors.native.kernels.tiling import Lanes
+from gradloom.executors.native.kernels.tiling import Lanes, Packs
 from gradloom.executors.native.loops import Given, Load
 from gradloom.executors.native.nest import Nest, nest
 from gradloom.executors.native.scalars import REGISTER
@@ -44,7 +44,8 @@ def write(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
 def scratch(kernel: Kernel, target: Target) -> int:
     """Bytes of working memory: a block of panels for each unit that a thread may begin with."""
     merged = nest(kernel)
-    return merged.units(target) * _block_bytes(merged, target) if merged.packs() and math.prod(kernel.shape) else 0
+    packing = merged.packs() is not Packs.NEVER and math.prod(kernel.shape)
+    return merged.units(target) * _block_bytes(merged, target) if packing else 0
 
 
 def _block_bytes(merged: Nest, target: Target) -> int:
@@ -70,11 +71,11 @@ class Step:
 
 @dataclass(frozen=True)
 class Block:
-    """Panels of columns that rows are multiplied with: the loops around, which panels, and where they were copied."""
+    """Panels of columns that rows are multiplied with: the loops around, which panels, where a copy of them lies."""
 
     around: Mapping[int, Index]
     panels: tuple[Index, Index]
-    packed: Value | None
+    room: Value | None
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,8 @@ class _Product:
     def write(self) -> None:
         """Walk the blocks of columns in which a thread has units, each with the rows that are the thread's."""
         b, writer, parts = self.b, self.writer, self.tiles.row_blocks.parts
+        if self.tiles.packing is Packs.ASTRIDE:
+            _ = self._astride  # known everywhere from here on
         with b.when(b.compare("slt", b.index(writer.begin), b.index(writer.end))):
             after = b.idiv(b.iadd(writer.end, parts - 1), parts)
             with b.loop(b.idiv(writer.begin, parts), after) as number:
@@ -116,12 +119,15 @@ class _Product:
         for d in reversed(self.nest.around):
             around[d], left = b.irem(left, self.nest.sizes[d]), b.idiv(left, self.nest.sizes[d])
         panels = b.bounds(t.column_blocks.size, t.column_blocks.larger, columns)
-        block = Block(around, panels, self._room_for_panels() if t.packed else None)
+        block = Block(around, panels, self._room_for_panels() if t.packing is not Packs.NEVER else None)
         split = t.row_blocks
         begin, end = (b.bounds(split.size, split.larger, i)[0] for i in (first, last))
         for step in self._steps():
-            if block.packed is not None:
-                self._pack(block, block.packed, step)
+            if t.packing is Packs.ALWAYS:
+                self._pack(block, step)
+            elif t.packing is Packs.ASTRIDE:
+                with b.when(self._astride):
+                    self._pack(block, step)
             with b.loop(begin, end) as group:
                 self._group(block, group, step)
 
@@ -180,29 +186,42 @@ class _Product:
             return copied(self.b, found, t.height, t.depth, step.count, self.elements)
         return found
 
-    def _right(self, spot: Spot, step: Step) -> tuple[Value, int]:
+    def _right(self, spot: Spot, step: Step) -> tuple[Value, Index]:
         """Where a panel of the right operand begins, and how far apart its rows are."""
         n, t, b = self.nest, self.tiles, self.b
-        if spot.block.packed is None:
-            start = self._address(n.right, self._index(spot.block, 0, b.imul(spot.panel, t.width), step.start))
+        start = self._address(n.right, self._index(spot.block, 0, b.imul(spot.panel, t.width), step.start))
+        if spot.block.room is None:
             return start, n.stride(n.right, n.depth)
         size = t.depth * t.width
         offset = b.iadd(b.imul(spot.panel, size), b.imul(spot.block.panels[0], -size))
-        return b.at(spot.block.packed, offset, self.kind), t.width
+        copy = b.at(spot.block.room, offset, self.kind)
+        if t.packing is Packs.ALWAYS:
+            return copy, t.width
+        strides = (b.index(i) for i in (t.width, n.stride(n.right, n.depth)))
+        return b.select(self._astride, copy, start), b.select(self._astride, *strides)
+
+    @cached_property
+    def _astride(self) -> Value:
+        """Whether the right operand's vectors would each lie on two cache lines."""
+        b, right = self.b, self.nest.right
+        place = b.emit("i64", f"ptrtoint ptr {self.writer.pointers[right.buffer].text} to i64")
+        bits = b.binary("and", place, b.const("i64", LINE - 1))
+        return b.compare("ne", bits, b.const("i64", 0))
 
     def _room_for_panels(self) -> Value:
         """A thread's own memory for a block of panels: that of the first of its units."""
         return self.writer.working_memory(self.writer.begin, _block_bytes(self.nest, self.target))
 
-    def _pack(self, block: Block, room: Value, step: Step) -> None:
+    def _pack(self, block: Block, step: Step) -> None:
         """Copy a step of a block of the right operand."""
+        assert block.room is not None
         n, t, k = self.nest, self.tiles, self.nest.size(self.nest.depth)
         by_row, by_column = n.stride(n.right, n.depth), n.stride(n.right, n.column)
         packing = Packing(
             *(self.b, self.kind, self.dtype.itemsize, self.elements.lanes, t),
             *(by_row, by_column, n.size(n.column), k - (t.steps - 1) * t.depth),
         )
-        packing.copy(self._address(n.right, self._index(block, 0, 0, step.start)), room, block.panels, step.count)
+        packing.copy(self._address(n.right, self._index(block, 0, 0, step.start)), block.room, block.panels, step.count)
 
     # The tile -----------------------------------------------------------------------------------------------------
 
@@ -273,16 +292,17 @@ class _Product:
         """The summed loops, one inside the other, with the tile carried through them."""
         b, n, height = self.b, self.nest, self.tiles.height
         right, by_row = self._right(spot, step)
+        ahead = _times(b, AHEAD, by_row)
         outside = [(n.sizes[d], n.left.place.strides[d], n.right.place.strides[d]) for d in n.outside]
 
         def run(begin: Index, end: Index, x: Value, y: Value, tile: list[Value]) -> list[Value]:
             k, inside, finish = b.loop_carrying(begin, end, 1, tile)
-            x, y = (b.at(p, b.imul(k, stride), self.kind) for p, stride in ((x, left.by_depth), (y, by_row)))
-            return finish(self._turn(spot.vectors, left, by_row, x, y, inside))
+            x, y = b.at(x, b.imul(k, left.by_depth), self.kind), b.at(y, _times(b, k, by_row), self.kind)
+            return finish(self._turn(spot.vectors, left, ahead, x, y, inside))
 
         def innermost(x: Value, y: Value, tile: list[Value]) -> list[Value]:
             if n.depth is None:
-                return self._turn(spot.vectors, left, by_row, x, y, tile)
+                return self._turn(spot.vectors, left, ahead, x, y, tile)
             asked = self._read_at_the_end()
             if not asked or self.tiles.depth < FEWEST_TURNS * height:
                 return run(0, step.count, x, y, tile)
@@ -291,7 +311,7 @@ class _Product:
             for operand in asked:
                 self._ask_for(operand, self._here(spot, i, spot.vectors[0]), spot.vectors)
             share = b.idiv(step.count, height)
-            begin = b.emit("i64", f"mul nsw i64 {i.text}, {b.index(share).text}")
+            begin = _times(b, i, share)
             last = b.compare("eq", i, b.index(height - 1))
             return finish(run(begin, b.select(last, b.index(step.count), b.index(b.iadd(begin, share))), x, y, tile))
 
@@ -307,13 +327,14 @@ class _Product:
         return loops(outside, left.start, right, zeros)
 
     def _turn(
-        self, vectors: Sequence[Lanes], left: LeftRows, by_row: int, x: Value, y: Value, tile: list[Value]
+        self, vectors: Sequence[Lanes], left: LeftRows, ahead: Index, x: Value, y: Value, tile: list[Value]
     ) -> list[Value]:
         """Add one summed element's products to the tile."""
         b, found = self.b, []
-        if self.tiles.groups > 1:
+        if self.tiles.groups > 1 and self.tiles.depth > AHEAD:
+            later = b.at(y, ahead, self.kind)
             for lanes in vectors:
-                b.prefetch(b.at(y, AHEAD * by_row + lanes.first, self.kind))
+                b.prefetch(b.at(later, lanes.first, self.kind))
         loaded = [self._columns(b.at(y, lanes.first, self.kind), lanes) for lanes in vectors]
         for i in range(self.tiles.height):
             element = b.load(b.at(x, i * left.by_row, self.kind), self.kind, self.dtype.itemsize)
@@ -324,7 +345,7 @@ class _Product:
 
     def _columns(self, at: Value, lanes: Lanes) -> Value:
         """A vector of the right operand; panels may be read beyond the last column."""
-        count = lanes.width if self.tiles.packed else lanes.valid
+        count = lanes.width if self.tiles.packing is Packs.ALWAYS else lanes.valid
         return self.b.load_some(at, vector(self.kind, lanes.width), self.dtype.itemsize, count)
 
     def _multiply_add(self, x: Value, y: Value, total: Value) -> Value:
@@ -346,3 +367,10 @@ class _Product:
         columns = vectors[-1].first + vectors[-1].valid
         for first in range(0, columns, LINE // operand.buffer.dtype.itemsize):
             self.b.prefetch(self.b.at(start, first, memory))
+
+
+def _times(b: Function, x: Index, y: Index) -> Index:
+    """x · y, both of which may be known at run time only."""
+    if isinstance(x, int) or isinstance(y, int):
+        return b.imul(x, y)
+    return b.pure("i64", f"mul nsw i64 {b.index(x).text}, {b.index(y).text}")

@@ -12,6 +12,7 @@ All of it follows from the sizes of the product and from the machine, never from
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 from gradloom.executors.native.target import Target
 
@@ -21,6 +22,7 @@ LATENCY = 4  # cycles from a multiply-add to the next that needs its sum; two be
 SECOND_LEVEL = 400 * 1024  # bytes of the right operand that are to stay in the second-level cache
 DEPTH = 1600  # bytes of a row of the left operand that a step sums at most
 FEWEST_GROUPS = 4  # of rows, for a long sum to run in steps: fewer read the right operand too seldom
+MOST_COPIES = 8  # blocks of a copied operand that may lie in memory at once in a step
 UNITS = 32  # parts that a large product is to have at least, for the threads
 OWN_BLOCKS = 4  # blocks of columns, two panels or more in each, where threads had better read parts of their own
 
@@ -61,6 +63,14 @@ class Split:
         return self.total % self.parts
 
 
+class Packs(Enum):
+    """When the right operand is copied, block by block, into panels that lie in one piece."""
+
+    NEVER = 0
+    ASTRIDE = 1  # where it does not begin at a cache line, so that each of its vectors would lie on two
+    ALWAYS = 2
+
+
 @dataclass(frozen=True)
 class Tiling:
     """How the result of a product is cut.
@@ -75,7 +85,7 @@ class Tiling:
         column_blocks: panels in blocks.
         depth: summed elements of a step.
         steps: how many steps a sum takes.
-        packed: whether the right operand is copied, block by block, into panels that lie in one piece.
+        packing: whether the right operand is copied.
     """
 
     height: int
@@ -87,7 +97,7 @@ class Tiling:
     column_blocks: Split
     depth: int
     steps: int
-    packed: bool
+    packing: Packs
 
     @property
     def width(self) -> int:
@@ -128,7 +138,7 @@ def _cycles(across: int, rows: int, vectors: int) -> float:
 
 
 def tiling(
-    m: int, n: int, k: int, itemsize: int, target: Target, *, cut_depth: bool = True, packed: bool = False
+    m: int, n: int, k: int, itemsize: int, target: Target, *, cut_depth: bool = True, packing: Packs = Packs.NEVER
 ) -> Tiling:
     """Cut a product of ``m`` rows, ``n`` columns and ``k`` summed elements."""
     lanes = target.lanes(itemsize)
@@ -141,12 +151,12 @@ def tiling(
     steps = -(-k // depth) if k else 1
     panel_bytes = max(1, depth * width * itemsize)
     column_blocks = -(-panels // max(1, SECOND_LEVEL // panel_bytes))
-    if packed or n > m:
+    if packing is Packs.ALWAYS or n > m:
         column_blocks = max(column_blocks, min(-(-panels // 2), OWN_BLOCKS))
     together = max(1, groups * column_blocks // UNITS)
     row_blocks = -(-groups // together)
-    if packed:  # every unit has memory for a block of its own: together that of the operand, once or twice
-        row_blocks = min(row_blocks, max(2, steps))
+    if packing is not Packs.NEVER:  # for each unit there is memory for a block
+        row_blocks = min(row_blocks, max(MOST_COPIES // column_blocks, steps))
     return Tiling(
         -(-m // groups),
         groups,
@@ -157,5 +167,5 @@ def tiling(
         Split(panels, column_blocks),
         depth,
         steps,
-        packed,
+        packing,
     )
