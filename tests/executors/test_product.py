@@ -149,6 +149,34 @@ def test_bits_do_not_depend_on_the_number_of_threads(m: int, k: int, n: int):
     assert all(np.array_equal(found[0], other) for other in found[1:])
 
 
+def test_bits_do_not_depend_on_where_an_operand_begins():
+    """A right operand that begins inside a cache line is copied, another is read in place."""
+    left, right, wanted = operands(150, 90, 128, "xy", "float32")
+    program, found = NativeProgram(gl.trace(product("xy"), gl.tensor(left), gl.tensor(right))), []
+    for first in range(0, 64, 16):
+        room = np.empty(right.nbytes + 128, np.uint8)
+        begin = -room.ctypes.data % 64 + first
+        placed = room[begin : begin + right.nbytes].view(right.dtype).reshape(right.shape)
+        placed[...] = right
+        found.append(program([left, placed])[0])
+    assert_close(found[0], wanted, 90)
+    assert all(np.array_equal(found[0], other) for other in found[1:])
+
+
+def test_rows_that_tiles_share_are_updated_once():
+    """The last tile of 13 rows begins early; a row that it shares with the one before must not be updated twice."""
+    rng = np.random.default_rng(10)
+    x, y = (rng.normal(size=s).astype(np.float32) for s in ((2, 13, 9), (2, 9, 40)))
+    w = rng.normal(size=(13, 40)).astype(np.float32)
+    graph = gl.trace(
+        lambda w, x, y: gl.scan(lambda w, a: (w * 3 - a[0] @ a[1], ()), w, (x, y))[0], *map(gl.tensor, (w, x, y))
+    )
+    wanted = w.astype(np.float64)
+    for a, b in zip(x.astype(np.float64), y.astype(np.float64), strict=True):
+        wanted = wanted * 3 - a @ b
+    np.testing.assert_allclose(NativeProgram(graph)((w, x, y))[0], wanted, rtol=1e-5, atol=1e-4)
+
+
 @pytest.mark.parametrize("swapped", [False, True])
 def test_batched_products_and_several_axes(swapped: bool):
     rng = np.random.default_rng(3)

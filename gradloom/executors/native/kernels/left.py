@@ -6,7 +6,7 @@ element of a row lies on another line, far from the next; a copy of a few rows s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gradloom.executors.native.builder import Function, Index, Value, vector
 from gradloom.executors.native.kernels.tiling import cover
@@ -17,11 +17,19 @@ ALIGNMENT = 64
 
 @dataclass(frozen=True)
 class LeftRows:
-    """Some rows: the first element, how far apart rows are, and how far apart the elements of a row are."""
+    """Some rows.
+
+    Attributes:
+        start: the first element.
+        by_row: how far apart rows are.
+        by_depth: how far apart the elements of a row are.
+        following: of a copy, the rows that are likely to be copied next.
+    """
 
     start: Value
     by_row: int
     by_depth: int
+    following: LeftRows | None = None
 
 
 @dataclass(frozen=True)
@@ -50,4 +58,5 @@ def copied(b: Function, source: LeftRows, rows: int, most: int, depth: Index, ki
                 b.at(x, part.first, kind.kind), vector(kind.kind, part.width), kind.itemsize, part.valid
             )
             b.store(found, b.at(y, part.first, kind.kind), kind.itemsize)
-    return LeftRows(room, 1, pitch)
+    following = replace(source, start=b.at(source.start, rows * source.by_row, kind.kind))
+    return LeftRows(room, 1, pitch, following)
