@@ -18,7 +18,8 @@ from gradloom.executors.native.target import Target
 from gradloom.ir.graph import Node
 
 FAR_APART, VERY_FAR_APART = 256, 2048  # bytes between rows of the right operand from which a copy may pay, or does
-FEWEST_ROWS, MANY_ROWS = 64, 1024  # of the left operand from which it may, or does
+FEWEST_SUMMED = 32  # rows of the right operand from which it may
+SOME_ROWS, ENOUGH_ROWS, MANY_ROWS = 16, 64, 1024  # of the left operand, for a copy to pay: in the worst case, in others
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,11 @@ class Nest:
         if self.stride(self.right, self.column) != 1:
             return Packs.ALWAYS
         apart = abs(self.stride(self.right, self.depth)) * self.right.buffer.dtype.itemsize
-        if self.outside or apart < FAR_APART or self.size(self.row) < FEWEST_ROWS:
+        if self.outside or apart < FAR_APART or self.size(self.depth) < FEWEST_SUMMED:
             return Packs.NEVER
-        return Packs.ALWAYS if apart >= VERY_FAR_APART or self.size(self.row) >= MANY_ROWS else Packs.ASTRIDE
+        if self.size(self.row) >= (SOME_ROWS if apart >= VERY_FAR_APART else MANY_ROWS):
+            return Packs.ALWAYS
+        return Packs.ASTRIDE if self.size(self.row) >= ENOUGH_ROWS else Packs.NEVER
 
     def tiling(self, target: Target) -> Tiling:
         """How the loops are cut."""

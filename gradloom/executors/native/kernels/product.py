@@ -31,6 +31,7 @@ from gradloom.executors.native.target import Target
 
 LINE = 64  # bytes of a cache line
 FEWEST_TURNS = 4  # of the inner loop between requests for lines
+MOST_UNROLLED = 4  # turns of the inner loop that are written one after the other
 AHEAD = 8  # turns of the inner loop before which a row of the right operand is asked for
 
 
@@ -296,6 +297,11 @@ class _Product:
         outside = [(n.sizes[d], n.left.place.strides[d], n.right.place.strides[d]) for d in n.outside]
 
         def run(begin: Index, end: Index, x: Value, y: Value, tile: list[Value]) -> list[Value]:
+            if begin == 0 and isinstance(end, int) and end <= MOST_UNROLLED:
+                for k in range(end):
+                    x_k, y_k = b.at(x, k * left.by_depth, self.kind), b.at(y, _times(b, k, by_row), self.kind)
+                    tile = self._turn(spot.vectors, left, ahead, x_k, y_k, tile)
+                return tile
             k, inside, finish = b.loop_carrying(begin, end, 1, tile)
             x, y = b.at(x, b.imul(k, left.by_depth), self.kind), b.at(y, _times(b, k, by_row), self.kind)
             return finish(self._turn(spot.vectors, left, ahead, x, y, inside))

@@ -20,7 +20,8 @@ MOST_ROWS = 14
 ENOUGH_ROWS = 6  # of a tile: with so many, loading the right operand costs little beside the multiply-adds
 LATENCY = 4  # cycles from a multiply-add to the next that needs its sum; two begin in each
 SECOND_LEVEL = 400 * 1024  # bytes of the right operand that are to stay in the second-level cache
-DEPTH = 1600  # bytes of a row of the left operand that a step sums at most
+DEEPEST = 2048  # bytes of a row of the left operand that are summed at once; more in steps
+DEPTH = 1600  # of at most so many
 FEWEST_GROUPS = 4  # of rows, for a long sum to run in steps: fewer read the right operand too seldom
 MOST_COPIES = 8  # blocks of a copied operand that may lie in memory at once in a step
 UNITS = 32  # parts that a large product is to have at least, for the threads
@@ -146,7 +147,8 @@ def tiling(
     groups = -(-m // most)
     width = across * lanes
     panels = -(-n // width)
-    steps = -(-k * itemsize // DEPTH) if cut_depth and groups >= FEWEST_GROUPS and k else 1
+    in_steps = cut_depth and groups >= FEWEST_GROUPS and k * itemsize > DEEPEST
+    steps = -(-k * itemsize // DEPTH) if in_steps else 1
     depth = -(-k // steps)
     steps = -(-k // depth) if k else 1
     panel_bytes = max(1, depth * width * itemsize)
