@@ -32,6 +32,8 @@ from gradloom.executors.native.target import Target
 LINE = 64  # bytes of a cache line
 FEWEST_TURNS = 4  # of the inner loop between requests for lines
 MOST_UNROLLED = 4  # turns of the inner loop that are written one after the other
+HEAVY = 12  # instructions of an epilogue from which it is a loop over the rows of a tile in any case
+SHORT = 64  # summed elements up to which such a loop costs much beside the sum
 AHEAD = 8  # turns of the inner loop before which a row of the right operand is asked for
 
 
@@ -236,12 +238,12 @@ class _Product:
     def _tile(self, spot: Spot, left: LeftRows, step: Step) -> None:
         """Sum with the tile in registers; then the epilogue, or the unfinished sums go to memory.
 
-        That is a loop over rows: an optimiser's update, some forty operations, would keep LLVM busy for long if it were
-        written out for each vector of a tile.
+        That is a loop over rows, if it is not short: an optimiser's update, some forty operations, would keep LLVM busy
+        for long if it were written out for each vector of a tile.
         """
-        b, n, rows = self.b, self.nest, range(self.tiles.height)
+        b, rows = self.b, range(self.tiles.height)
         tile = self._sum(spot, left, step)
-        if step.last is None and [type(i) for i in n.block.code] == [Given]:
+        if step.last is None and self._end_is_short():
             for total, (i, lanes) in zip(tile, ((i, lanes) for i in rows for lanes in spot.vectors)):
                 self._epilogue(total, self._here(spot, i, lanes), {})
             return
@@ -254,6 +256,12 @@ class _Product:
                 start = b.at(self._sums, b.iadd(b.imul(i, width), lanes.first), self.kind)
                 total = b.load(start, vector(self.kind, lanes.width), self.dtype.itemsize)
                 self._finish(total, self._here(spot, i, lanes), step, known)
+
+    def _end_is_short(self) -> bool:
+        """Whether sums are only stored, or an epilogue is so short that it matters beside a short sum."""
+        code, t = self.nest.block.code, self.tiles
+        once = t.groups * t.height == self.nest.size(self.nest.row)
+        return [type(i) for i in code] == [Given] or (once and len(code) < HEAVY and t.depth <= SHORT)
 
     @cached_property
     def _sums(self) -> Value:

@@ -18,6 +18,7 @@ from gradloom.executors.native.target import Target
 
 MOST_ROWS = 14
 ENOUGH_ROWS = 6  # of a tile: with so many, loading the right operand costs little beside the multiply-adds
+SAVING = 0.95  # of the rows that tiles cover, from which lower tiles pay
 LATENCY = 4  # cycles from a multiply-add to the next that needs its sum; two begin in each
 SECOND_LEVEL = 400 * 1024  # bytes of the right operand that are to stay in the second-level cache
 DEEPEST = 2048  # bytes of a row of the left operand that are summed at once; more in steps
@@ -129,6 +130,17 @@ def tile_shape(m: int, n: int, lanes: int, registers: int) -> tuple[int, int]:
     return min(shapes[enough:], key=lambda shape: _cycles(across, *shape))
 
 
+def tile_height(m: int, most: int) -> int:
+    """Rows of a tile, so that tiles cover ``m`` rows about evenly: fewer than possible where that saves a lot."""
+
+    def covered(height: int) -> int:
+        return -(-m // height) * height
+
+    tallest = -(-m // -(-m // most))
+    lower = range(max(1, tallest - 1), max(1, tallest * 2 // 3) - 1, -1)
+    return min((tallest, *(h for h in lower if covered(h) < SAVING * covered(tallest))), key=covered)
+
+
 def _cycles(across: int, rows: int, vectors: int) -> float:
     """What a row costs for each summed element: two multiply-adds a cycle, but no chain of them faster than it is."""
 
@@ -144,7 +156,8 @@ def tiling(
     """Cut a product of ``m`` rows, ``n`` columns and ``k`` summed elements."""
     lanes = target.lanes(itemsize)
     most, across = tile_shape(m, n, lanes, target.registers)
-    groups = -(-m // most)
+    height = tile_height(m, most)
+    groups = -(-m // height)
     width = across * lanes
     panels = -(-n // width)
     in_steps = cut_depth and groups >= FEWEST_GROUPS and k * itemsize > DEEPEST
@@ -160,7 +173,7 @@ def tiling(
     if packing is not Packs.NEVER:  # for each unit there is memory for a block
         row_blocks = min(row_blocks, max(MOST_COPIES // column_blocks, steps))
     return Tiling(
-        -(-m // groups),
+        height,
         groups,
         cover(width, lanes),
         n // width,
