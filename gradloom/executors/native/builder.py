@@ -311,6 +311,13 @@ class Function:
         a, b = self.index(x), self.index(y)
         return self.select(self.compare("slt", a, b), a, b)
 
+    def imax(self, x: Index, y: Index) -> Index:
+        """The larger of two indices."""
+        if isinstance(x, int) and isinstance(y, int):
+            return max(x, y)
+        a, b = self.index(x), self.index(y)
+        return self.select(self.compare("sgt", a, b), a, b)
+
     def bounds(self, size: int, larger: int, i: Index) -> tuple[Index, Index]:
         """Where part ``i`` begins and ends, if parts have ``size`` elements and the first ``larger`` one more."""
         begin, end = (

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from gradloom.executors.native import kernels
 from gradloom.executors.native.kernel import Kernel, storage
 from gradloom.executors.native.kernels.elementwise import lanes_of, merged_loops
+from gradloom.executors.native.kernels.tiling import Packs
 from gradloom.executors.native.loops import Apply
 from gradloom.executors.native.nest import nest
 from gradloom.executors.native.plan import Plan
@@ -56,13 +57,11 @@ def _shape_of_loops(kernel: Kernel, target: Target) -> str:
     if kernel.operands:
         shared, rows, columns, summed = (math.prod(segment) for segment in kernel.segments)
         t = nest(kernel).tiling(target)
-        height = t.rows.size + bool(t.rows.larger)
         columns_of_tile = " + ".join(str(v.valid) for v in (t.vectors if t.full else t.rest))
         size = f"{rows}x{columns}x{summed}" if shared == 1 else f"{shared} x {rows}x{columns}x{summed}"
         steps = f" in {t.steps} steps" if t.steps > 1 else ""
-        return f"{size}{steps}, tiles of {height} rows x {columns_of_tile} columns"
-    if kernel.panels is not None and kernel.fills_panels:
-        return f"{kernel.panels.count} panels of {kernel.panels.width} columns"
+        packed = ", right operand packed" if t.packing is Packs.ALWAYS else ""
+        return f"{size}{steps}, tiles of {t.height} rows x {columns_of_tile} columns{packed}"
     if kernel.core is None:
         sizes = merged_loops(kernel).sizes
         return f"loops {' x '.join(map(str, sizes)) or '1'} by {lanes_of(target, kernel.block)}"

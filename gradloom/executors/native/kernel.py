@@ -70,39 +70,6 @@ class Region:
     place: Affine
 
 
-@dataclass(frozen=True)
-class Panels:
-    """A matrix copied into panels of columns, each in one piece: ``buffer[shared, step, panel, k, lane]``.
-
-    Attributes:
-        buffer: the panels.
-        source: where the matrix is read, over loops (shared, summed, columns).
-        shared: sizes of the shared loops.
-        summed: rows of the matrix, over which the product sums.
-        columns: columns of the matrix; what the last panel has beyond them is never used.
-        depth: rows of a step.
-        width: columns of a panel.
-    """
-
-    buffer: Node
-    source: Load
-    shared: tuple[int, ...]
-    summed: int
-    columns: int
-    depth: int
-    width: int
-
-    @property
-    def count(self) -> int:
-        """Panels side by side."""
-        return -(-self.columns // self.width)
-
-    @property
-    def steps(self) -> int:
-        """Blocks of rows, the last of which may have fewer."""
-        return -(-self.summed // self.depth)
-
-
 @dataclass(eq=False)
 class Kernel:
     """Loops that run together.
@@ -125,8 +92,6 @@ class Kernel:
         members: for joined kernels (rows.py), the kernels that run row after row.
         local: for joined kernels, the buffers that only they use, a block of rows at a time.
         rows: for joined kernels, how many rows a block has; for their members, how many outer loops are over rows.
-        panels: for matrix products, how the right operand lies in panels if it does; for kernels without a core, the
-            panels that they fill.
         partial: for matrix products that are summed in steps, where the unfinished sums lie, over loops of results.
         segments: for matrix products, the sizes of the loops: shared, of the left, of the right, summed.
     """
@@ -148,15 +113,12 @@ class Kernel:
     members: Sequence[Kernel] = ()
     local: Sequence[Node] = ()
     rows: int = 0
-    panels: Panels | None = None
     partial: Load | None = None
 
     def __str__(self) -> str:
         """``contract + select [128,256]``: the node around which the loops are, what is fused to it, the loops."""
         if self.members:
             return "; ".join(map(str, self.members))
-        if self.panels is not None and self.fills_panels:
-            return f"pack [{','.join(map(str, self.panels.source.buffer.shape))}]"
         names = [n.op.name for n in self.nodes] or ["fill" if self.region and self.region.source is None else "copy"]
         inner = f" over [{','.join(map(str, self.reduced))}]" if self.reduced else ""
         return f"{' + '.join(names)} [{','.join(map(str, self.shape))}]{inner}{' on the host' if self.host else ''}"
@@ -169,16 +131,11 @@ class Kernel:
     @property
     def results(self) -> list[Node]:
         """The buffers it writes."""
-        if self.whole or self.fills_panels:
+        if self.whole:
             return self.nodes
         written = [b for member in self.members for b in member.results if b not in self.local]
         unfinished = [self.partial.buffer] if self.partial else []
         return list(dict.fromkeys([*written, *(s.buffer for s in self.stores), *unfinished]))
-
-    @property
-    def fills_panels(self) -> bool:
-        """Whether it copies an operand of a product into panels."""
-        return self.panels is not None and self.core is None
 
     @property
     def inner_turns(self) -> int:
@@ -205,8 +162,6 @@ class Kernel:
                 if isinstance(instruction, (Load, Gathered, RandomWord)):
                     found[instruction.buffer] = None
         found.update({load.buffer: None for load in self.operands})
-        if self.panels is not None and self.fills_panels:
-            found[self.panels.source.buffer] = None
         if self.whole and self.core is not None:
             found.update(dict.fromkeys(self.core.inputs))
         return list(found)
@@ -236,7 +191,7 @@ def _plain(x: Any, places: Mapping[Node, int]) -> Hashable:
         return _plain((core, *vars(x).values()), places)
     if isinstance(x, Block):
         return _plain((x.code, x.dtypes), places)
-    if isinstance(x, (Load, Gathered, RandomWord, Given, Store, Region, Panels)):
+    if isinstance(x, (Load, Gathered, RandomWord, Given, Store, Region)):
         return type(x), _plain(list(vars(x).values()), places)
     return repr(x) if isinstance(x, (float, np.ndarray)) else x
 

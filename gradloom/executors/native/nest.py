@@ -3,7 +3,7 @@
     result[s, r, c] = Σ_k left[s, r, k] · right[s, k, c]
 
 Each of s, r, c and k may be several loops.  The innermost over rows and over columns are tiled, the innermost summed
-one may be cut into blocks; those around them run turn by turn.
+one may be cut into steps; those around them run turn by turn.
 """
 
 from __future__ import annotations
@@ -11,11 +11,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from gradloom.executors.native.kernel import Kernel, Panels, Store
-from gradloom.executors.native.kernels.tiling import Tiling, tiling
+from gradloom.executors.native.kernel import Kernel, Store
+from gradloom.executors.native.kernels.tiling import Packs, Tiling, tiling
 from gradloom.executors.native.loops import Affine, Block, Load, extended, merge
 from gradloom.executors.native.target import Target
 from gradloom.ir.graph import Node
+
+FAR_APART, VERY_FAR_APART = 256, 2048  # bytes between rows of the right operand from which a copy may pay, or does
+FEWEST_SUMMED = 32  # rows of the right operand from which it may
+SOME_ROWS, ENOUGH_ROWS, MANY_ROWS = 16, 64, 1024  # of the left operand, for a copy to pay: in the worst case, in others
 
 
 @dataclass(frozen=True)
@@ -26,11 +30,10 @@ class Nest:
         core: the product.
         sizes: turns of each loop.
         left: where the left operand is read.
-        right: where the right operand is read; of panels, the place of the first over the shared loops.
-        panels: the panels in which the right operand lies, if it does.
+        right: where the right operand is read.
         block: the epilogue.
         stores: what the epilogue writes.
-        partial: where the unfinished sums lie between blocks of depth.
+        partial: where the unfinished sums lie between steps.
         shared: loops over what both operands share.
         around: all loops of results around the tiled ones, the shared ones first.
         row: the tiled loop over rows, None where there is a single one.
@@ -43,7 +46,6 @@ class Nest:
     sizes: tuple[int, ...]
     left: Load
     right: Load
-    panels: Panels | None
     block: Block
     stores: tuple[Store, ...]
     partial: Load
@@ -62,10 +64,29 @@ class Nest:
         """How far apart the elements read in neighbouring turns of a loop lie."""
         return 0 if loop is None else load.place.strides[loop]
 
+    def packs(self) -> Packs:
+        """Whether the right operand must be copied into panels, or had better be.
+
+        The kernel reads it row after row, a few vectors wide, so its columns must be neighbours in memory.  Rows that
+        lie far apart share few places in the caches, and each is on another page of memory; then a copy pays if many
+        rows of the left operand share it.
+        """
+        if self.column is None or self.depth is None:
+            return Packs.NEVER
+        if self.stride(self.right, self.column) != 1:
+            return Packs.ALWAYS
+        apart = abs(self.stride(self.right, self.depth)) * self.right.buffer.dtype.itemsize
+        if self.outside or apart < FAR_APART or self.size(self.depth) < FEWEST_SUMMED:
+            return Packs.NEVER
+        if self.size(self.row) >= (SOME_ROWS if apart >= VERY_FAR_APART else MANY_ROWS):
+            return Packs.ALWAYS
+        return Packs.ASTRIDE if self.size(self.row) >= ENOUGH_ROWS else Packs.NEVER
+
     def tiling(self, target: Target) -> Tiling:
         """How the loops are cut."""
         m, n, k = (self.size(loop) for loop in (self.row, self.column, self.depth))
-        return tiling(m, n, k, self.core.dtype.itemsize, target, cut_depth=not self.outside)
+        cut_depth, itemsize = not self.outside, self.core.dtype.itemsize
+        return tiling(m, n, k, itemsize, target, cut_depth=cut_depth, packing=self.packs())
 
     def units(self, target: Target) -> int:
         """Parts into which the work can be divided."""
@@ -91,7 +112,6 @@ def nest(kernel: Kernel) -> Nest:
         sizes=merged.sizes,
         left=Load(left.buffer, merged.place(left.place)),
         right=Load(right.buffer, merged.place(right.place)),
-        panels=kernel.panels,
         block=kernel.block.rewritten(inside),
         stores=tuple(Store(s.value, s.buffer, inside(s.place)) for s in kernel.stores),
         partial=Load(partial.buffer, inside(partial.place)),

@@ -18,7 +18,7 @@ from gradloom.executors.native.kernel import SCATTERS, Kernel, Region, storage
 from gradloom.executors.native.kernels import scratch
 from gradloom.executors.native.layout import lay_out
 from gradloom.executors.native.loops import Affine, Gathered, Load, RandomWord, contiguous
-from gradloom.executors.native.pack import pack_operands
+from gradloom.executors.native.pack import prepare_products
 from gradloom.executors.native.rows import join_rows
 from gradloom.executors.native.simplify import simplify
 from gradloom.executors.native.split import split_reductions
@@ -90,7 +90,7 @@ def _complete(plan: Plan, target: Target) -> Plan:
                 _plan_branch(graph, target) for graph in (node.attrs["on_true"], node.attrs["on_false"])
             ]
         kernels.append(kernel)
-    kernels = pack_operands(split_reductions(separate_bases(kernels), target), target)
+    kernels = prepare_products(split_reductions(separate_bases(kernels), target), target)
     wanted = {storage(y) for y in plan.graph.outputs} | set(plan.in_place.values())
     plan.kernels = join_rows(kernels, plan.in_place, wanted, target)
     _place(plan, target)

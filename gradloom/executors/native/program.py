@@ -20,7 +20,7 @@ from gradloom.executors.native.module import CLOCK_SLOT, FAULT_SLOT, KernelFunct
 from gradloom.executors.native.plan import make_plan
 from gradloom.executors.native.target import Target, host
 from gradloom.executors.native.team import TEAM
-from gradloom.executors.native.workspace import Workspace, address, check_memory, out_of_memory
+from gradloom.executors.native.workspace import Workspace, address, check_memory, empty, out_of_memory
 from gradloom.ir.graph import CONSTANT, PLACEHOLDER, Graph
 from gradloom.ir.interpret import evaluate
 
@@ -127,7 +127,7 @@ class NativeProgram:
     def _allocate(self) -> tuple[list[np.ndarray], Workspace]:
         """Arrays for results, and a workspace that no other call uses."""
         try:
-            return [np.empty(shape, dtype) for shape, dtype in self._computed], self._workspace()
+            return [empty(shape, dtype) for shape, dtype in self._computed], self._workspace()
         except OutOfMemoryError:
             raise
         except MemoryError as problem:

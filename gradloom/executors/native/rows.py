@@ -135,7 +135,7 @@ class _Group:
 
 def _may_join(kernel: Kernel) -> bool:
     loops = math.prod(kernel.shape) > 0 and not kernel.whole
-    return loops and not kernel.fills_panels and (kernel.core is None or reduction.is_reduction(kernel))
+    return loops and (kernel.core is None or reduction.is_reduction(kernel))
 
 
 @dataclass(frozen=True)

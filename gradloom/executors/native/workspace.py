@@ -6,6 +6,7 @@ A program that several threads call at once has a workspace for each of them.
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,6 +18,7 @@ from gradloom.executors.native.plan import Plan
 
 _DATA = object.__basicsize__
 _BOUNDARY = 128
+_LARGE = 4096  # bytes of an array from which its place matters
 
 
 class Workspace:
@@ -39,9 +41,25 @@ class Workspace:
 
 def aligned(size: int) -> np.ndarray:
     """At least ``size`` bytes of zeros, as 8-byte words, that begin where a pair of cache lines does."""
-    whole = np.zeros(size + _BOUNDARY + 8, np.uint8)
+    return _from_boundary(np.zeros(-(-size // 8) * 8 + _BOUNDARY, np.uint8)).view(np.int64)
+
+
+def _from_boundary(whole: np.ndarray) -> np.ndarray:
+    """The bytes of an array from its first boundary on, all but ``_BOUNDARY`` of them."""
     first = -address(whole) % _BOUNDARY
-    return whole[first : first + -(-size // 8) * 8].view(np.int64)
+    return whole[first : first + len(whole) - _BOUNDARY]
+
+
+def empty(shape: Sequence[int], dtype: np.dtype) -> np.ndarray:
+    """An array for a result, which begins where a cache line does unless it is small.
+
+    NumPy's large arrays begin 16 bytes behind the start of a line, so that each vector of the widest registers would
+    lie on two.
+    """
+    size = math.prod(shape) * dtype.itemsize
+    if size < _LARGE:
+        return np.empty(shape, dtype)
+    return _from_boundary(np.empty(size + _BOUNDARY, np.uint8)).view(dtype).reshape(shape)
 
 
 def address(array: np.ndarray) -> int:

@@ -12,7 +12,6 @@ from gradloom.executors.native.kernels import (
     cumulative,
     elementwise,
     linalg,
-    packing,
     product,
     reduction,
     rows,
@@ -52,9 +51,7 @@ def _write_contraction(writer: BlockWriter, kernel: Kernel, target: Target) -> i
 
 
 def _write_plain(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
-    """Copies into panels; loops along memory; where loads and stores disagree about its direction, transposed tiles."""
-    if kernel.fills_panels:
-        return packing.write(writer, kernel, target)
+    """Loops along memory; where loads and stores disagree about its direction, transposed tiles."""
     tiles = transpose.tiles_of(kernel, target)
     return transpose.write(writer, tiles) if tiles else elementwise.write(writer, kernel, target)
 
@@ -100,6 +97,8 @@ def operations(kernel: Kernel) -> int | None:
 
 def scratch(kernel: Kernel, target: Target) -> int:
     """Bytes of working memory that a kernel needs."""
+    if kernel.operands:
+        return product.scratch(kernel, target)
     node = kernel.core
     needed = FAMILIES[node.op].scratch if node and node.op in FAMILIES else None
     return needed(node, target) if node and needed else 0

@@ -2,30 +2,39 @@
 
 A tile has some rows and a few vectors of columns.  Each turn of the inner loop loads one row of vectors of the right
 operand and, for every row of the tile, repeats one element of the left operand over a vector: rows × vectors fused
-multiply-adds.  The tile's epilogue (bias, activation, mask, update) runs before it leaves the registers.
+multiply-adds.  What follows from a product (bias, activation, mask, update) is its epilogue: it runs on the tile's
+sums while these are in the nearest cache.
 
-A long sum runs in steps.  Between them the unfinished tiles lie in memory; the epilogue runs after the last.
+A long sum runs in steps.  Between them the unfinished sums lie in memory; the epilogue runs after the last.
 
-The right operand's columns are neighbours in memory or lie in panels; the plan sees to that (see pack.py).
+A thread walks blocks of columns.  Where that pays it copies a block of the right operand into panels of its own first,
+so that threads share nothing but the left operand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from gradloom.executors.native.blocks import BlockWriter, Here
-from gradloom.executors.native.builder import Index, Value, vector
+from gradloom.executors.native.builder import Function, Index, Value, vector
 from gradloom.executors.native.kernel import Kernel
 from gradloom.executors.native.kernels.left import Elements, LeftRows, copied, worth_copying
-from gradloom.executors.native.kernels.tiling import FEWEST_SWEEPS, Lanes
-from gradloom.executors.native.loops import Load
+from gradloom.executors.native.kernels.packing import Packing
+from gradloom.executors.native.kernels.tiling import Lanes, Packs
+from gradloom.executors.native.loops import Given, Load
 from gradloom.executors.native.nest import Nest, nest
 from gradloom.executors.native.scalars import REGISTER
 from gradloom.executors.native.target import Target
 
 LINE = 64  # bytes of a cache line
 FEWEST_TURNS = 4  # of the inner loop between requests for lines
+MOST_UNROLLED = 4  # turns of the inner loop that are written one after the other
+HEAVY = 12  # instructions of an epilogue from which it is a loop over the rows of a tile in any case
+SHORT = 64  # summed elements up to which such a loop costs much beside the sum
+AHEAD = 8  # turns of the inner loop before which a row of the right operand is asked for
 
 
 def write(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
@@ -35,23 +44,51 @@ def write(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
     return merged.units(target)
 
 
+def scratch(kernel: Kernel, target: Target) -> int:
+    """Bytes of working memory: a block of panels for each unit that a thread may begin with."""
+    merged = nest(kernel)
+    packing = merged.packs() is not Packs.NEVER and math.prod(kernel.shape)
+    return merged.units(target) * _block_bytes(merged, target) if packing else 0
+
+
+def _block_bytes(merged: Nest, target: Target) -> int:
+    return -(-merged.tiling(target).block_elements * merged.core.dtype.itemsize // LINE) * LINE
+
+
 @dataclass(frozen=True)
 class Step:
-    """Summed elements from ``start`` on; the first step begins at zero, the last runs the epilogue."""
+    """Some summed elements.
+
+    Attributes:
+        start: the first of them.
+        count: how many.
+        first: whether no sums lie in memory yet; None where there is one step only.
+        last: whether the sums are finished after it; None where there is one step only.
+    """
 
     start: Index
-    count: int
-    first: bool
-    last: bool
+    count: Index
+    first: Value | None = None
+    last: Value | None = None
 
 
 @dataclass(frozen=True)
-class Panel:
-    """Columns of a tile: the panel's number, which of its block it is, its first column and its vectors."""
+class Block:
+    """Panels of columns that rows are multiplied with: the loops around, which panels, where a copy of them lies."""
 
-    number: Index
-    place: Index
-    column: Index
+    around: Mapping[int, Index]
+    panels: tuple[Index, Index]
+    room: Value | None
+
+
+@dataclass(frozen=True)
+class Spot:
+    """Where a tile lies: its block, its first row, the first row that is not done yet, its panel and its vectors."""
+
+    block: Block
+    row: Index
+    undone: Index
+    panel: Index
     vectors: tuple[Lanes, ...]
 
 
@@ -59,74 +96,82 @@ class _Product:
     """Writes the loops of a product, from the units down to the tile."""
 
     def __init__(self, writer: BlockWriter, merged: Nest, target: Target) -> None:
-        self.writer, self.b, self.nest = writer, writer.b, merged
+        self.writer, self.b, self.nest, self.target = writer, writer.b, merged, target
         self.tiles = merged.tiling(target)
         self.dtype = merged.core.dtype
-        self.kind = REGISTER[self.dtype.name]
-        self.lanes = target.lanes(self.dtype.itemsize)
+        kind, lanes = REGISTER[self.dtype.name], target.lanes(self.dtype.itemsize)
+        self.kind, self.elements = kind, Elements(kind, self.dtype.itemsize, lanes)
 
     def write(self) -> None:
-        """Decode each unit into the loops around, a block of columns and a block of rows."""
+        """Walk the blocks of columns in which a thread has units, each with the rows that are the thread's."""
+        b, writer, parts = self.b, self.writer, self.tiles.row_blocks.parts
+        if self.tiles.packing is Packs.ASTRIDE:
+            _ = self._astride  # known everywhere from here on
+        with b.when(b.compare("slt", b.index(writer.begin), b.index(writer.end))):
+            after = b.idiv(b.iadd(writer.end, parts - 1), parts)
+            with b.loop(b.idiv(writer.begin, parts), after) as number:
+                done = b.imul(number, -parts)
+                first, last = b.imax(b.iadd(writer.begin, done), 0), b.imin(b.iadd(writer.end, done), parts)
+                self._block(number, first, last)
+
+    def _block(self, number: Index, first: Index, last: Index) -> None:
+        """Some blocks of rows against a block of columns."""
         b, t = self.b, self.tiles
-        with b.loop(self.writer.begin, self.writer.end) as unit:
-            rows, left = b.irem(unit, t.row_blocks.parts), b.idiv(unit, t.row_blocks.parts)
-            columns, left = b.irem(left, t.column_blocks.parts), b.idiv(left, t.column_blocks.parts)
-            around: dict[int, Index] = {}
-            for d in reversed(self.nest.around):
-                around[d], left = b.irem(left, self.nest.sizes[d]), b.idiv(left, self.nest.sizes[d])
-            groups = b.bounds(t.row_blocks.size, t.row_blocks.larger, rows)
-            panels = b.bounds(t.column_blocks.size, t.column_blocks.larger, columns)
-            for step in self._steps():
-                with b.loop(*groups) as group:
-                    self._group(around, group, panels, step)
+        columns, left = b.irem(number, t.column_blocks.parts), b.idiv(number, t.column_blocks.parts)
+        around: dict[int, Index] = {}
+        for d in reversed(self.nest.around):
+            around[d], left = b.irem(left, self.nest.sizes[d]), b.idiv(left, self.nest.sizes[d])
+        panels = b.bounds(t.column_blocks.size, t.column_blocks.larger, columns)
+        block = Block(around, panels, self._room_for_panels() if t.packing is not Packs.NEVER else None)
+        split = t.row_blocks
+        begin, end = (b.bounds(split.size, split.larger, i)[0] for i in (first, last))
+        for step in self._steps():
+            if t.packing is Packs.ALWAYS:
+                self._pack(block, step)
+            elif t.packing is Packs.ASTRIDE:
+                with b.when(self._astride):
+                    self._pack(block, step)
+            with b.loop(begin, end) as group:
+                self._group(block, group, step)
 
     def _steps(self) -> Iterator[Step]:
-        """The first, those between (in a loop) and the last."""
-        t, k = self.tiles, self.nest.size(self.nest.depth)
+        """All steps, in a loop if there are several."""
+        b, t, k = self.b, self.tiles, self.nest.size(self.nest.depth)
         if t.steps == 1:
-            yield Step(0, k, first=True, last=True)
+            yield Step(0, k)
             return
-        yield Step(0, t.depth, first=True, last=False)
-        if t.steps > 2:
-            with self.b.loop(t.depth, (t.steps - 1) * t.depth, t.depth) as start:
-                yield Step(start, t.depth, first=False, last=False)
-        done = (t.steps - 1) * t.depth
-        yield Step(done, k - done, first=False, last=True)
+        with b.loop(0, t.steps) as number:
+            start = b.imul(number, t.depth)
+            count = t.depth if k % t.depth == 0 else b.imin(b.iadd(b.imul(number, -t.depth), k), t.depth)
+            first, last = (b.compare("eq", number, b.index(i)) for i in (0, t.steps - 1))
+            yield Step(start, count, first, last)
 
-    def _group(self, around: dict[int, Index], group: Index, panels: tuple[Index, Index], step: Step) -> None:
-        """Groups of one row more come first."""
-        t, b = self.tiles.rows, self.b
-        first, _ = b.bounds(t.size, t.larger, group)
-        if not t.larger:
-            self._panels(around, first, t.size, panels, step)
-            return
-        large = b.compare("slt", b.index(group), b.index(t.larger))
-        with b.when(large):
-            self._panels(around, first, t.size + 1, panels, step)
-        with b.when(b.binary("xor", large, b.const("i1", 1))):
-            self._panels(around, first, t.size, panels, step)
+    def _group(self, block: Block, group: Index, step: Step) -> None:
+        """A group of rows against a block of columns; full panels and the last one have code of their own.
 
-    def _panels(self, around: dict[int, Index], row: Index, rows: int, panels: tuple[Index, Index], step: Step) -> None:
-        """One group of rows against a block of columns; full panels and the last one have code of their own."""
+        Where groups do not come out even the last begins early, and leaves alone what is done already.
+        """
         t, b = self.tiles, self.b
-        left = self._left(around, row, rows, step)
-        begin, end = panels
+        row, undone = b.imul(group, t.height), 0
+        if t.groups * t.height > self.nest.size(self.nest.row):
+            wanted, row = row, b.imin(row, self.nest.size(self.nest.row) - t.height)
+            undone = b.binary("sub", b.index(wanted), b.index(row))
+        left = self._left(block, row, step)
+        begin, end = block.panels
         if t.full:
-            with b.loop(begin, b.imin(end, t.full)) as number:
-                place = b.iadd(number, b.imul(begin, -1))
-                self._tile(around, row, left, Panel(number, place, b.imul(number, t.width), t.vectors), step)
+            with b.loop(begin, b.imin(end, t.full)) as panel:
+                self._tile(Spot(block, row, undone, panel, t.vectors), left, step)
         if t.rest:
             with b.when(b.compare("sgt", b.index(end), b.index(t.full))):
-                place = b.iadd(b.imul(begin, -1), t.full)
-                self._tile(around, row, left, Panel(t.full, place, t.full * t.width, t.rest), step)
+                self._tile(Spot(block, row, undone, t.full, t.rest), left, step)
 
     # Operands -----------------------------------------------------------------------------------------------------
 
-    def _index(self, around: dict[int, Index], row: Index = 0, column: Index = 0, depth: Index = 0) -> list[Index]:
+    def _index(self, block: Block, row: Index = 0, column: Index = 0, depth: Index = 0) -> list[Index]:
         """The loop variables; summed loops around the innermost begin at 0."""
         n = self.nest
         found: list[Index] = [0] * len(n.sizes)
-        for d, i in (*around.items(), (n.row, row), (n.column, column), (n.depth, depth)):
+        for d, i in (*block.around.items(), (n.row, row), (n.column, column), (n.depth, depth)):
             if d is not None:
                 found[d] = i
         return found
@@ -135,87 +180,155 @@ class _Product:
         offset = self.writer.offset(operand.place, Here(index, 1, 0))
         return self.b.at(self.writer.pointers[operand.buffer], offset, self.kind)
 
-    def _left(self, around: dict[int, Index], row: Index, rows: int, step: Step) -> LeftRows:
+    def _left(self, block: Block, row: Index, step: Step) -> LeftRows:
         """Where a group's rows of the left operand are read: in place, or in a copy that many tiles share."""
-        n = self.nest
-        start = self._address(n.left, self._index(around, row, 0, step.start))
-        found = LeftRows(start, rows, n.stride(n.left, n.row), n.stride(n.left, n.depth))
-        kind = Elements(self.kind, self.dtype.itemsize, self.lanes)
-        shared_by_many = self.tiles.column_blocks.size >= FEWEST_SWEEPS
-        if shared_by_many and not n.outside and worth_copying(found, step.count, kind):
-            return copied(self.b, found, step.count, kind)
+        n, t = self.nest, self.tiles
+        start = self._address(n.left, self._index(block, row, 0, step.start))
+        found = LeftRows(start, n.stride(n.left, n.row), n.stride(n.left, n.depth))
+        if t.panels > 1 and not n.outside and worth_copying(found, t.height, t.depth, self.elements):
+            return copied(self.b, found, t.height, t.depth, step.count, self.elements)
         return found
 
-    def _right(self, around: dict[int, Index], panel: Panel, step: Step) -> tuple[Value, int]:
+    def _right(self, spot: Spot, step: Step) -> tuple[Value, Index]:
         """Where a panel of the right operand begins, and how far apart its rows are."""
         n, t, b = self.nest, self.tiles, self.b
-        if n.panels is None:
-            start = self._address(n.right, self._index(around, 0, panel.column, step.start))
+        start = self._address(n.right, self._index(spot.block, 0, b.imul(spot.panel, t.width), step.start))
+        if spot.block.room is None:
             return start, n.stride(n.right, n.depth)
-        start = self._address(n.right, self._index(around))
-        block = b.imul(step.start, t.panels * t.width)
-        return b.at(start, b.iadd(block, b.imul(panel.number, t.depth * t.width)), self.kind), t.width
+        size = t.depth * t.width
+        offset = b.iadd(b.imul(spot.panel, size), b.imul(spot.block.panels[0], -size))
+        copy = b.at(spot.block.room, offset, self.kind)
+        if t.packing is Packs.ALWAYS:
+            return copy, t.width
+        strides = (b.index(i) for i in (t.width, n.stride(n.right, n.depth)))
+        return b.select(self._astride, copy, start), b.select(self._astride, *strides)
+
+    @cached_property
+    def _astride(self) -> Value:
+        """Whether the right operand's vectors would each lie on two cache lines."""
+        b, right = self.b, self.nest.right
+        place = b.emit("i64", f"ptrtoint ptr {self.writer.pointers[right.buffer].text} to i64")
+        bits = b.binary("and", place, b.const("i64", LINE - 1))
+        return b.compare("ne", bits, b.const("i64", 0))
+
+    def _room_for_panels(self) -> Value:
+        """A thread's own memory for a block of panels: that of the first of its units."""
+        return self.writer.working_memory(self.writer.begin, _block_bytes(self.nest, self.target))
+
+    def _pack(self, block: Block, step: Step) -> None:
+        """Copy a step of a block of the right operand."""
+        assert block.room is not None
+        n, t, k = self.nest, self.tiles, self.nest.size(self.nest.depth)
+        by_row, by_column = n.stride(n.right, n.depth), n.stride(n.right, n.column)
+        packing = Packing(
+            *(self.b, self.kind, self.dtype.itemsize, self.elements.lanes, t),
+            *(by_row, by_column, n.size(n.column), k - (t.steps - 1) * t.depth),
+        )
+        packing.copy(self._address(n.right, self._index(block, 0, 0, step.start)), block.room, block.panels, step.count)
 
     # The tile -----------------------------------------------------------------------------------------------------
 
-    def _tile(self, around: dict[int, Index], row: Index, left: LeftRows, panel: Panel, step: Step) -> None:
-        """Sum with the tile in registers, then the epilogue, or leave the unfinished sums in memory."""
+    def _here(self, spot: Spot, row: Index, lanes: Lanes) -> Here:
+        """A vector of a tile's row, as an index of the loops of results."""
         b, n = self.b, self.nest
-        spots = [(i, lanes) for i in range(left.rows) for lanes in panel.vectors]
+        column = b.iadd(b.imul(spot.panel, self.tiles.width), lanes.first)
+        index = self._index(spot.block, b.iadd(spot.row, row), column)
+        return Here(index, lanes.width, n.column if n.column is not None else 0, lanes.valid)
 
-        def here(i: Index, lanes: Lanes) -> Here:
-            index = self._index(around, b.iadd(row, i), b.iadd(panel.column, lanes.first))
-            return Here(index, lanes.width, n.column if n.column is not None else 0, lanes.valid)
+    def _tile(self, spot: Spot, left: LeftRows, step: Step) -> None:
+        """Sum with the tile in registers; then the epilogue, or the unfinished sums go to memory.
 
-        tile = self._sum(around, left, panel, step, lambda i: here(i, panel.vectors[0]))
-        for spot, total in zip(spots, tile):
-            if not step.first:
-                total = b.add(self.writer.load(n.partial.buffer, self.dtype, n.partial.place, here(*spot)), total)
-            if step.last:
-                values = self.writer.values(n.block, here(*spot), {n.core: total})
-                for s in n.stores:
-                    self.writer.store(values[s.value], s.buffer, s.place, here(*spot))
-            else:
-                self.writer.store(total, n.partial.buffer, n.partial.place, here(*spot))
+        That is a loop over rows, if it is not short: an optimiser's update, some forty operations, would keep LLVM busy
+        for long if it were written out for each vector of a tile.
+        """
+        b, rows = self.b, range(self.tiles.height)
+        tile = self._sum(spot, left, step)
+        if step.last is None and self._end_is_short():
+            for total, (i, lanes) in zip(tile, ((i, lanes) for i in rows for lanes in spot.vectors)):
+                self._epilogue(total, self._here(spot, i, lanes), {})
+            return
+        width = sum(lanes.width for lanes in spot.vectors)
+        for total, place in zip(tile, (i * width + lanes.first for i in rows for lanes in spot.vectors)):
+            b.store(total, b.at(self._sums, place, self.kind), self.dtype.itemsize)
+        loaded = [self._the_same_in_rows(self._here(spot, 0, lanes)) for lanes in spot.vectors]
+        with b.loop(spot.undone, self.tiles.height) as i:
+            for lanes, known in zip(spot.vectors, loaded):
+                start = b.at(self._sums, b.iadd(b.imul(i, width), lanes.first), self.kind)
+                total = b.load(start, vector(self.kind, lanes.width), self.dtype.itemsize)
+                self._finish(total, self._here(spot, i, lanes), step, known)
 
-    def _sum(
-        self, around: dict[int, Index], left: LeftRows, panel: Panel, step: Step, row: Callable[[Index], Here]
-    ) -> list[Value]:
+    def _end_is_short(self) -> bool:
+        """Whether sums are only stored, or an epilogue is so short that it matters beside a short sum."""
+        code, t = self.nest.block.code, self.tiles
+        once = t.groups * t.height == self.nest.size(self.nest.row)
+        return [type(i) for i in code] == [Given] or (once and len(code) < HEAVY and t.depth <= SHORT)
+
+    @cached_property
+    def _sums(self) -> Value:
+        """Room on the stack for the sums of a tile."""
+        return self.b.local(f"[{self.tiles.height * self.tiles.width} x {self.kind}]", LINE)
+
+    def _the_same_in_rows(self, here: Here) -> dict[int, Value]:
+        """What the epilogue loads that is the same in all rows (rates, biases), by its place in the block."""
+        n = self.nest
+        return {
+            place: self.b.splat(self.writer.load(i.buffer, dtype, i.place, here), here.lanes)
+            for place, (i, dtype) in enumerate(zip(n.block.code, n.block.dtypes))
+            if isinstance(i, Load) and n.stride(i, n.row) == 0
+        }
+
+    def _finish(self, total: Value, here: Here, step: Step, loaded: Mapping[int, Value]) -> None:
+        """What happens to some sums of a row after a step."""
+        b, partial = self.b, self.nest.partial
+        if step.first is None or step.last is None:
+            self._epilogue(total, here, loaded)
+            return
+        before = self.writer.load(partial.buffer, self.dtype, partial.place, here)
+        total = b.select(step.first, total, b.add(before, total))
+        with b.when(step.last):
+            self._epilogue(total, here, loaded)
+        with b.when(b.binary("xor", step.last, b.const("i1", 1))):
+            self.writer.store(total, partial.buffer, partial.place, here)
+
+    def _epilogue(self, total: Value, here: Here, loaded: Mapping[int, Value]) -> None:
+        values = self.writer.values(self.nest.block, here, {self.nest.core: total}, loaded)
+        for s in self.nest.stores:
+            self.writer.store(values[s.value], s.buffer, s.place, here)
+
+    # The sum ------------------------------------------------------------------------------------------------------
+
+    def _sum(self, spot: Spot, left: LeftRows, step: Step) -> list[Value]:
         """The summed loops, one inside the other, with the tile carried through them."""
-        b, n = self.b, self.nest
-        right, by_row = self._right(around, panel, step)
+        b, n, height = self.b, self.nest, self.tiles.height
+        right, by_row = self._right(spot, step)
+        ahead = _times(b, AHEAD, by_row)
         outside = [(n.sizes[d], n.left.place.strides[d], n.right.place.strides[d]) for d in n.outside]
 
-        def turn(x: Value, y: Value, tile: list[Value]) -> list[Value]:
-            loaded = [self._columns(b.at(y, lanes.first, self.kind), lanes) for lanes in panel.vectors]
-            found = []
-            for i in range(left.rows):
-                element = b.load(b.at(x, i * left.by_row, self.kind), self.kind, self.dtype.itemsize)
-                for j, columns in enumerate(loaded):
-                    total = tile[i * len(loaded) + j]
-                    found.append(self._multiply_add(b.splat(element, columns.lanes), columns, total))
-            return found
-
         def run(begin: Index, end: Index, x: Value, y: Value, tile: list[Value]) -> list[Value]:
+            if begin == 0 and isinstance(end, int) and end <= MOST_UNROLLED:
+                for k in range(end):
+                    x_k, y_k = b.at(x, k * left.by_depth, self.kind), b.at(y, _times(b, k, by_row), self.kind)
+                    tile = self._turn(spot.vectors, left, ahead, x_k, y_k, tile)
+                return tile
             k, inside, finish = b.loop_carrying(begin, end, 1, tile)
-            x, y = (b.at(p, b.imul(k, stride), self.kind) for p, stride in ((x, left.by_depth), (y, by_row)))
-            return finish(turn(x, y, inside))
+            x, y = b.at(x, b.imul(k, left.by_depth), self.kind), b.at(y, _times(b, k, by_row), self.kind)
+            return finish(self._turn(spot.vectors, left, ahead, x, y, inside))
 
         def innermost(x: Value, y: Value, tile: list[Value]) -> list[Value]:
             if n.depth is None:
-                return turn(x, y, tile)
-            asked = self._read_at_the_end(step)
-            share = step.count // left.rows
-            if not (asked or left.following) or share < FEWEST_TURNS:
+                return self._turn(spot.vectors, left, ahead, x, y, tile)
+            asked = self._read_at_the_end()
+            if not (asked or left.following) or self.tiles.depth < FEWEST_TURNS * height:
                 return run(0, step.count, x, y, tile)
-            # While the tile sums, the lines that its end will read come in from memory, a row at a time.
-            i, tile, finish = b.loop_carrying(0, left.rows, 1, tile)
+            # While the tile sums, the lines that are read after it come in from memory, a row at a time.
+            i, tile, finish = b.loop_carrying(0, height, 1, tile)
             for operand in asked:
-                self._ask_for(operand, row(i), panel)
-            self._ask_for_following(left, i, panel, step)
-            begin = b.imul(i, share)
-            tile = finish(run(begin, b.iadd(begin, share), x, y, tile))
-            return run(left.rows * share, step.count, x, y, tile)
+                self._ask_for(operand, self._here(spot, i, spot.vectors[0]), spot.vectors)
+            self._ask_for_following(spot, left, i)
+            share = b.idiv(step.count, height)
+            begin = _times(b, i, share)
+            last = b.compare("eq", i, b.index(height - 1))
+            return finish(run(begin, b.select(last, b.index(step.count), b.index(b.iadd(begin, share))), x, y, tile))
 
         def loops(sizes: Sequence[tuple[int, int, int]], x: Value, y: Value, tile: list[Value]) -> list[Value]:
             if not sizes:
@@ -225,39 +338,66 @@ class _Product:
             x, y = (b.at(p, b.imul(i, stride), self.kind) for p, stride in ((x, by_left), (y, by_right)))
             return finish(loops(inside, x, y, within))
 
-        zeros = [b.const(vector(self.kind, lanes.width), 0) for _ in range(left.rows) for lanes in panel.vectors]
+        zeros = [b.const(vector(self.kind, lanes.width), 0) for _ in range(height) for lanes in spot.vectors]
         return loops(outside, left.start, right, zeros)
 
-    def _read_at_the_end(self, step: Step) -> list[Load]:
-        """Unfinished sums, and operands of the epilogue with an element for each of the result's."""
-        n = self.nest
-        epilogue = [i for i in n.block.code if isinstance(i, Load)] if step.last else []
-        found = [load for load in epilogue if n.stride(load, n.column) == 1 and n.stride(load, n.row)]
-        return found if step.first else [n.partial, *found]
-
-    def _ask_for(self, operand: Load, here: Here, panel: Panel) -> None:
-        """Ask for the cache lines of a row of the tile."""
-        memory = self.writer.memory(operand.buffer)
-        start = self.b.at(self.writer.pointers[operand.buffer], self.writer.offset(operand.place, here), memory)
-        columns = panel.vectors[-1].first + panel.vectors[-1].valid
-        for first in range(0, columns, LINE // operand.buffer.dtype.itemsize):
-            self.b.prefetch(self.b.at(start, first, memory))
-
-    def _ask_for_following(self, left: LeftRows, row: Index, panel: Panel, step: Step) -> None:
-        """Ask for a part of a row of the next group; each tile of a block asks for another part."""
-        if left.following is None:
-            return
-        b, line = self.b, LINE // self.dtype.itemsize
-        lines = -(-step.count // (line * self.tiles.column_blocks.size))
-        place = b.iadd(b.imul(row, left.following.by_row), b.imul(panel.place, lines * line))
-        start = b.at(left.following.start, place, self.kind)
-        for i in range(lines):
-            b.prefetch(b.at(start, i * line, self.kind))
+    def _turn(
+        self, vectors: Sequence[Lanes], left: LeftRows, ahead: Index, x: Value, y: Value, tile: list[Value]
+    ) -> list[Value]:
+        """Add one summed element's products to the tile."""
+        b, found = self.b, []
+        if self.tiles.groups > 1 and self.tiles.depth > AHEAD:
+            later = b.at(y, ahead, self.kind)
+            for lanes in vectors:
+                b.prefetch(b.at(later, lanes.first, self.kind))
+        loaded = [self._columns(b.at(y, lanes.first, self.kind), lanes) for lanes in vectors]
+        for i in range(self.tiles.height):
+            element = b.load(b.at(x, i * left.by_row, self.kind), self.kind, self.dtype.itemsize)
+            for j, columns in enumerate(loaded):
+                total = tile[i * len(loaded) + j]
+                found.append(self._multiply_add(b.splat(element, columns.lanes), columns, total))
+        return found
 
     def _columns(self, at: Value, lanes: Lanes) -> Value:
         """A vector of the right operand; panels may be read beyond the last column."""
-        count = lanes.valid if self.nest.panels is None else lanes.width
+        count = lanes.width if self.tiles.packing is Packs.ALWAYS else lanes.valid
         return self.b.load_some(at, vector(self.kind, lanes.width), self.dtype.itemsize, count)
 
     def _multiply_add(self, x: Value, y: Value, total: Value) -> Value:
         return self.b.muladd(x, y, total) if x.is_float else self.b.add(self.b.mul(x, y), total)
+
+    # Requests for lines -------------------------------------------------------------------------------------------
+
+    def _read_at_the_end(self) -> list[Load]:
+        """Unfinished sums, and operands of the epilogue with an element for each of the result's."""
+        n = self.nest
+        epilogue = [i for i in n.block.code if isinstance(i, Load)]
+        found = [load for load in epilogue if n.stride(load, n.column) == 1 and n.stride(load, n.row)]
+        return found if self.tiles.steps == 1 else [n.partial, *found]
+
+    def _ask_for(self, operand: Load, here: Here, vectors: Sequence[Lanes]) -> None:
+        """Ask for the cache lines of a row of the tile."""
+        memory = self.writer.memory(operand.buffer)
+        start = self.b.at(self.writer.pointers[operand.buffer], self.writer.offset(operand.place, here), memory)
+        columns = vectors[-1].first + vectors[-1].valid
+        for first in range(0, columns, LINE // operand.buffer.dtype.itemsize):
+            self.b.prefetch(self.b.at(start, first, memory))
+
+    def _ask_for_following(self, spot: Spot, left: LeftRows, part: Index) -> None:
+        """Ask for a part of the rows that are copied next; each tile of a block asks for other parts."""
+        if left.following is None:
+            return
+        b, t = self.b, self.tiles
+        place = b.iadd(spot.panel, b.imul(b.index(spot.block.panels[0]), -1))
+        lines = -(-t.depth // (t.height * max(1, t.column_blocks.size)))
+        first = b.imul(b.iadd(b.imul(place, t.height), part), lines)
+        start = b.at(left.following.start, b.imul(first, left.following.by_depth), self.kind)
+        for i in range(lines):
+            b.prefetch(b.at(start, i * left.following.by_depth, self.kind))
+
+
+def _times(b: Function, x: Index, y: Index) -> Index:
+    """x · y, both of which may be known at run time only."""
+    if isinstance(x, int) or isinstance(y, int):
+        return b.imul(x, y)
+    return b.pure("i64", f"mul nsw i64 {b.index(x).text}, {b.index(y).text}")

@@ -3,8 +3,8 @@
 Three levels, as in Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", 2008:
 
 - A *tile* of the result, some rows by a few vectors of columns, stays in registers while the inner loop runs.
-- A *block* of rows and columns shares what it reads: its columns of the right operand stay in the second-level cache.
-- A long sum is cut into blocks of *depth*, so that what a tile reads stays in the caches as well.
+- A *block* of columns is walked by all rows, so that its part of the right operand stays in the second-level cache.
+- A long sum is cut into *steps*, so that what a block reads stays there as well.
 
 All of it follows from the sizes of the product and from the machine, never from the number of threads.
 """
@@ -12,15 +12,21 @@ All of it follows from the sizes of the product and from the machine, never from
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 from gradloom.executors.native.target import Target
 
 MOST_ROWS = 14
-SECOND_LEVEL = 384 * 1024  # bytes of the right operand that are to stay in the second-level cache
-DEEPEST = 3200  # bytes of a row of the left operand from which a sum is cut
-DEPTH = 1376  # and into blocks of at most how many
+ENOUGH_ROWS = 6  # of a tile: with so many, loading the right operand costs little beside the multiply-adds
+SAVING = 0.95  # of the rows that tiles cover, from which lower tiles pay
+LATENCY = 4  # cycles from a multiply-add to the next that needs its sum; two begin in each
+SECOND_LEVEL = 400 * 1024  # bytes of the right operand that are to stay in the second-level cache
+DEEPEST = 2048  # bytes of a row of the left operand that are summed at once; more in steps
+DEPTH = 1600  # of at most so many
+FEWEST_GROUPS = 4  # of rows, for a long sum to run in steps: fewer read the right operand too seldom
+MOST_COPIES = 8  # blocks of a copied operand that may lie in memory at once in a step
 UNITS = 32  # parts that a large product is to have at least, for the threads
-FEWEST_SWEEPS = 4  # tiles that must share some rows of the left operand for a copy of these to pay
+OWN_BLOCKS = 4  # blocks of columns, two panels or more in each, where threads had better read parts of their own
 
 
 @dataclass(frozen=True)
@@ -59,22 +65,33 @@ class Split:
         return self.total % self.parts
 
 
+class Packs(Enum):
+    """When the right operand is copied, block by block, into panels that lie in one piece."""
+
+    NEVER = 0
+    ASTRIDE = 1  # where it does not begin at a cache line, so that each of its vectors would lie on two
+    ALWAYS = 2
+
+
 @dataclass(frozen=True)
 class Tiling:
     """How the result of a product is cut.
 
     Attributes:
-        rows: rows in groups, the heights of tiles.
+        height: rows of a tile.
+        groups: groups of rows so high; the last begins earlier where they do not come out even.
         vectors: the vectors of a full panel of columns.
         full: number of full panels.
         rest: the vectors of the last, narrower panel.
-        row_blocks: groups of rows in blocks.
+        row_blocks: groups of rows in units.
         column_blocks: panels in blocks.
-        depth: summed elements of a block.
-        steps: number of blocks of depth.
+        depth: summed elements of a step.
+        steps: how many steps a sum takes.
+        packing: whether the right operand is copied.
     """
 
-    rows: Split
+    height: int
+    groups: int
     vectors: tuple[Lanes, ...]
     full: int
     rest: tuple[Lanes, ...]
@@ -82,6 +99,7 @@ class Tiling:
     column_blocks: Split
     depth: int
     steps: int
+    packing: Packs
 
     @property
     def width(self) -> int:
@@ -93,41 +111,76 @@ class Tiling:
         """Number of panels."""
         return self.full + bool(self.rest)
 
+    @property
+    def block_elements(self) -> int:
+        """Elements of the right operand that a block holds in a step."""
+        blocks = self.column_blocks
+        return (blocks.size + bool(blocks.larger)) * self.depth * self.width
+
 
 def tile_shape(m: int, n: int, lanes: int, registers: int) -> tuple[int, int]:
-    """Most rows and number of vectors of a tile: rows · vectors sums, the vectors, and one repeated element.
+    """Rows and number of vectors of a tile: rows · vectors sums, the vectors, and one repeated element.
 
-    Few rows leave registers for more columns, which are read in longer runs then.
+    Wide tiles load least, for each repeated element serves all vectors; but they need rows enough.  Of those with
+    enough, the one whose last panel wastes least is taken.
     """
     across = -(-n // lanes)
-    rows, vectors = 1, 1
-    for vectors in (8, 6, 4, 3, 2, 1):
-        rows = min(MOST_ROWS, (registers - 1 - vectors) // vectors)
-        if vectors <= across and rows >= 1 and (vectors <= 2 or rows >= m):
-            break
-    return rows, vectors
+    shapes = [(min(MOST_ROWS, (registers - 1 - v) // v), v) for v in (8, 6, 4, 3, 2, 1) if v <= across or v == 1]
+    enough = next(i for i, (rows, v) in enumerate(shapes) if rows >= min(m, ENOUGH_ROWS) or v == 1)
+    return min(shapes[enough:], key=lambda shape: _cycles(across, *shape))
 
 
-def tiling(m: int, n: int, k: int, itemsize: int, target: Target, *, cut_depth: bool = True) -> Tiling:
+def tile_height(m: int, most: int) -> int:
+    """Rows of a tile, so that tiles cover ``m`` rows about evenly: fewer than possible where that saves a lot."""
+
+    def covered(height: int) -> int:
+        return -(-m // height) * height
+
+    tallest = -(-m // -(-m // most))
+    lower = range(max(1, tallest - 1), max(1, tallest * 2 // 3) - 1, -1)
+    return min((tallest, *(h for h in lower if covered(h) < SAVING * covered(tallest))), key=covered)
+
+
+def _cycles(across: int, rows: int, vectors: int) -> float:
+    """What a row costs for each summed element: two multiply-adds a cycle, but no chain of them faster than it is."""
+
+    def panel(v: int) -> float:
+        return max(v / 2, (rows + v) / 2 / rows, LATENCY / rows) if v else 0.0
+
+    return across // vectors * panel(vectors) + panel(across % vectors)
+
+
+def tiling(
+    m: int, n: int, k: int, itemsize: int, target: Target, *, cut_depth: bool = True, packing: Packs = Packs.NEVER
+) -> Tiling:
     """Cut a product of ``m`` rows, ``n`` columns and ``k`` summed elements."""
     lanes = target.lanes(itemsize)
     most, across = tile_shape(m, n, lanes, target.registers)
-    rows = Split(m, -(-m // most))
+    height = tile_height(m, most)
+    groups = -(-m // height)
     width = across * lanes
     panels = -(-n // width)
-    steps = -(-k * itemsize // DEPTH) if cut_depth and k * itemsize > DEEPEST else 1
-    depth = -(-k // steps) if k else 0
+    in_steps = cut_depth and groups >= FEWEST_GROUPS and k * itemsize > DEEPEST
+    steps = -(-k * itemsize // DEPTH) if in_steps else 1
+    depth = -(-k // steps)
+    steps = -(-k // depth) if k else 1
     panel_bytes = max(1, depth * width * itemsize)
     column_blocks = -(-panels // max(1, SECOND_LEVEL // panel_bytes))
-    # One group of rows a block reads the right operand anew for each; more share what a block of depth holds.
-    together = max(1, min(10 if steps > 1 else 1, rows.parts * column_blocks // UNITS))
+    if packing is Packs.ALWAYS or n > m:
+        column_blocks = max(column_blocks, min(-(-panels // 2), OWN_BLOCKS))
+    together = max(1, groups * column_blocks // UNITS)
+    row_blocks = -(-groups // together)
+    if packing is not Packs.NEVER:  # for each unit there is memory for a block
+        row_blocks = min(row_blocks, max(MOST_COPIES // column_blocks, steps))
     return Tiling(
-        rows,
+        height,
+        groups,
         cover(width, lanes),
         n // width,
         cover(n % width, lanes),
-        Split(rows.parts, -(-rows.parts // together)),
+        Split(groups, row_blocks),
         Split(panels, column_blocks),
         depth,
         steps,
+        packing,
     )
