@@ -19,7 +19,8 @@ from benchmarks.worker import Failed
 TITLE = "Start"
 NOTE = """Import: the statement alone, in a process that has imported nothing. First step: from the start of the process
 to the end of the first step of the MLP 784-256-128-10, batch 128, the interpreter's start included; gradloom through
-`Trainer.fit`. With an empty cache everything is compiled; with a full one a process before has done the same work."""
+`Trainer.fit`. With an empty cache everything is compiled; with a full one a process before has done the same work.
+All packages have their bytecode on disk, as they have once installed."""
 
 COLD, WARM = "gradloom native, empty cache", "gradloom native, full cache"
 IMPORTS = {

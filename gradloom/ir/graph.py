@@ -191,16 +191,14 @@ def topological(outputs: Iterable[Node]) -> list[Node]:
     A stack instead of recursion: a chain of a million nodes is no deeper than one of ten.
     """
     done: dict[Node, None] = {}
-    stack: list[tuple[Node, bool]] = [(node, False) for node in reversed(list(outputs))]
+    stack = list(outputs)[::-1]
     while stack:
-        node, ready = stack.pop()
-        if node in done:
-            continue
-        if ready:
-            done[node] = None
-            continue
-        stack.append((node, True))
-        stack += [(x, False) for x in reversed(node.inputs) if x not in done]
+        node = stack[-1]
+        missing = [x for x in node.inputs if x not in done] if node not in done else []
+        if missing:
+            stack += reversed(missing)
+        else:
+            done[stack.pop()] = None
     return list(done)
 
 
@@ -266,6 +264,8 @@ def substitute(outputs: Sequence[Node], replacements: Mapping[Node, Node]) -> li
 
     Rebuilding folds constants, so putting constants in place of placeholders evaluates the graph.
     """
+    if not replacements:
+        return list(outputs)
     made: dict[Node, Node] = dict(replacements)
     for node in topological(outputs):
         if node in made or not any(made.get(x, x) is not x for x in node.inputs):
@@ -278,7 +278,7 @@ def substitute(outputs: Sequence[Node], replacements: Mapping[Node, Node]) -> li
 @contextlib.contextmanager
 def scope_of(node: Node, inner: str = "") -> Iterator[None]:
     """Give nodes made inside the scope of ``node``, or one inside that."""
-    token = _scope.set("/".join(filter(None, (node.scope, inner))))
+    token = _scope.set(f"{node.scope}/{inner}" if node.scope and inner else node.scope or inner)
     try:
         yield
     finally:

@@ -68,13 +68,15 @@ GRAPHS: dict[str, Callable[[], tuple[Callable[..., Any], list[Any]]]] = {
 
 @lru_cache
 def assembly(graph: str, target: Target) -> str:
-    """The assembly of a graph's program; LLVM must know the target."""
+    """The assembly of a graph's program and of its kernels; LLVM must know the target."""
     llvm().initialize_all_targets()
     llvm().initialize_all_asmprinters()
     f, args = GRAPHS[graph]()
-    module = llvm().parse_assembly(write_module(make_plan(gl.trace(f, *args), target), target).text)
-    module.verify()
-    return machine(target).emit_assembly(module)
+    program = write_module(make_plan(gl.trace(f, *args), target), target)
+    modules = [llvm().parse_assembly(text) for text in (program.text, *(k.text() for k in program.kernels))]
+    for module in modules:
+        module.verify()
+    return "\n".join(map(machine(target).emit_assembly, modules))
 
 
 def strangers(text: str, target: Target) -> set[str]:

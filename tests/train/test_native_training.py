@@ -61,13 +61,12 @@ def test_seeds_penalties_and_short_batches_compile_nothing_new(monkeypatch: pyte
     monkeypatch.setenv("GRADLOOM_CACHE", "off")
     monkeypatch.setattr(trainer_module, "steps_a_call", lambda *_: 5)
     run = trainer("native")
-    before = compiling.compiled
     run.fit((x[:500], y[:500]), epochs=1, batch_size=32, progress="silent")
-    assert compiling.compiled == before + 1
+    before = compiling.compiled
     run.fit((x[500:1000], y[500:1000]), epochs=1, batch_size=32, progress="silent")
     run.seed, run.l1 = 7, 0.1
     run.fit((x[:500], y[:500]), epochs=1, batch_size=32, shuffle=False, progress="silent")
-    assert compiling.compiled == before + 1
+    assert compiling.compiled == before
 
 
 def test_a_run_with_another_rate_and_seed_finds_the_program_on_disk():

@@ -1,8 +1,8 @@
-"""Compiled programs on disk, so that a graph is compiled once and not once a process.
+"""Compiled code on disk, so that a kernel is compiled once and not once a process.
 
-An entry is named by the SHA-256 of everything that the code depends on (the module's text, the processor, LLVM and
-gradloom) and begins with the SHA-256 of its code.  Entries are written to a temporary name and renamed, so a reader
-sees a whole one or none; one whose code does not match its checksum is thrown away and made again, never run.  When
+An entry is named by a digest of everything that its code depends on.  It begins with the SHA-256 of its name and its
+code, so one that was cut off, altered or put in another's place is thrown away and made again, never run.  Entries are
+written to a temporary name and renamed, so a reader sees a whole one or none, however many processes write it.  When
 the folder grows past its bound the entries that were not used for longest go.
 """
 
@@ -12,15 +12,19 @@ import contextlib
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 MOST_BYTES = 256 * 2**20
 _DIGEST = 32
+_UNWATCHED = 1 / 64
+"""The share of its bound that a process writes to a folder before it looks at its size again."""
+
+_written: dict[Path, int] = {}
+"""Bytes written to each folder since its size was looked at."""
 
 
 class ObjectCache:
-    """Object code by key, in a folder.
+    """Object code by key, in a folder.  A folder that cannot be read or written is an empty one.
 
     Args:
         folder: where entries lie; None keeps nothing.
@@ -30,50 +34,44 @@ class ObjectCache:
     def __init__(self, folder: Path | None, most_bytes: int = MOST_BYTES) -> None:
         self.folder, self.most_bytes = folder, most_bytes
 
-    def get(self, key: str, make: Callable[[], bytes]) -> bytes:
-        """The code of a key, made and kept if it is not there.  A folder that cannot be written is no error."""
-        name = hashlib.sha256(key.encode()).hexdigest()
-        found = self._read(name)
-        if found is None:
-            found = make()
-            with contextlib.suppress(OSError):
-                self._write(name, found)
-        return found
-
-    def _path(self, name: str) -> Path | None:
-        return None if self.folder is None else self.folder / f"{name}.o"
-
-    def _read(self, name: str) -> bytes | None:
-        path = self._path(name)
-        if path is None:
+    def find(self, key: str) -> bytes | None:
+        """The code of a key (letters and digits), if it is there."""
+        if self.folder is None:
             return None
+        path = self.folder / f"{key}.o"
         try:
             data = path.read_bytes()
         except OSError:
             return None
         code = data[_DIGEST:]
-        if len(data) <= _DIGEST or hashlib.sha256(code).digest() != data[:_DIGEST]:
-            with contextlib.suppress(OSError):
-                path.unlink()
-            return None
-        with contextlib.suppress(OSError):
-            os.utime(path)  # used now
-        return code
+        good = data[:_DIGEST] == _checksum(key, code)
+        with contextlib.suppress(OSError):  # the folder may be for reading alone
+            os.utime(path) if good else path.unlink()  # used now
+        return code if good else None
 
-    def _write(self, name: str, code: bytes) -> None:
-        path = self._path(name)
-        if path is None:
+    def keep(self, key: str, code: bytes) -> None:
+        """Write the code of a key."""
+        if self.folder is None:
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(suffix=".part", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(hashlib.sha256(code).digest() + code)
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-        self._shrink(path.parent)
+        with contextlib.suppress(OSError):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(suffix=".part", dir=self.folder)
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(_checksum(key, code) + code)
+                os.replace(temporary, self.folder / f"{key}.o")
+            except BaseException:
+                Path(temporary).unlink(missing_ok=True)
+                raise
+            self._watch(self.folder, _DIGEST + len(code))
+
+    def _watch(self, folder: Path, size: int) -> None:
+        """Look at the folder's size at a process's first entry, and then each time that it has written much."""
+        first = folder not in _written
+        _written[folder] = _written.get(folder, 0) + size
+        if first or _written[folder] > self.most_bytes * _UNWATCHED:
+            _written[folder] = 0
+            self._shrink(folder)
 
     def _shrink(self, folder: Path) -> None:
         """Remove the entries that were not used for longest until the rest is within the bound."""
@@ -88,3 +86,7 @@ class ObjectCache:
                 break
             path.unlink(missing_ok=True)
             total -= size
+
+
+def _checksum(key: str, code: bytes) -> bytes:
+    return hashlib.sha256(key.encode() + code).digest()

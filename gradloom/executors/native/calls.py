@@ -4,9 +4,11 @@ A program of a thousand layers calls thousands of kernels.  As code these calls 
 time grows faster than a function's length); as data they cost it nothing, and a call costs the machine some
 nanoseconds more.  A record is a run of 64-bit numbers:
 
-    kernel, units, clock, operands, then for each operand: slot, offset, and the stride by each loop around
+    function, units, clock, operands, then for each operand: slot, offset, and the stride by each loop around
 
 The address of an operand is ``table[slot] + offset + Σ stride · turn``: loops change no addresses, they count turns.
+The addresses of the kernels' functions, and their units, are filled in when their code is in memory: this is all the
+linking that there is.
 """
 
 from __future__ import annotations
@@ -14,9 +16,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from gradloom.executors.native.builder import Function, Value
 
-UNITS, CLOCK, OPERANDS, HEADER = 1, 2, 3, 4
+FUNCTION, UNITS, CLOCK, OPERANDS, HEADER = 0, 1, 2, 3, 4
 """Places in a record; a header is as long as the last."""
 
 
@@ -42,10 +46,9 @@ class Address:
 
 @dataclass(frozen=True)
 class Call:
-    """A call of a kernel: its number in the list of kernels, its units, its clock, its operands."""
+    """A call of a kernel: its number in the list of kernels, its clock, its operands."""
 
     kernel: int
-    units: int
     clock: int
     operands: Sequence[Address]
 
@@ -58,23 +61,42 @@ class CallLists:
         depth: how many loops are inside each other at most.
         clock: LLVM's name of what reads the processor's clock; empty for no measuring.
         records: all records, one after the other.
+        called: the number of the kernel of each record.
+        places: where each record begins.
         most_operands: of a call.
     """
 
     depth: int
     clock: str
     records: list[int] = field(default_factory=list)
+    called: list[int] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
     most_operands: int = 1
 
     def add(self, calls: Sequence[Call]) -> int:
         """Keep a list; gives the place where it begins."""
         first = len(self.records)
         for call in calls:
-            self.records += [call.kernel, call.units, call.clock, len(call.operands)]
-            for a in call.operands:
-                self.records += [a.slot, a.offset, *a.strides, *(0,) * (self.depth - len(a.strides))]
+            self.called.append(call.kernel)
+            self.places.append(len(self.records))
+            self.add_operands(call.operands, call.clock)
             self.most_operands = max(self.most_operands, len(call.operands))
         return first
+
+    def add_operands(self, operands: Sequence[Address], clock: int = 0) -> int:
+        """Keep a record that calls nothing; gives its place."""
+        first = len(self.records)
+        self.records += [0, 0, clock, len(operands)]
+        for a in operands:
+            self.records += [a.slot, a.offset, *a.strides, *(0,) * (self.depth - len(a.strides))]
+        return first
+
+    def linked(self, functions: Sequence[tuple[int, int]]) -> np.ndarray:
+        """The records with the address and the units of the kernels' functions, which are given by number."""
+        records, places = np.array(self.records, np.int64), np.array(self.places, np.int64)
+        addresses, units = np.array(functions, np.int64).reshape(-1, 2)[self.called].T
+        records[places + FUNCTION], records[places + UNITS] = addresses, units
+        return records
 
     # The functions that read records ------------------------------------------------------------------------------
 
@@ -116,8 +138,8 @@ class CallLists:
             record = b.load(record_at, "ptr", 8)
             given = f"ptr {record.text}, ptr %table, ptr %turns, ptr {found.text}"
             b.store(b.emit("ptr", f"call ptr @addresses({given})"), record_at, 8)
-            number, units = (b.load(b.at(record, i, "i64"), "i64", 8) for i in (0, UNITS))
-            kernel = b.load(b.at(Value("@kernels", "ptr"), number, "ptr"), "ptr", 8)
+            kernel = b.load(b.at(record, FUNCTION, "i64"), "ptr", 8)
+            units = b.load(b.at(record, UNITS, "i64"), "i64", 8)
             before = self._cycles(b)
             with b.when(alone):
                 b.do(f"call void {kernel.text}(ptr {found.text}, ptr {fault.text}, i64 0, i64 {units.text})")

@@ -1,20 +1,62 @@
-"""LLVM: from the text of a module to code in memory."""
+"""LLVM: from text to code in memory, part by part.
+
+A program consists of parts: the function of each kernel, and what calls them.  A part is known by its *content*, which
+says all that its code depends on: code of the same content is taken from this process, else from the disk
+(``cache``).  Only where it is in neither place is the part's text written and translated.  So a second run of a
+program writes and translates nothing, and a network with one more layer only the kernels that are new.
+"""
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+from weakref import WeakValueDictionary
 
-from gradloom import config
+from gradloom import config, ir, ops
+from gradloom.executors import native
 from gradloom.executors.native.cache import ObjectCache
 from gradloom.executors.native.target import Target, llvm, machine
 
-_FORMAT = "2"  # to be raised when the same text shall give other code
-
 compiled = 0
-"""How many modules LLVM has compiled in this process; entries found in the cache do not count."""
+"""How many parts LLVM has compiled in this process; what is found in the cache does not count."""
+
+
+class Part(Protocol):
+    """What LLVM translates by itself."""
+
+    @property
+    def content(self) -> str:
+        """All that the text depends on, beside the target and gradloom itself."""
+        ...
+
+    def text(self) -> str:
+        """LLVM's text, a module."""
+        ...
+
+
+@dataclass(frozen=True)
+class Written:
+    """A part that is nothing but its text."""
+
+    content: str
+
+    def text(self) -> str:
+        """The content."""
+        return self.content
+
+
+class Refused(RuntimeError):
+    """LLVM refuses the text of a part."""
+
+    def __init__(self, part: Part, message: str) -> None:
+        super().__init__(message)
+        self.part = part
 
 
 @dataclass(frozen=True)
@@ -31,39 +73,95 @@ class Code:
         """A function of so many integers and addresses, to be called from Python; the caller keeps this object."""
         return ctypes.CFUNCTYPE(None, *(ctypes.c_int64,) * arguments)(self.address(name))
 
+    def number(self, name: str) -> int:
+        """The value of a 64-bit constant."""
+        return ctypes.c_int64.from_address(self.engine.get_global_value_address(name)).value
+
+
+_loaded: WeakValueDictionary[str, Code] = WeakValueDictionary()
+"""The code that some program of this process keeps, by key."""
+
 
 def compile_module(text: str, target: Target) -> Code:
-    """Code for a module's text.
+    """Code for a text.
 
     Raises:
-        RuntimeError: LLVM refuses the text.
+        Refused: LLVM refuses it.
     """
-    binding = llvm()
-    version = ".".join(map(str, binding.llvm_version_info))
-    key = "\n".join((_FORMAT, version, target.cpu, target.features, target.triple, text))
-    code = ObjectCache(config.cache_folder()).get(key, lambda: _object_code(text, target))
-    engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine(target))
-    engine.add_object_file(binding.ObjectFileRef.from_data(code))
-    engine.finalize_object()
-    return Code(engine)
+    return load([Written(text)], target)[0]
 
 
-def check(text: str) -> None:
-    """Let LLVM read and verify a module's text.
+def load(parts: Sequence[Part], target: Target) -> list[Code]:
+    """Code for parts, whose functions must have different names.
 
     Raises:
-        RuntimeError: LLVM refuses the text.
+        Refused: LLVM refuses a part.
     """
-    llvm().parse_assembly(text).verify()
+    keys = [_key(part, target) for part in parts]
+    codes = {key: code for key in keys if (code := _loaded.get(key)) is not None}
+    if missing := {key: part for key, part in zip(keys, parts) if key not in codes}:
+        code = _linked(_objects(missing, target), target)
+        codes.update(dict.fromkeys(missing, code))
+        _loaded.update(dict.fromkeys(missing, code))
+    return [codes[key] for key in keys]
 
 
-def _object_code(text: str, target: Target) -> bytes:
-    """Translate a module."""
+def _key(part: Part, target: Target) -> str:
+    """The name of a part's code in this process and on disk."""
+    version = ".".join(map(str, llvm().llvm_version_info))
+    return hashlib.sha256("\n".join((_sources(), version, repr(target), part.content)).encode()).hexdigest()
+
+
+@lru_cache
+def _sources() -> str:
+    """A digest of the compiler's source and of what it is about, so that a change there makes all code anew."""
+    digest = hashlib.sha256()
+    for package in (native, ops, ir):
+        for path in sorted(Path(package.__path__[0]).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _objects(parts: Mapping[str, Part], target: Target) -> list[bytes]:
+    """The object code of parts by key, from the disk where it is there."""
+    cache = ObjectCache(config.cache_folder())
+    found = {key: cache.find(key) for key in parts}
+    missing = {key: part for key, part in parts.items() if found[key] is None}
+    for key, code in zip(missing, _translated(missing.values(), target)):
+        cache.keep(key, code)
+        found[key] = code
+    return [code for code in found.values() if code is not None]
+
+
+def _translated(parts: Iterable[Part], target: Target) -> list[bytes]:
+    """The object code of parts; while LLVM translates one, on a thread of its own, the next is written."""
+    parts = list(parts)
+    if not parts:
+        return []
+    generator = machine(target)
+    with ThreadPoolExecutor(1) as translator:
+        made = [translator.submit(_translate, part, part.text(), generator) for part in parts]
+    return [future.result() for future in made]
+
+
+def _translate(part: Part, text: str, generator: Any) -> bytes:
     global compiled
     compiled += 1
-    binding, generator = llvm(), machine(target)
-    module = binding.parse_assembly(text)
-    module.verify()
-    # The kernels are written as they should run: vectorised, with their addresses shared and their loops in place.
-    # LLVM's optimiser would take twice the time of its code generator and change the speed by a few percent.
-    return generator.emit_object(module)
+    try:
+        module = llvm().parse_assembly(text)
+        module.verify()
+        # The kernels are written as they should run: vectorised, with their addresses shared and their loops in place.
+        # LLVM's optimiser would take twice the time of its code generator and change the speed by a few percent.
+        return generator.emit_object(module)
+    except RuntimeError as problem:
+        raise Refused(part, str(problem)) from problem
+
+
+def _linked(objects: Iterable[bytes], target: Target) -> Code:
+    """Bring object code into memory."""
+    binding = llvm()
+    engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine(target))
+    for code in objects:
+        engine.add_object_file(binding.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    return Code(engine)

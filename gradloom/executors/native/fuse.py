@@ -152,6 +152,7 @@ class _Grouping:
     def __init__(self, graph: Graph, buffers: set[Node]) -> None:
         self.buffers = buffers
         self.kernels: list[Kernel] = []
+        self.plain: dict[tuple[int, ...], list[int]] = {}  # kernels without a core, by shape
         self.position: dict[Node, int] = {}
         for node in _numbers_first(graph):
             if node not in buffers or node.op in (PLACEHOLDER, CONSTANT):
@@ -187,24 +188,29 @@ class _Grouping:
         rank = len(node.shape)
         block = Block()
         Reader(block, rank, lambda n: n in self.buffers and n is not node).read(node, variables(rank))
-        elementwise, anywhere = self._dependencies(block, node.shape)
-        first = max(anywhere, default=-1) + 1
-        for place in reversed(range(first, len(self.kernels))):
-            kernel = self.kernels[place]
-            fits = kernel.shape == node.shape and all(q <= place for q in elementwise)
-            open_to_more = (
-                kernel.region is None
-                and not kernel.whole
-                and not _is_sequential(kernel)
-                and len(kernel.nodes) < MOST_RESULTS
-            )
-            if fits and open_to_more and (kernel.core is None or place in elementwise):
-                self.position[node] = place
-                kernel.nodes.append(node)
-                return
-            if place in elementwise:
-                break
+        place = self._open_kernel(node.shape, *self._dependencies(block, node.shape))
+        if place is not None:
+            self.position[node] = place
+            self.kernels[place].nodes.append(node)
+            return
         self._append(Kernel(node.shape), node)
+        self.plain.setdefault(node.shape, []).append(self.position[node])
+
+    def _open_kernel(self, shape: tuple[int, ...], elementwise: set[int], anywhere: set[int]) -> int | None:
+        """The latest kernel that can compute one more node, which must come behind those it reads anywhere.
+
+        That is a kernel without a core, or the core whose result is read; the latter only if nothing it reads is later.
+        """
+        first, latest = max(anywhere, default=-1) + 1, max(elementwise, default=-1)
+        plain = self.plain.get(shape, [])
+        while plain and len(self.kernels[plain[-1]].nodes) == MOST_RESULTS:
+            plain.pop()
+        if plain and plain[-1] >= max(first, latest):
+            return plain[-1]
+        kernel = self.kernels[latest] if latest >= first else None
+        if kernel is None or kernel.core is None or kernel.whole or _is_sequential(kernel):
+            return None
+        return latest if kernel.shape == shape and len(kernel.nodes) < MOST_RESULTS else None
 
     def _dependencies(self, block: Block, shape: tuple[int, ...]) -> tuple[set[int], set[int]]:
         """Kernels whose results are read at the element that is computed, and those read anywhere else."""

@@ -11,7 +11,7 @@ have.  So a module that speaks of halves brings its own.
 from __future__ import annotations
 
 CONVERSIONS = """
-define half @__truncdfhf2(double %x) nounwind {
+define internal half @__truncdfhf2(double %x) nounwind {
   %bits = bitcast double %x to i64
   %sign_bit = lshr i64 %bits, 48
   %sign_word = trunc i64 %sign_bit to i16
@@ -45,13 +45,13 @@ define half @__truncdfhf2(double %x) nounwind {
   ret half %result
 }
 
-define half @__truncsfhf2(float %x) nounwind {
+define internal half @__truncsfhf2(float %x) nounwind {
   %wide = fpext float %x to double
   %result = call half @__truncdfhf2(double %wide)
   ret half %result
 }
 
-define float @__extendhfsf2(half %x) nounwind {
+define internal float @__extendhfsf2(half %x) nounwind {
   %word = bitcast half %x to i16
   %bits = zext i16 %word to i32
   %sign_bit = and i32 %bits, 32768

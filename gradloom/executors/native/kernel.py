@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -12,17 +13,20 @@ import numpy as np
 from gradloom.executors.native.loops import (
     ELEMENTWISE,
     Affine,
+    Apply,
     Block,
     Gathered,
     Given,
     Load,
     RandomWord,
     Reader,
+    Scalar,
     only_unit_axes_change,
     variables,
 )
 from gradloom.executors.native.vectormath import FUNCTIONS
-from gradloom.ir.graph import Node
+from gradloom.ir.graph import Node, Op
+from gradloom.ir.tensortype import TensorType
 from gradloom.ops import contraction, convolution, core, index, linalg, movement, reduce, window
 
 REDUCTIONS = frozenset(
@@ -170,30 +174,47 @@ class Kernel:
         """All buffers that it touches, in the order in which its function takes them."""
         return list(dict.fromkeys([*self.reads(), *self.results]))
 
-    def fingerprint(self) -> Hashable:
-        """Equal for kernels with the same code: all that is known of one, its buffers named by their order."""
+    def fingerprint(self) -> str:
+        """Equal for kernels with the same code, in every process: all that is known of one, buffers by their order."""
         places = {buffer: i for i, buffer in enumerate((*self.buffers(), *self.local))}
         for member in self.members:  # what lies in a local buffer under another shape
             places.update({b: places[storage(b)] for b in member.buffers() if b not in places})
-        return _plain(self, places)
+        return _spelled(self, places)
 
 
-def _plain(x: Any, places: Mapping[Node, int]) -> Hashable:
-    """A value as nested tuples, nodes as their place and type, and numbers such that only equal bits are equal."""
-    if isinstance(x, Node):
-        return places.get(x), x.type
+def _spelled(x: Any, places: Mapping[Node, int]) -> str:
+    """A value as text, nodes as their place and type, and numbers such that only equal bits are equal.
+
+    Raises:
+        TypeError: it is of a kind whose text might not tell all of it.
+    """
+    if isinstance(x, (int, str, float, NoneType, np.generic)):
+        return repr(x)
     if isinstance(x, (tuple, list)):
-        return tuple([_plain(part, places) for part in x])
+        return f"({','.join([_spelled(part, places) for part in x])})"
+    if isinstance(x, Affine):
+        return f"{x.offset}{x.strides}"
+    if isinstance(x, Node):
+        return f"{places.get(x)}:{_spelled(x.type, places)}"
+    if isinstance(x, TensorType):
+        return f"{x.dtype.str}{x.shape}"
+    if isinstance(x, (Op, np.dtype)):
+        return x.name if isinstance(x, Op) else x.str
     if isinstance(x, dict):
-        return tuple([(name, _plain(value, places)) for name, value in sorted(x.items())])
+        return _spelled(sorted(x.items()), places)
+    if isinstance(x, np.ndarray):
+        return f"{x.dtype.str}{x.shape}{x.tobytes().hex()}"
     if isinstance(x, Kernel):
         core = x.core and (x.core.op, x.core.attrs, [y.type for y in x.core.inputs])
-        return _plain((core, *vars(x).values()), places)
+        return _spelled((core, *vars(x).values()), places)
     if isinstance(x, Block):
-        return _plain((x.code, x.dtypes), places)
-    if isinstance(x, (Load, Gathered, RandomWord, Given, Store, Region)):
-        return type(x), _plain(list(vars(x).values()), places)
-    return repr(x) if isinstance(x, (float, np.ndarray)) else x
+        return _spelled((x.code, x.dtypes), places)
+    if isinstance(x, _PARTS):
+        return type(x).__name__ + _spelled(list(vars(x).values()), places)
+    raise TypeError(f"a kernel with a {type(x).__name__} in it cannot be spelled")
+
+
+_PARTS = (Load, Apply, Scalar, Gathered, RandomWord, Given, Store, Region)
 
 
 def base_of(node: Node) -> Node:

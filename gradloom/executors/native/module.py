@@ -1,4 +1,4 @@
-"""From a plan to one LLVM module: a function a kernel, and the program that calls them in order.
+"""From a plan to text for LLVM: a function a kernel, each a module, and the program that calls them in order.
 
 Every thread runs ``program`` with its number; each takes its share of a kernel's units, then all wait for each other
 at a barrier.  Work is cut by the size of the problem, so results do not depend on the number of threads.  A loop of
@@ -7,8 +7,9 @@ the graph is a loop in the program: its body's kernels are called again with the
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,6 +19,7 @@ from gradloom.executors.native.barrier import barrier
 from gradloom.executors.native.blocks import BlockWriter
 from gradloom.executors.native.builder import Function, Value
 from gradloom.executors.native.calls import Address, Call, CallLists
+from gradloom.executors.native.compile import Code
 from gradloom.executors.native.half import conversions_for
 from gradloom.executors.native.kernel import Kernel, storage
 from gradloom.executors.native.plan import Plan
@@ -28,17 +30,45 @@ from gradloom.ops import control
 
 @dataclass(frozen=True)
 class KernelFunction:
-    """The function written for a kernel, its number in the list of functions, and its number of units."""
+    """The function of a kernel; kernels that differ in their buffers alone share one.
+
+    Its text is only written where its code is not at hand: what it depends on is known without it.  It takes the
+    addresses of its buffers, the flag for faults, and the units to do.
+
+    Attributes:
+        kernel: what it computes.
+        target: the machine.
+        content: all that its text depends on, see compile.py.
+    """
 
     kernel: Kernel
-    function: Function
-    number: int
-    units: int
+    target: Target
+    content: str
 
     @property
+    def name(self) -> str:
+        """The function's name."""
+        return "kernel_" + hashlib.sha256(self.content.encode()).hexdigest()[:32]
+
+    @property
+    def units_name(self) -> str:
+        """The name of a constant beside it: into how many units its work is cut."""
+        return f"{self.name}.units"
+
     def text(self) -> str:
         """The function with what it needs, as a module of its own."""
-        return "\n".join([*sorted(self.function.needs), self.function.text()])
+        params = [("ptr", "buffers", ""), ("ptr", "fault", ""), ("i64", "begin", ""), ("i64", "end", "")]
+        function = Function(self.name, params, internal=False)
+        listed = function.param("buffers")
+        buffers = self.kernel.buffers()
+        pointers = {b: function.load(function.at(listed, i, "ptr"), "ptr", 8) for i, b in enumerate(buffers)}
+        scratch = function.load(function.at(listed, len(buffers), "ptr"), "ptr", 8)
+        fault, begin, end = (function.param(name) for name in ("fault", "begin", "end"))
+        writer = BlockWriter(function, pointers, fault, begin, end, scratch)
+        units = kernels.write(writer, self.kernel, self.target)
+        function.finish()
+        text = "\n".join([*sorted(function.needs), f"@{self.units_name} = constant i64 {units}", function.text()])
+        return text + conversions_for(text)
 
 
 @dataclass(frozen=True)
@@ -46,9 +76,9 @@ class Module:
     """LLVM's text, and what the program around it needs to know.
 
     Attributes:
-        text: the module.
-        kernels: every kernel's function; kernels that differ in their buffers alone share one.
-        records: the calls of kernels, see calls.py.
+        text: the program around the kernels.
+        kernels: the functions of the kernels, by number.
+        lists: the calls of kernels.
         work: rough number of elementary operations in a call, for deciding on threads.
         calls: how many kernels a call runs.
         timed: the kernels in the order of their clocks.
@@ -57,11 +87,15 @@ class Module:
 
     text: str
     kernels: list[KernelFunction]
-    records: np.ndarray
+    lists: CallLists
     work: int
     calls: int
     timed: list[Kernel]
     hosted: list[Kernel]
+
+    def linked(self, codes: Sequence[Code]) -> np.ndarray:
+        """The records of all calls, with what is known since the code of the kernels is in memory."""
+        return self.lists.linked([(c.address(k.name), c.number(k.units_name)) for k, c in zip(self.kernels, codes)])
 
 
 FAULT_SLOT, CLOCK_SLOT = 32, 64
@@ -71,7 +105,7 @@ Addresses = Mapping[Node, Address]
 
 
 def write_module(plan: Plan, target: Target, *, clocks: bool = False) -> Module:
-    """Write all kernels and the program that runs them.
+    """Write the program that runs the kernels; their functions write themselves when they are asked to.
 
     Args:
         plan: kernels and places of buffers.
@@ -83,15 +117,11 @@ def write_module(plan: Plan, target: Target, *, clocks: bool = False) -> Module:
     writer = _Writer(lists, target, slots=2 + len(outer))
     work = writer.run(plan, {node: Address(1 + i) for i, node in enumerate(outer)}, 0)
     writer.main.finish()
-    written = list(writer.functions.values())
-    functions = [writer.main, *lists.functions(FAULT_SLOT, CLOCK_SLOT), *(w.function for w in written)]
+    functions = [writer.main, *lists.functions(FAULT_SLOT, CLOCK_SLOT)]
     declarations = sorted({d for f in functions for d in f.needs})
-    names = ", ".join(f"ptr @{w.function.name}" for w in written)
-    listed = f"@kernels = internal constant [{len(written)} x ptr] [{names}]"
-    text = "\n".join([*declarations, listed, barrier(target), *(f.text() for f in functions)])
-    text += conversions_for(text)
-    records = np.array(lists.records, np.int64)
-    return Module(text, written, records, work.operations, work.calls, writer.timed, writer.hosted)
+    text = "\n".join([*declarations, barrier(target), *(f.text() for f in functions)])
+    written = [KernelFunction(kernel, target, content) for content, kernel in writer.kernels.items()]
+    return Module(text, written, lists, work.operations, work.calls, writer.timed, writer.hosted)
 
 
 def _depth(plan: Plan) -> int:
@@ -117,14 +147,15 @@ class _Work:
 
 @dataclass
 class _Writer:
-    """Writes the program, and collects the functions of the kernels it calls.
+    """Writes the program, and collects the kernels it calls.
 
     Attributes:
         lists: the calls, as data.
         target: the machine.
         slots: length of the table: the arena, what the caller gives, the records.
         main: the program's function: loops and branches around lists of calls.
-        functions: kernels that differ in their buffers alone are one function.
+        kernels: the kernels by their content; those that differ in their buffers alone are one.
+        numbers: their places in the list of functions, likewise.
         timed: see Module.
         hosted: see Module.
         depth: how many loops are around what is written now.
@@ -134,7 +165,8 @@ class _Writer:
     target: Target
     slots: int
     main: Function = field(init=False)
-    functions: dict[Hashable, KernelFunction] = field(default_factory=dict)
+    kernels: dict[str, Kernel] = field(default_factory=dict)
+    numbers: dict[str, int] = field(default_factory=dict)
     timed: list[Kernel] = field(default_factory=list)
     hosted: list[Kernel] = field(default_factory=list)
     depth: int = 0
@@ -173,30 +205,29 @@ class _Writer:
 
     def _call(self, kernel: Kernel, addresses: Addresses, scratch: int) -> Call:
         """The record of a kernel's call; ``scratch`` is where its working memory lies in the arena."""
-        key = kernel.fingerprint()
-        if key not in self.functions:
-            self.functions[key] = _write_kernel(len(self.functions), kernel, self.target)
-        written = self.functions[key]
+        content = kernel.fingerprint()
+        self.kernels.setdefault(content, kernel)
+        number = self.numbers.setdefault(content, len(self.numbers))
         self.timed.append(kernel)
         operands = [*(addresses[storage(b)] for b in kernel.buffers()), Address(0, scratch)]
-        return Call(written.number, written.units, len(self.timed) - 1, operands)
+        return Call(number, len(self.timed) - 1, operands)
 
     def _call_all(self, calls: Sequence[Call]) -> None:
         if calls:
-            given = f"{self._list(calls)}, ptr {self.table.text}, ptr {self.turns.text}, ptr %state"
+            given = f"{self._record(self.lists.add(calls))}, ptr {self.table.text}, ptr {self.turns.text}, ptr %state"
             self.main.do(f"call void @run({given}, i64 {len(calls)}, i64 %thread, i64 %threads)")
 
-    def _list(self, calls: Sequence[Call]) -> str:
-        """The address of a list of calls, which lies in the last slot of the table."""
+    def _record(self, place: int) -> str:
+        """The address of a record; where all records begin lies in the last slot of the table."""
         main = self.main
         records = main.load(main.at(self.table, self.slots - 1, "ptr"), "ptr", 8)
-        return f"ptr {main.at(records, self.lists.add(calls), 'i64').text}"
+        return f"ptr {main.at(records, place, 'i64').text}"
 
     def _addresses(self, operands: Sequence[Address]) -> Value:
         """A list of addresses as kernels see them."""
         main = self.main
         found = main.local(f"[{max(len(operands), 1)} x ptr]")
-        given = f"{self._list([Call(0, 0, 0, operands)])}, ptr {self.table.text}, ptr {self.turns.text}"
+        given = f"{self._record(self.lists.add_operands(operands))}, ptr {self.table.text}, ptr {self.turns.text}"
         main.emit("ptr", f"call ptr @addresses({given}, ptr {found.text})")
         return found
 
@@ -276,21 +307,6 @@ class _Writer:
             with main.when(wanted):
                 work.append(self.run(side, given, arena))
         return max(work, key=lambda w: w.operations)
-
-
-def _write_kernel(number: int, kernel: Kernel, target: Target) -> KernelFunction:
-    """A kernel's function; it takes the addresses of its buffers, the flag for faults, and the units to do."""
-    params = [("ptr", "buffers", ""), ("ptr", "fault", ""), ("i64", "begin", ""), ("i64", "end", "")]
-    function = Function(f"kernel{number}", params)
-    listed = function.param("buffers")
-    buffers = kernel.buffers()
-    pointers = {b: function.load(function.at(listed, i, "ptr"), "ptr", 8) for i, b in enumerate(buffers)}
-    scratch = function.load(function.at(listed, len(buffers), "ptr"), "ptr", 8)
-    fault, begin, end = (function.param(name) for name in ("fault", "begin", "end"))
-    writer = BlockWriter(function, pointers, fault, begin, end, scratch)
-    units = kernels.write(writer, kernel, target)
-    function.finish()
-    return KernelFunction(kernel, function, number, units)
 
 
 def _operations(kernel: Kernel) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 from gradloom import config
 from gradloom.errors import CompileError, IndexRangeError, OutOfMemoryError
 from gradloom.executors.native.barrier import SPINS_SLOT
-from gradloom.executors.native.compile import Code, check, compile_module
+from gradloom.executors.native.compile import Code, Refused, Written, load
 from gradloom.executors.native.explain import explain
 from gradloom.executors.native.host import HostKernels
 from gradloom.executors.native.kernel import Kernel, storage
@@ -55,9 +55,10 @@ class NativeProgram:
         self._who = f"native executor, {graph.name}"
         check_memory(self._who, self.plan)
         self.module = write_module(self.plan, self.target, clocks=clocks)
-        self.code = _compiled(self._who, self.module, self.target)
+        self._code = main, *functions = _compiled(self._who, self.module, self.target)
         self.threads = config.threads() if self.module.work >= PARALLEL_FROM * max(self.module.calls, 1) else 1
-        self._function, self._entry = self.code.function("program", 6), self.code.address("program")
+        self._records = self.module.linked(functions)
+        self._function, self._entry = main.function("program", 6), main.address("program")
         self._resting: deque[Workspace] = deque(maxlen=_KEPT)
         self._prepare()
 
@@ -118,7 +119,7 @@ class NativeProgram:
         self._constants = [np.asarray(n.value, order="C") for n in constants]
         values = dict(zip(constants, self._constants))
         arrays = [address(values[n]) if n in values else 0 for n in (*plan.inputs, *plan.outputs)]
-        self._table = [*arrays, address(self.module.records)]
+        self._table = [*arrays, address(self._records)]
         self._inputs = [(place, numbers[n]) for place, n in enumerate(plan.inputs) if n.op is PLACEHOLDER]
         self._computed = [(n.shape, n.dtype) for n in plan.outputs]
         places = {n: i for i, n in enumerate((*inputs, *plan.outputs, *constants))}
@@ -149,28 +150,18 @@ class NativeProgram:
         self._function(0, 1, *space.addresses)
 
 
-def _compiled(who: str, module: Module, target: Target) -> Code:
-    """The module's code; where LLVM refuses it, the error names the kernel."""
+def _compiled(who: str, module: Module, target: Target) -> list[Code]:
+    """The code of the program and of its kernels; where LLVM refuses a kernel, the error names it."""
     try:
-        return compile_module(module.text, target)
-    except RuntimeError as problem:
-        refused = [(_described(k.kernel), found) for k in module.kernels if (found := _refusal(k))]
-        what, found = refused[0] if refused else ("the program around the kernels", str(problem))
+        return load([Written(module.text), *module.kernels], target)
+    except Refused as problem:
+        kernel = problem.part.kernel if isinstance(problem.part, KernelFunction) else None
         raise CompileError(
             who,
-            rule=f"LLVM refuses {what}",
-            got=" ".join(found.split())[:300],
+            rule=f"LLVM refuses {_described(kernel) if kernel else 'the program around the kernels'}",
+            got=" ".join(str(problem).split())[:300],
             fix="This is a mistake of gradloom: please report it. The reference executor runs the graph.",
         ) from problem
-
-
-def _refusal(written: KernelFunction) -> str:
-    """What LLVM says against one kernel's function alone; empty if it accepts it."""
-    try:
-        check(written.text)
-    except RuntimeError as problem:
-        return str(problem)
-    return ""
 
 
 def _described(kernel: Kernel) -> str:

@@ -126,7 +126,7 @@ class _Group:
                     bytes_of[storage(access.buffer)] = abs(access.place.strides[0]) * access.buffer.dtype.itemsize
         size = max(1, min(BLOCK_BYTES // max(sum(bytes_of.values()), 1), max(FEWEST_ROWS, self.rows // ENOUGH)))
         local, room = [], LOCAL_BYTES
-        for node in sorted(own & bytes_of.keys(), key=lambda n: bytes_of[n]):
+        for node in sorted((n for n in bytes_of if n in own), key=lambda n: bytes_of[n]):  # in the same order always
             room -= size * bytes_of[node]
             if room >= 0:
                 local.append(node)
