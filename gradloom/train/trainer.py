@@ -142,7 +142,7 @@ class Trainer:
             validation: the same, measured after each epoch; or the share of ``train``, between 0 and 1, that is
                 held out at random for it.
             epochs: how often to go through the data.
-            batch_size: examples an update, or "auto" (see train/batches.py).
+            batch_size: examples an update, or "auto" (see train/batches.py; all of them for second-order methods).
             shuffle: take the examples in a new order each epoch.
             callbacks: what to do between epochs, e.g. ``EarlyStopping(patience=5)``.
             progress: "auto", "bar", "lines" or "silent".
@@ -253,6 +253,7 @@ class Trainer:
     def _size_of_batches(self, asked: int | str, source: Source, present: int) -> int:
         """The batch size, which an interrupted epoch keeps."""
         rows = source.rows or present
+        asked = present if asked == "auto" and self.optimizer.wants_all_examples else asked
         if not self.position:
             return min(choose_batch_size(asked, rows if asked == "auto" else present), present)
         assert self.batch_size is not None, "a position counts batches"
