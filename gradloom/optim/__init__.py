@@ -12,6 +12,7 @@ from gradloom.optim.averaging import ExponentialAverage
 from gradloom.optim.base import FirstOrder, Optimizer
 from gradloom.optim.chain import Chain, Prefixed, chain
 from gradloom.optim.clipping import ClipByNorm, ClipByValue, global_norm
+from gradloom.optim.curvature import Curvature, curvature
 from gradloom.optim.decay import AddDecayedWeights
 from gradloom.optim.lbfgs import LBFGS
 from gradloom.optim.learning_rate import ScaleByLearningRate
@@ -37,6 +38,7 @@ __all__ = [
     "ClipByNorm",
     "ClipByValue",
     "Composed",
+    "Curvature",
     "ExponentialAverage",
     "FirstOrder",
     "Minimizer",
@@ -56,6 +58,7 @@ __all__ = [
     "SecondOrder",
     "build",
     "chain",
+    "curvature",
     "describe",
     "get",
     "global_norm",

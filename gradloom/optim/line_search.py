@@ -7,8 +7,8 @@ With φ(a) the loss at x + a d, a length is accepted where
 low enough, and flat enough.  Nocedal and Wright, "Numerical optimization" (2006), algorithms 3.5 and 3.6, give two
 loops, one that finds an interval and one that makes it smaller.  Here they are one: the interval goes from ``low``,
 the best length so far, to ``high``, which is infinite until a length has been too far; the same rule moves both.
-Where losses differ by no more than rounding, only slopes decide (Hager and Zhang, 2005), so that a search near a
-minimum can go on to where the gradient vanishes.
+Where the loss has not risen by more than rounding, a slope that is flat enough is enough (Hager and Zhang, 2005), so
+that near a minimum, where losses no longer differ, the gradient can still be brought to 0.
 """
 
 from __future__ import annotations
@@ -84,11 +84,12 @@ def search(
 
 def _moved(now: Search, tried: Trial, gradient: Tensor, start: Trial, rules: Rules) -> Search:
     """The search after a trial."""
-    slack = rounding(start.value)
-    enough = tried.value <= start.value + rules.armijo * tried.length * start.slope + slack
-    # Written so that a loss of NaN is too far.
-    is_low = fn.logical_and(enough, tried.value <= now.low.value + slack)
     is_flat = fn.abs(tried.slope) <= rules.wolfe * fn.abs(start.slope)
+    # Written so that a loss of NaN is too far.
+    falls = fn.logical_and(tried.value < start.value, tried.value <= now.low.value)
+    enough = fn.logical_and(falls, tried.value <= start.value + rules.armijo * tried.length * start.slope)
+    is_level = fn.logical_and(is_flat, tried.value <= start.value + rounding(start.value))
+    is_low = fn.logical_or(enough, is_level)
     accepted = fn.logical_and(is_low, is_flat) if rules.strong else is_low
     # Past the minimum between the ends, the old best becomes the other end.
     has_turned = fn.equal(tried.slope >= 0, now.high.length > now.low.length)
@@ -96,9 +97,8 @@ def _moved(now: Search, tried: Trial, gradient: Tensor, start: Trial, rules: Rul
     low = choose(is_low, tried, now.low)
     following = fn.where(fn.isfinite(high.length), _between(low, high), _beyond(now.low, tried))
     # An interval of a few roundings holds no other length worth trying.
-    width = fn.abs(high.length - low.length)
-    is_spent = width <= 4 * float(np.finfo(width.dtype).eps) * fn.maximum(high.length, low.length)
-    done = fn.logical_or(accepted, is_spent)
+    is_spent = fn.abs(high.length - low.length) <= rounding(fn.maximum(high.length, low.length))
+    done = fn.logical_or(accepted, fn.logical_and(fn.isfinite(high.length), is_spent))
     best = fn.where(is_low, gradient, now.gradient)
     return Search(low, best, high, following, now.evaluations + 1, done)
 

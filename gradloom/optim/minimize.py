@@ -49,8 +49,8 @@ class Minimum:
     values: np.ndarray = field(repr=False)
 
     def __str__(self) -> str:
-        work = f"{self.steps} steps, {self.evaluations} evaluations"
-        return f"{self.value:.6g} after {work}: {self.reason} (largest slope {self.gradient_norm:.2g})"
+        work = f"steps {self.steps}, evaluations {self.evaluations}"
+        return f"{self.value:.6g} ({work}): {self.reason}, the largest slope is {self.gradient_norm:.2g}"
 
 
 class _Run(NamedTuple):
@@ -81,7 +81,7 @@ class Minimizer:
             raise OptionError(
                 "minimize",
                 rule="the method evaluates the function itself",
-                got=repr(method)[:100],
+                got=type(method).__name__,
                 fix="Use optim.LBFGS() or optim.Newton(); others take step(...) in a loop of your own.",
             )
         self._begin = jit(self._first, executor)
@@ -131,7 +131,7 @@ class Minimizer:
         slope = _largest(run.at.gradient).item()
         made, evaluations = (int(run.state[name].item()) for name in ("step", "evaluations"))
         converged = slope <= tolerance
-        reason = f"{made} steps are made"
+        reason = "no steps are left"
         if converged:
             reason = "the gradient has vanished"
         elif run.state["stuck"].item():

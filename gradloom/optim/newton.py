@@ -9,12 +9,12 @@ import numpy as np
 
 from gradloom import functional as fn
 from gradloom.derivatives import hessian
-from gradloom.loops import cond
 from gradloom.optim.piece import Hyper, State
 from gradloom.optim.second_order import (
     FlatLoss,
     Point,
     SecondOrder,
+    choose,
     evaluated,
     hessian_product,
     repeat,
@@ -78,23 +78,26 @@ class Newton(SecondOrder):
     def advance(self, loss: FlatLoss, at: Point, state: State, hyper: Hyper) -> tuple[Point, State]:
         """See the class."""
         if self.is_full(at.x.size):
-            x, has_moved, tried, memory = _damped_step(loss, at, state["damping"])
+            to, tried, memory = _damped_step(loss, at, state["damping"])
         else:
-            x, has_moved, tried, memory = _region_step(loss, at, state["radius"], min(self.products, at.x.size))
-        to = cond(has_moved, lambda: evaluated(loss, x), lambda: at)
+            to, tried, memory = _region_step(loss, at, state["radius"], min(self.products, at.x.size))
         return to, {**state, "evaluations": state["evaluations"] + tried, **memory}
 
 
-Step = tuple[Tensor, Tensor, Tensor, State]
-"""The new x, whether it is another one, how often the loss was computed, and what is remembered."""
+Step = tuple[Point, Tensor, State]
+"""The next point, how often the loss was computed, and what is remembered."""
 
 
-def _trust(fall: Tensor, predicted: Tensor, value: Tensor) -> Tensor:
-    """How much of the predicted fall of the loss came true; 1 where both are no more than rounding."""
-    slack = rounding(value)
+def _trust(at: Point, to: Point, predicted: Tensor) -> Tensor:
+    """How much of the predicted fall of the loss came true.
+
+    Where both are no more than rounding, it is 1 if the gradient has become shorter, and else -1; NaN is -1 as well.
+    """
+    fall, slack = at.value - to.value, rounding(at.value)
     is_rounding = fn.logical_and(fn.abs(predicted) <= slack, fn.abs(fall) <= slack)
+    is_shorter = fn.dot(to.gradient, to.gradient) < fn.dot(at.gradient, at.gradient)
     ratio = fall / fn.where(is_rounding, 1, predicted)
-    return fn.where(is_rounding, 1, fn.where(fn.isfinite(ratio), ratio, -1))
+    return fn.where(is_rounding, fn.where(is_shorter, 1, -1), fn.where(fn.isfinite(ratio), ratio, -1))
 
 
 # The whole Hessian ----------------------------------------------------------------------------------------------
@@ -104,7 +107,7 @@ class _Damped(NamedTuple):
     """Where the search for λ stands: the λ to try, and what the last one gave."""
 
     damping: Tensor
-    x: Tensor
+    to: Point
     tried: Tensor
     trust: Tensor
 
@@ -120,11 +123,12 @@ def _damped_step(loss: FlatLoss, at: Point, damping: Tensor) -> Step:
         half = fn.triangular_solve(factor, -at.gradient[:, None], lower=True)
         step = fn.triangular_solve(factor, half, lower=True, transposed=True)[:, 0]
         predicted = -(fn.dot(at.gradient, step) + fn.dot(step, matrix @ step) / 2)
-        trust = _trust(at.value - loss(at.x + step), predicted, at.value)
+        to = evaluated(loss, at.x + step)
+        trust = _trust(at, to, predicted)
         grown = fn.maximum(10 * now.damping, least)
-        return _Damped(fn.where(trust > _ENOUGH, now.damping, grown), at.x + step, now.tried + 1, trust)
+        return _Damped(fn.where(trust > _ENOUGH, now.damping, grown), to, now.tried + 1, trust)
 
-    nothing = _Damped(damping, at.x, tensor(0, "int64"), fn.full((), -1, at.x.dtype))
+    nothing = _Damped(damping, at, tensor(0, "int64"), fn.full((), -1, at.x.dtype))
     end = repeat(attempt, nothing, _ATTEMPTS, lambda now: now.trust > _ENOUGH)
     has_moved = end.trust > _ENOUGH
     lessened = fn.where(end.damping > least, end.damping / 10, 0)
@@ -132,7 +136,7 @@ def _damped_step(loss: FlatLoss, at: Point, damping: Tensor) -> Step:
         end.trust > _GOOD, lessened, fn.where(end.trust < _POOR, fn.maximum(2 * end.damping, least), end.damping)
     )
     memory = {"damping": fn.where(has_moved, kept, 0), "stuck": fn.logical_not(has_moved)}
-    return fn.where(has_moved, end.x, at.x), has_moved, end.tried, memory
+    return choose(has_moved, end.to, at), end.tried, memory
 
 
 # Products with the Hessian --------------------------------------------------------------------------------------
@@ -153,14 +157,15 @@ def _region_step(loss: FlatLoss, at: Point, radius: Tensor, most: int) -> Step:
     step = end.step
     size = fn.sqrt(fn.dot(step, step))
     predicted = -(fn.dot(at.gradient, step) + fn.dot(step, end.residual - at.gradient) / 2)
-    trust = _trust(at.value - loss(at.x + step), predicted, at.value)
+    to = evaluated(loss, at.x + step)
+    trust = _trust(at, to, predicted)
     has_moved = trust > _ENOUGH
     is_at_edge = size >= 0.99 * radius
     widened = fn.where(fn.logical_and(trust > _GOOD, is_at_edge), 2 * radius, radius)
     adapted = fn.where(trust < _POOR, size / 4, widened)
     least = float(np.finfo(radius.dtype).eps) * (1 + fn.sqrt(fn.dot(at.x, at.x)))
     memory = {"radius": fn.maximum(adapted, least), "stuck": fn.logical_and(adapted < least, fn.logical_not(has_moved))}
-    return fn.where(has_moved, at.x + step, at.x), has_moved, tensor(1, "int64"), memory
+    return choose(has_moved, to, at), tensor(1, "int64"), memory
 
 
 def _conjugate_step(loss: FlatLoss, at: Point, radius: Tensor, most: int) -> _Conjugate:

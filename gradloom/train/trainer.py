@@ -31,6 +31,7 @@ from gradloom.train.batches import choose_batch_size
 from gradloom.train.callbacks import Callback, Checkpoint
 from gradloom.train.examples import Examples, as_examples, as_inputs, hold_out, two_examples
 from gradloom.train.history import History
+from gradloom.train.landscape import Landscape
 from gradloom.train.measuring import Forward, Measure
 from gradloom.train.nonfinite import check_numbers, check_weights, where_it_began
 from gradloom.train.pace import steps_a_call
@@ -47,7 +48,7 @@ from gradloom.transforms import jit, trace
 _ORDER, _DRAWS, _HOLD_OUT = 1, 2, 3  # what the random key of a run is used for
 
 
-class Trainer:
+class Trainer(Landscape):
     """A model with all that is needed to train it.
 
     Args:

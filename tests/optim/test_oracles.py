@@ -51,6 +51,15 @@ def test_first_steps_on_a_parabola(optimizer: FirstOrder, printed: str) -> None:
     assert [f"{w:.10f}" for w in found] == [f"{float(text):.10f}" for text in printed.split()]
 
 
+@pytest.mark.parametrize("method", ["full", "cg"])
+def test_newton_on_a_parabola_is_there_at_once(method: str) -> None:
+    newton, w = optim.Newton(method), gl.tensor(1.0, "float64")  # type: ignore[arg-type]
+    state = newton.init(w)
+    for _ in range(3):
+        w, state, _ = newton.step(lambda w: (w * w, None), w, state)
+        assert f"{w.item():.10f}" == "0.0000000000"
+
+
 # Loops as the textbooks write them: each is given the gradient function and yields w after each step.
 
 Gradient = Callable[[np.ndarray], np.ndarray]
