@@ -1,23 +1,75 @@
-"""What an optimiser is: a chain of pieces (optim/piece.py) whose last word is added to the parameters."""
+"""What an optimiser is: something that moves parameters to lessen a loss.
+
+Those of first order ask for nothing but a gradient; they are chains of pieces (optim/piece.py) whose last word is
+added to the parameters.  Those of second order (optim/second_order.py) ask for the loss itself, again and again.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
 from gradloom import tree
+from gradloom.derivatives import value_and_grad
 from gradloom.errors import DTypeError, ShapeError
+from gradloom.ir.graph import scope
 from gradloom.optim.chain import Chain, chain
 from gradloom.optim.piece import Hyper, Piece, State, Tensors, add
 from gradloom.options import Options
 from gradloom.tensor import Tensor, tensor
 
+Loss = Callable[[Tensors], Any]
+"""From parameters to the loss, or to (loss, anything else)."""
+
 
 class Optimizer(Options, ABC):
+    """How parameters move to lessen a loss; a training step calls :meth:`step`."""
+
+    @property
+    def wants_all_examples(self) -> bool:
+        """Whether a step should see all examples, and batches are a compromise."""
+        return False
+
+    @abstractmethod
+    def hyperparameters(self) -> dict[str, float]:
+        """Numbers that are inputs of a training step, by name, e.g. ``{"lr": 0.001, "beta1": 0.9}``."""
+
+    @abstractmethod
+    def init(self, parameters: Tensors) -> State:
+        """The state before the first step, with the number of steps made so far in it.
+
+        Raises:
+            DTypeError: a parameter is not of floats.
+        """
+
+    @abstractmethod
+    def step(
+        self, loss: Loss, parameters: Tensors, state: State, hyper: Hyper | None = None
+    ) -> tuple[Tensors, State, Any]:
+        """One step down a loss.
+
+        Args:
+            loss: a function of the parameters that gives (loss, anything else); the loss is a scalar.
+            parameters: a nested dict of tensors of floats.
+            state: as :meth:`init` or the last step gave it.
+            hyper: hyperparameters by name, as numbers or scalar tensors; those that are missing have the values of
+                the options.  Others are ignored, so one dict can serve a whole training step.
+
+        Returns:
+            ``(new parameters, new state, what the loss gave beside its value before the step)``.
+
+        Raises:
+            ShapeError: the loss is not a scalar, or the state belongs to others.
+            DTypeError: a parameter is not of floats.
+        """
+
+
+class FirstOrder(Optimizer):
     """How parameters move, given gradients of the loss.
 
-    A training step asks :meth:`lookahead` where to take the gradient, then calls :meth:`update`.
+    A step asks :meth:`lookahead` where to take the gradient, then calls :meth:`update`.
     """
 
     @abstractmethod
@@ -30,23 +82,26 @@ class Optimizer(Options, ABC):
         return chain(*self.pieces())
 
     def hyperparameters(self) -> dict[str, float]:
-        """Numbers that are inputs of a training step, by name, e.g. ``{"lr": 0.001, "beta1": 0.9}``.
-
-        Those of a schedule are named after it: ``"lr.initial"``.
-        """
+        """Those of the pieces; those of a schedule are named after it: ``"lr.initial"``."""
         return self.chain.hyperparameters()
 
     def init(self, parameters: Tensors) -> State:
-        """The state before the first step, with the number of steps made so far in it.
-
-        Raises:
-            DTypeError: a parameter is not of floats.
-        """
+        """The state before the first step, see :meth:`Optimizer.init`."""
         return self.chain.init(as_parameters(type(self).__name__, parameters))
 
     def lookahead(self, parameters: Tensors, state: State, hyper: Hyper | None = None) -> Tensors:
         """Where the gradient of the next step is taken: at the parameters, but for Nesterov's method."""
         return parameters
+
+    def step(
+        self, loss: Loss, parameters: Tensors, state: State, hyper: Hyper | None = None
+    ) -> tuple[Tensors, State, Any]:
+        """One step down a loss by its gradient, see :meth:`Optimizer.step`."""
+        ahead = self.lookahead(parameters, state, hyper)
+        (_, aux), gradients = value_and_grad(loss, has_aux=True)(ahead)
+        with scope("update"):
+            parameters, state = self.update(gradients, state, parameters, hyper)
+        return parameters, state, aux
 
     def update(
         self, gradients: Tensors, state: State, parameters: Tensors, hyper: Hyper | None = None

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from gradloom.errors import OptionError
 from gradloom.optim.adaptive import EpsMode, ScaleByAdaDelta, ScaleByAdaGrad, ScaleByAdam, ScaleByRms, Squares
-from gradloom.optim.base import Optimizer, as_parameters
+from gradloom.optim.base import FirstOrder, as_parameters
 from gradloom.optim.chain import Chain, chain
 from gradloom.optim.clipping import ClipByNorm, ClipByValue
 from gradloom.optim.decay import AddDecayedWeights
@@ -33,7 +33,7 @@ MomentumForm = Annotated[Literal["outside", "inside", "ewma"], words("outside", 
 
 
 @dataclass(frozen=True)
-class Composed(Optimizer):
+class Composed(FirstOrder):
     """An optimiser of your own from pieces.
 
     ``Composed(chain(ClipByValue(1.0), ScaleByAdam(), ScaleByLearningRate(0.001)))`` is Adam with clipped gradients.
@@ -54,7 +54,7 @@ class Composed(Optimizer):
 
 
 @dataclass(frozen=True)
-class NamedOptimizer(Optimizer):
+class NamedOptimizer(FirstOrder):
     """What the named optimisers have in common.
 
     Args:

@@ -8,15 +8,17 @@ from typing import Any
 
 from gradloom import description
 from gradloom.description import Description
-from gradloom.errors import unknown_name
+from gradloom.errors import OptionError, unknown_name
 from gradloom.optim import adaptive, schedules
 from gradloom.optim.base import Optimizer
 from gradloom.optim.chain import Chain, Prefixed
 from gradloom.optim.clipping import ClipByNorm, ClipByValue
 from gradloom.optim.decay import AddDecayedWeights
+from gradloom.optim.lbfgs import LBFGS
 from gradloom.optim.learning_rate import ScaleByLearningRate
 from gradloom.optim.momentum import ScaleByMomentum
-from gradloom.optim.optimizers import SGD, AdaDelta, AdaGrad, Adam, AdamW, Composed, RMSProp
+from gradloom.optim.newton import Newton
+from gradloom.optim.optimizers import SGD, AdaDelta, AdaGrad, Adam, AdamW, Composed, NamedOptimizer, RMSProp
 from gradloom.optim.schedules import LearningRate
 from gradloom.options import Options
 
@@ -29,9 +31,11 @@ NAMES: dict[str, Optimizer] = {
     "rmsprop": RMSProp(),
     "adam": Adam(),
     "adamw": AdamW(),
+    "newton": Newton(),
+    "lbfgs": LBFGS(),
 }
 
-OPTIMIZERS = (SGD, AdaGrad, AdaDelta, RMSProp, Adam, AdamW, Composed)
+OPTIMIZERS = (SGD, AdaGrad, AdaDelta, RMSProp, Adam, AdamW, Newton, LBFGS, Composed)
 
 PIECES = (
     *(Chain, Prefixed, ClipByNorm, ClipByValue, AddDecayedWeights, ScaleByLearningRate, ScaleByMomentum),
@@ -55,11 +59,15 @@ def get(name: str, lr: LearningRate | None = None) -> Any:
 
     Raises:
         UnknownNameError: no optimiser has this name; the message proposes the nearest.
-        OptionError: the learning rate is negative.
+        OptionError: the learning rate is negative, or the optimiser has none.
     """
     found = NAMES.get(name.lower()) if isinstance(name, str) else None
     if found is None:
         raise unknown_name("optim.get", "optimizer", name, NAMES)
+    if lr is not None and not isinstance(found, NamedOptimizer):
+        raise OptionError(
+            "optim.get", rule=f"{name} has no learning rate", got=f"lr={lr!r}", fix="It finds its own: leave lr out."
+        )
     return found if lr is None else dataclasses.replace(found, lr=lr)  # type: ignore[type-var]
 
 

@@ -21,7 +21,7 @@ from gradloom.nn.metrics import StreamingMetric
 from gradloom.optim import Optimizer
 from gradloom.tensor import Tensor
 from gradloom.train.targets import match_targets
-from gradloom.transforms import scan, value_and_grad
+from gradloom.transforms import scan
 
 Tensors = Any  # nested dicts of tensors
 
@@ -126,10 +126,8 @@ class Recipe:
         def objective(parameters: Tensors) -> tuple[Tensor, Any]:
             return self.objective(parameters, carry["state"], batch, hyper, step_key)
 
-        ahead = self.optimizer.lookahead(carry["parameters"], carry["optimizer"], hyper)
-        (_, (outputs, state, loss)), gradients = value_and_grad(objective, has_aux=True)(ahead)
-        with scope("update"):
-            parameters, optimizer = self.optimizer.update(gradients, carry["optimizer"], carry["parameters"], hyper)
+        parameters, optimizer, aux = self.optimizer.step(objective, carry["parameters"], carry["optimizer"], hyper)
+        outputs, state, loss = aux
         new = {"parameters": parameters, "state": state, "optimizer": optimizer, "step": carry["step"] + 1}
         return new, self._sums(loss, outputs, targets, weights)
 

@@ -32,6 +32,7 @@ from gradloom.train.callbacks import Callback, Checkpoint
 from gradloom.train.examples import Examples, as_examples, as_inputs, check_inputs, hold_out, two_examples
 from gradloom.train.gradient_check import GradientReport, check_model
 from gradloom.train.history import History
+from gradloom.train.landscape import Landscape
 from gradloom.train.measuring import Forward, Measure
 from gradloom.train.nonfinite import check_numbers, check_weights, where_it_began
 from gradloom.train.pace import steps_a_call
@@ -48,7 +49,7 @@ from gradloom.transforms import jit, trace
 _ORDER, _DRAWS, _HOLD_OUT = 1, 2, 3  # what the random key of a run is used for
 
 
-class Trainer:
+class Trainer(Landscape):
     """A model with all that is needed to train it.
 
     Args:
@@ -143,7 +144,7 @@ class Trainer:
             validation: the same, measured after each epoch; or the share of ``train``, between 0 and 1, that is
                 held out at random for it.
             epochs: how often to go through the data.
-            batch_size: examples an update, or "auto" (see train/batches.py).
+            batch_size: examples an update, or "auto" (see train/batches.py; all of them for second-order methods).
             shuffle: take the examples in a new order each epoch.
             callbacks: what to do between epochs, e.g. ``EarlyStopping(patience=5)``.
             progress: "auto", "bar", "lines" or "silent".
@@ -254,6 +255,7 @@ class Trainer:
     def _size_of_batches(self, asked: int | str, source: Source, present: int) -> int:
         """The batch size, which an interrupted epoch keeps."""
         rows = source.rows or present
+        asked = present if asked == "auto" and self.optimizer.wants_all_examples else asked
         if not self.position:
             return min(choose_batch_size(asked, rows if asked == "auto" else present), present)
         assert self.batch_size is not None, "a position counts batches"

@@ -8,7 +8,7 @@ import pytest
 import gradloom as gl
 from gradloom import optim
 from gradloom.errors import OptionError
-from gradloom.optim import SGD, Optimizer, schedules
+from gradloom.optim import SGD, FirstOrder, schedules
 from gradloom.optim.optimizers import MomentumForm, Nesterov
 
 FORMS: tuple[MomentumForm, MomentumForm] = ("outside", "inside")
@@ -18,7 +18,7 @@ def loss(w: gl.Tensor) -> gl.Tensor:
     return gl.sum(gl.cos(w) + w * w * np.array([0.5, 2.0]))
 
 
-def path(optimizer: Optimizer, steps: int = 12, penalty: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+def path(optimizer: FirstOrder, steps: int = 12, penalty: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """Where the parameters were before each step, and where the gradient was taken."""
 
     def penalised(w: gl.Tensor) -> gl.Tensor:

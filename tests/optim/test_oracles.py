@@ -9,10 +9,10 @@ import pytest
 
 import gradloom as gl
 from gradloom import optim
-from gradloom.optim import Optimizer, schedules
+from gradloom.optim import FirstOrder, schedules
 
 # L(w) = w², w₀ = 1, η = 0.1, ε = 1e-6 (Adam 1e-8), decays 0.9, β₂ = 0.999: w₁, w₂, w₃ as printed.
-TABLE: dict[str, tuple[Optimizer, str]] = {
+TABLE: dict[str, tuple[FirstOrder, str]] = {
     "SGD": (optim.SGD(0.1), "0.8 0.64 0.512"),
     "momentum, η outside": (optim.SGD(0.1, 0.9), "0.8 0.46 0.062"),
     "momentum, η inside": (optim.SGD(0.1, 0.9, momentum_form="inside"), "0.8 0.46 0.062"),
@@ -35,7 +35,7 @@ TABLE: dict[str, tuple[Optimizer, str]] = {
 }
 
 
-def iterates(optimizer: Optimizer, loss: Callable[[gl.Tensor], gl.Tensor], start: object) -> Iterator[gl.Tensor]:
+def iterates(optimizer: FirstOrder, loss: Callable[[gl.Tensor], gl.Tensor], start: object) -> Iterator[gl.Tensor]:
     """The parameter after each step, in float64."""
     w = gl.tensor(start, "float64")
     state = optimizer.init(w)
@@ -46,9 +46,18 @@ def iterates(optimizer: Optimizer, loss: Callable[[gl.Tensor], gl.Tensor], start
 
 
 @pytest.mark.parametrize(("optimizer", "printed"), TABLE.values(), ids=TABLE.keys())
-def test_first_steps_on_a_parabola(optimizer: Optimizer, printed: str) -> None:
+def test_first_steps_on_a_parabola(optimizer: FirstOrder, printed: str) -> None:
     found = [w.item() for _, w in zip(range(3), iterates(optimizer, gl.square, 1.0))]
     assert [f"{w:.10f}" for w in found] == [f"{float(text):.10f}" for text in printed.split()]
+
+
+@pytest.mark.parametrize("method", ["full", "cg"])
+def test_newton_on_a_parabola_is_there_at_once(method: str) -> None:
+    newton, w = optim.Newton(method), gl.tensor(1.0, "float64")  # type: ignore[arg-type]
+    state = newton.init(w)
+    for _ in range(3):
+        w, state, _ = newton.step(lambda w: (w * w, None), w, state)
+        assert f"{w.item():.10f}" == "0.0000000000"
 
 
 # Loops as the textbooks write them: each is given the gradient function and yields w after each step.
@@ -125,7 +134,7 @@ def annealed_clipped_loop(g: Gradient, w: np.ndarray) -> Iterator[np.ndarray]:
         yield w
 
 
-LOOPS: dict[str, tuple[Optimizer, Loop]] = {
+LOOPS: dict[str, tuple[FirstOrder, Loop]] = {
     "momentum": (optim.SGD(0.05, 0.8), momentum_loop),
     "nesterov": (optim.SGD(0.05, 0.8, nesterov=True), nesterov_loop),
     "adagrad": (optim.AdaGrad(0.05, eps=1e-3, eps_mode="outside"), adagrad_loop),
@@ -139,7 +148,7 @@ LOOPS: dict[str, tuple[Optimizer, Loop]] = {
 
 
 @pytest.mark.parametrize(("optimizer", "loop"), LOOPS.values(), ids=LOOPS.keys())
-def test_thirty_steps_are_those_of_the_textbook(optimizer: Optimizer, loop: Loop) -> None:
+def test_thirty_steps_are_those_of_the_textbook(optimizer: FirstOrder, loop: Loop) -> None:
     scales, start = np.array([0.5, 1.0, 3.0]), np.array([1.0, -2.0, 0.7])
     loss = lambda w: gl.sum(scales * w * w + gl.cos(w))  # noqa: E731
     expected = loop(lambda w: 2 * scales * w - np.sin(w), start)
@@ -155,7 +164,7 @@ def test_annealing_reaches_its_last_rate_and_stays() -> None:
 @pytest.mark.parametrize(
     "optimizer", [optim.SGD(0.1, weight_decay=0.7 / 100), optim.AdamW(0.1, weight_decay=0.7 / 100)]
 )
-def test_weight_decay_multiplies_by_its_factor(optimizer: Optimizer) -> None:
+def test_weight_decay_multiplies_by_its_factor(optimizer: FirstOrder) -> None:
     w = gl.tensor([1.0, -2.0], "float64")
     found, _ = optimizer.update(gl.zeros_like(w), optimizer.init(w), w)
     np.testing.assert_allclose(found.numpy(), 0.9993 * w.numpy(), rtol=1e-15)

@@ -154,7 +154,7 @@ def test_exponential_average() -> None:
 # What is refused ------------------------------------------------------------------------------------------------
 
 
-def stepped(optimizer: optim.Optimizer, gradients: Any, parameters: Any, state: Any = None) -> Any:
+def stepped(optimizer: optim.FirstOrder, gradients: Any, parameters: Any, state: Any = None) -> Any:
     return optimizer.update(gradients, optimizer.init(parameters) if state is None else state, parameters)
 
 
