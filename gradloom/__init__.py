@@ -10,6 +10,7 @@ from typing import Any as _Any
 
 from gradloom import autodiff, debug, random
 from gradloom.functional import *  # noqa: F403
+from gradloom.inspecting import explain, profile
 from gradloom.pooling import avg_pool, lp_pool, max_pool, median_pool, patches, sum_pool, weighted_avg_pool
 from gradloom.tensor import Tensor, tensor
 from gradloom.transforms import (
@@ -83,6 +84,7 @@ __all__ = [
     "erf",
     "exp",
     "expand_dims",
+    "explain",
     "expm1",
     "eye",
     "flip",
@@ -130,6 +132,7 @@ __all__ = [
     "patches",
     "power",
     "prod",
+    "profile",
     "random",
     "relu",
     "remainder",

@@ -27,7 +27,7 @@ tracing
 compiling custom vectorising loops
 derivatives
 transforms
-debug gradient_check random symbolic
+debug gradient_check inspecting random symbolic
 gradloom
 nn optim data
 models text train

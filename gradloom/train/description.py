@@ -10,7 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from gradloom import nn, optim
 from gradloom.errors import ModelFileError
+from gradloom.train import settings
 
 MOST = 2**63 - 1  # counters are int64 in the graph
 REMEDY = "Save the model again, or use a copy of the file that is whole."
@@ -80,6 +82,28 @@ FIELDS: dict[str, Field] = {
     "rows": _SIZE,
     "history": Field("rows of numbers, the best epoch, and why training stopped", _history),
 }
+
+
+def described(run: Any) -> dict[str, Any]:
+    """What the header says of a trainer that has parameters; train/loading.py reads it."""
+    return {
+        "model": nn.registry.describe(run.model),
+        "loss": nn.losses.describe(run.loss),
+        "optimizer": optim.describe(run.optimizer),
+        "metrics": [nn.metrics.describe(m) for m in run.metrics],
+        "seed": run.seed,
+        "l1": run.l1,
+        "l2": run.l2,
+        "class_weight": settings.class_weight_as_json(run.class_weight),
+        "preprocessing": run.preprocessing.state() if run.preprocessing else None,
+        "input": [run.input_type[0], list(run.input_type[1])],
+        "epoch": run.epoch,
+        "step": run.step,
+        "position": run.position,
+        "batch_size": run.batch_size,
+        "rows": run.rows,
+        "history": run.history.as_json(),
+    }
 
 
 def check(description: dict[str, Any], who: str) -> None:

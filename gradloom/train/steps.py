@@ -42,12 +42,16 @@ class Steps:
         """The arrays as the carry."""
         return tree.unflatten(self._definition, [Tensor(constant(a)) for a in carry])
 
+    def arguments(self, carry: Tensors, call: Call) -> tuple[Any, ...]:
+        """What ``Recipe.train_many`` is called with."""
+        whole = tuple(Tensor(constant(a)) for a in call.portion.examples.arrays)  # copies nothing, unlike arrays
+        return carry, whole, call.rows, self.key, self.hyper, *call.limits
+
     def __call__(self, carry: Arrays, call: Call) -> tuple[Arrays, Arrays]:
         """Take the steps of a call; gives the new carry, and the sums of each step."""
         data, rows, limits = call.portion.examples.arrays, call.rows, call.limits
         kind = (*((a.shape, a.dtype) for a in (*data, rows)), len(limits))
         if kind not in self._ready:
-            whole = tuple(Tensor(constant(a)) for a in data)  # which copies nothing, unlike handing over arrays
-            self._ready[kind] = self._compiled.prepare(self.nested(carry), whole, rows, self.key, self.hyper, *limits)
+            self._ready[kind] = self._compiled.prepare(*self.arguments(self.nested(carry), call))
         found = self._ready[kind].program([*carry, *data, rows, *self._numbers, *limits])
         return found[: len(carry)], [sums[: call.turns] for sums in found[len(carry) :]]

@@ -25,10 +25,11 @@ from gradloom.nn.metrics import Metric, StreamingMetric
 from gradloom.optim import Optimizer
 from gradloom.tensor import tensor
 from gradloom.train import checkpoint as checkpoint_file
-from gradloom.train import settings
+from gradloom.train import inspecting, settings
 from gradloom.train.ahead import ahead
 from gradloom.train.batches import choose_batch_size
 from gradloom.train.callbacks import Callback, Checkpoint
+from gradloom.train.description import described
 from gradloom.train.examples import Examples, as_examples, as_inputs, check_inputs, hold_out, two_examples
 from gradloom.train.gradient_check import GradientReport, check_model
 from gradloom.train.history import History
@@ -175,7 +176,7 @@ class Trainer(Landscape):
             for hook in reversed(hooks):
                 ending.callback(hook.on_end, self)
             try:
-                steps = Steps(self._compiled, self.snapshot(), self._key(_DRAWS), self._hyperparameters())
+                steps = self._steps()
                 with ahead(self._portions(source, epochs, shuffle)) as portions:
                     for _ in range(epochs):
                         row = self._run_epoch(steps, portions, held_out, shown)
@@ -349,6 +350,9 @@ class Trainer(Landscape):
         self._adopt(carry, place.batches, place.totals)
         return place.totals
 
+    def _steps(self) -> Steps:
+        return Steps(self._compiled, self.snapshot(), self._key(_DRAWS), self._hyperparameters())
+
     def _key(self, use: int) -> Any:
         """The random key for one use of randomness in the run."""
         return random.fold_in(random.key(self.seed), use)
@@ -363,6 +367,18 @@ class Trainer(Landscape):
         self.model.load(carry["parameters"], carry["state"])
         self.optimizer_state, self.step = carry["optimizer"], int(carry["step"].numpy())
         self.position, self.totals = batches, totals
+
+    # Looking inside ---------------------------------------------------------------------------------------------
+
+    graph, explain, profile = inspecting.graph, inspecting.explain, inspecting.profile
+
+    def first_steps(self, train: Any, batch_size: int | str) -> tuple[Recipe, Sequence[Any]]:
+        """What the first call of an epoch computes, and the arguments that ``Recipe.train_many`` is called with."""
+        source, _ = self._sources(train, None)
+        self._prepare(source, None, batch_size)
+        portions = self._portions(source, 1, shuffle=True)
+        call = next(calls_of_epoch(portions, self.position, self._most_steps))
+        return self._recipe, self._steps().arguments(self.snapshot(), call)
 
     # Measuring --------------------------------------------------------------------------------------------------
 
@@ -460,7 +476,7 @@ class Trainer(Landscape):
                 got="a model without parameters",
                 fix="Call fit before.",
             )
-        checkpoint_file.write(path, self._description(), self.tensors())
+        checkpoint_file.write(path, described(self), self.tensors())
 
     def tensors(self) -> dict[str, np.ndarray]:
         """All that the model file holds in tensors, by name, such as ``parameters/layers.0/weight``."""
@@ -469,28 +485,6 @@ class Trainer(Landscape):
             **checkpoint_file.flat(self.model.state(), "state"),
             **checkpoint_file.flat(self.optimizer_state, "optimizer"),
             **{f"totals/{i}": total for i, total in enumerate(self.totals)},
-        }
-
-    def _description(self) -> dict[str, Any]:
-        """What the header of the model file says; train/loading.py reads it."""
-        assert self.input_type is not None
-        return {
-            "model": nn.registry.describe(self.model),
-            "loss": nn.losses.describe(self.loss),
-            "optimizer": optim.describe(self.optimizer),
-            "metrics": [nn.metrics.describe(m) for m in self.metrics],
-            "seed": self.seed,
-            "l1": self.l1,
-            "l2": self.l2,
-            "class_weight": settings.class_weight_as_json(self.class_weight),
-            "preprocessing": self.preprocessing.state() if self.preprocessing else None,
-            "input": [self.input_type[0], list(self.input_type[1])],
-            "epoch": self.epoch,
-            "step": self.step,
-            "position": self.position,
-            "batch_size": self.batch_size,
-            "rows": self.rows,
-            "history": self.history.as_json(),
         }
 
 

@@ -31,9 +31,10 @@ def test_every_chain_of_multiply_adds_runs_to_its_fixed_point(dtype: str):
 
 def test_every_byte_that_counts_is_read():
     code, read = peak._compiled(peak._reads, host(), 100_000)
-    values = np.arange(read // 4, dtype=np.float32) % 16  # sums of so few such numbers are exact
-    assert 0 <= 100_000 - read < peak._READ_VECTORS * host().vector_bytes
-    assert result(code, values, "float32").sum() == values.sum(dtype=np.float64)
+    rounds = peak._READ_BYTES // 100_000
+    values = np.arange(read // rounds // 4, dtype=np.float32) % 16  # sums of so few such numbers are exact
+    assert 0 <= 100_000 - values.nbytes < peak._READ_VECTORS * host().vector_bytes
+    assert result(code, values, "float32").sum() == rounds * values.sum(dtype=np.float64)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])

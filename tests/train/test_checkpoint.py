@@ -19,6 +19,7 @@ from gradloom.errors import ModelFileError, OptionError
 from gradloom.ir.tensortype import ORDER
 from gradloom.nn import losses, metrics
 from gradloom.train import checkpoint
+from gradloom.train.description import described
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def run() -> train.Trainer:
 
 
 def description(run: train.Trainer) -> dict[str, Any]:
-    return json.loads(json.dumps(run._description()))
+    return json.loads(json.dumps(described(run)))
 
 
 @pytest.mark.parametrize("dtype", ORDER)

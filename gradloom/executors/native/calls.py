@@ -23,6 +23,9 @@ from gradloom.executors.native.builder import Function, Value
 FUNCTION, UNITS, CLOCK, OPERANDS, HEADER = 0, 1, 2, 3, 4
 """Places in a record; a header is as long as the last."""
 
+CLOCK_WORDS = 2
+"""What a clock counts: ticks, and calls."""
+
 
 @dataclass(frozen=True)
 class Address:
@@ -155,14 +158,16 @@ class CallLists:
         return b.call(self.clock, "i64") if self.clock else None
 
     def _count_cycles(self, b: Function, before: Value | None, record: Value, clock_slot: int) -> None:
-        """Add what passed since ``before`` to the record's clock, on the first thread."""
+        """Add what passed since ``before`` to the record's clock, and the call to its number, on the first thread."""
         if before is None:
             return
         spent = b.sub(b.call(self.clock, "i64"), before)
         clock = b.load(b.at(record, CLOCK, "i64"), "i64", 8)
+        first = b.at(b.param("state"), clock_slot, "i64")
         with b.when(b.compare("eq", b.param("thread"), b.index(0))):
-            slot = b.at(b.at(b.param("state"), clock_slot, "i64"), clock, "i64")
-            b.store(b.add(b.load(slot, "i64", 8), spent), slot, 8)
+            for place, more in enumerate((spent, b.const("i64", 1))):
+                slot = b.at(first, b.iadd(b.imul(clock, CLOCK_WORDS), place), "i64")
+                b.store(b.add(b.load(slot, "i64", 8), more), slot, 8)
 
 
 def _share(b: Function, units: Value) -> tuple[Value, Value]:

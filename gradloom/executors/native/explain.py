@@ -1,32 +1,97 @@
-"""What the compiler made of a graph, for reading: kernels, loops, tiles, memory, operations."""
+"""What the compiler made of a graph, for reading: what each stage did, then every kernel, its loops and its cost."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
+from itertools import count
 
-from gradloom.executors.native import kernels
-from gradloom.executors.native.kernel import Kernel, storage
+from gradloom.executors.native.cost import Cost, cost
+from gradloom.executors.native.kernel import Kernel
 from gradloom.executors.native.kernels.elementwise import lanes_of, merged_loops
 from gradloom.executors.native.kernels.tiling import Packs
+from gradloom.executors.native.layout import lay_out
 from gradloom.executors.native.loops import Apply
 from gradloom.executors.native.nest import nest
 from gradloom.executors.native.plan import Plan
+from gradloom.executors.native.simplify import simplify
 from gradloom.executors.native.target import Target
-from gradloom.ir.graph import Graph
+from gradloom.ir.graph import CONSTANT, PLACEHOLDER, Graph
+from gradloom.ir.text import inner_graphs
+from gradloom.ops import control
 
 
-def explain(graph: Graph, plan: Plan, target: Target) -> str:
-    """The graph's size, then every kernel with its loops, how it uses vectors, and what it moves and computes."""
+def explain(graph: Graph, plan: Plan, target: Target, threads: int) -> str:
+    """The stages in order, then every kernel with its loops, how it uses vectors, and what it moves and computes.
+
+    Kernels are numbered as in profiles; those inside a loop run in each of its turns, and totals count all turns.
+    """
+    simple = simplify(graph)
+    kernels = [k for k in plan.every_kernel() if k.core_op not in _CONTROL]
+    whole, calls = _total(plan)
+    functions = len({k.fingerprint() for k in kernels if not k.host})
     lines = [
-        f"{graph.name}: {len(graph.nodes)} nodes in {len(plan.every_kernel())} kernels for {target.name}, "
-        f"arena {plan.size:,} bytes"
+        f"{graph.name}: compiled for {target.name}, run by {counted(threads, 'thread')}",
+        f"  simplify   {_operations(graph):,} operations become {_operations(simple):,}",
+        f"  layout     {_operations(lay_out(simple)):,} operations, with operands as kernels read them",
+        f"  fuse       {counted(len(kernels), 'kernel')}: {_kinds(kernels)}",
+        f"  memory     an arena of {plan.size:,} bytes for values of {_unshared(plan):,}",
+        f"  program    {counted(functions, 'function')}, {counted(calls, 'call')}; {_figures(whole)}",
     ]
-    lines += _kernels(plan, target, "  ")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_kernels(plan, target, "  ", count(1))])
 
 
-def _kernels(plan: Plan, target: Target, indent: str) -> Iterator[str]:
+_CONTROL = frozenset((control.scan, control.cond))
+
+
+def _operations(graph: Graph) -> int:
+    """Nodes that compute something, those of graphs inside included."""
+    inside = sum(_operations(g) for n in graph.nodes for g in inner_graphs(n))
+    return inside + sum(n.op not in (PLACEHOLDER, CONSTANT) for n in graph.nodes)
+
+
+def _kinds(kernels: list[Kernel]) -> str:
+    """How many kernels there are of each kind."""
+    found = Counter(map(_kind, kernels))
+    return ", ".join(f"{number} {kind}" for kind, number in found.items())
+
+
+def _kind(kernel: Kernel) -> str:
+    if kernel.members:
+        return "row after row"
+    if kernel.host:
+        return "on the host"
+    if kernel.operands:
+        return "matrix products"
+    if kernel.core is not None:
+        return f"around {kernel.core.op.name}"
+    return "elementwise" if kernel.nodes else "copies and fills"
+
+
+def _unshared(plan: Plan) -> int:
+    """Bytes of all values in the arena, inner plans included, as if each had a place of its own."""
+    own = sum(n.tensor_type.size * n.dtype.itemsize for n in plan.offsets)
+    return own + sum(_unshared(p) for inner in plan.inner.values() for p in inner)
+
+
+def _total(plan: Plan) -> tuple[Cost, int]:
+    """What all calls cost, and how many there are; of a branch the side that computes more."""
+    read = written = operations = calls = 0
+    for kernel in plan.kernels:
+        if kernel in plan.inner:
+            node = kernel.core
+            assert node is not None
+            turns = node.attrs.get("length", 1)
+            inside, most = max((_total(p) for p in plan.inner[kernel]), key=lambda found: found[0].operations)
+        else:
+            turns, inside, most = 1, cost(kernel), 1
+        read, written = read + turns * inside.read, written + turns * inside.written
+        operations, calls = operations + turns * inside.operations, calls + turns * most
+    return Cost(read, written, operations), calls
+
+
+def _kernels(plan: Plan, target: Target, indent: str, numbers: Iterator[int]) -> Iterator[str]:
     for kernel in plan.kernels:
         if kernel in plan.inner:
             node = kernel.core
@@ -40,12 +105,21 @@ def _kernels(plan: Plan, target: Target, indent: str) -> Iterator[str]:
                     if turns
                     else f"{indent}  side"
                 )
-                yield from _kernels(inner, target, indent + "    ")
-        elif kernel.members:
-            yield f"{indent}row after row in blocks of {kernel.rows}, {len(kernel.local)} buffers on the stack"
-            yield from (f"{indent}  {k}: {_shape_of_loops(k, target)}; {_cost(k)}" for k in kernel.members)
+                yield from _kernels(inner, target, indent + "    ", numbers)
+            continue
+        number = f"#{next(numbers)} " if not kernel.host and math.prod(kernel.shape) else ""
+        if kernel.members:
+            local = len(kernel.local)
+            yield (
+                f"{indent}{number}row after row in blocks of {kernel.rows}, {local} buffers on the stack; "
+                f"{_figures(cost(kernel))}"
+            )
+            for member in kernel.members:
+                yield f"{indent}  {member}: {_shape_of_loops(member, target)}"
+                yield from _fused(member, indent + "    ")
         else:
-            yield f"{indent}{kernel}: {_shape_of_loops(kernel, target)}; {_cost(kernel)}"
+            yield f"{indent}{number}{kernel}: {_shape_of_loops(kernel, target)}; {_figures(cost(kernel))}"
+            yield from _fused(kernel, indent + "  ")
 
 
 def _shape_of_loops(kernel: Kernel, target: Target) -> str:
@@ -68,22 +142,20 @@ def _shape_of_loops(kernel: Kernel, target: Target) -> str:
     return f"by {lanes_of(target, kernel.inner, kernel.block)}"
 
 
-def _cost(kernel: Kernel) -> str:
-    """Bytes read and written once, and arithmetic operations."""
-    read = sum(storage(b).tensor_type.size * b.dtype.itemsize for b in set(map(storage, kernel.reads())))
-    written = sum(b.tensor_type.size * b.dtype.itemsize for b in kernel.results)
-    return f"reads {read:,} writes {written:,} bytes, {operations(kernel):,} operations"
+def _fused(kernel: Kernel, indent: str) -> Iterator[str]:
+    """The primitives that share its loop, and the layers that its values belong to."""
+    code = [*(kernel.inner.code if kernel.inner else ()), *kernel.block.code]
+    found = Counter(i.name for i in code if isinstance(i, Apply))
+    names = ", ".join(f"{number} {name}" if number > 1 else name for name, number in found.items())
+    layers = ", ".join(dict.fromkeys(n.scope for n in kernel.nodes if n.scope))
+    if names or layers:
+        yield f"{indent}{f'in its loop: {names}' if names else ''}{'; ' if names and layers else ''}{layers}"
 
 
-def operations(kernel: Kernel) -> int:
-    """Arithmetic operations of a kernel; a multiply-add counts two."""
-    counted = kernels.operations(kernel)
-    if counted is not None:
-        return counted
-    results = math.prod(kernel.shape)
-    count = results * sum(isinstance(i, Apply) for i in kernel.block.code)
-    if kernel.operands:
-        count += results * 2 * math.prod(kernel.segments[3])
-    elif kernel.inner is not None:
-        count += kernel.inner_turns * (1 + sum(isinstance(i, Apply) for i in kernel.inner.code))
-    return count
+def _figures(found: Cost) -> str:
+    return f"reads {found.read:,} writes {found.written:,} bytes, {found.operations:,} operations"
+
+
+def counted(number: int, what: str) -> str:
+    """A number of things: ``1 kernel``, ``1,200 kernels``."""
+    return f"{number:,} {what}{'s' * (number != 1)}"

@@ -148,6 +148,11 @@ class Kernel:
             return math.prod(self.reduced)
         return math.prod(self.shape) * math.prod(self.reduced)
 
+    @property
+    def core_op(self) -> Op | None:
+        """The primitive around whose result the loops are."""
+        return self.core.op if self.core is not None else None
+
     def core_inputs(self) -> tuple[Node, ...]:
         """The operands of the node around which the loops are."""
         return self.core.inputs if self.core is not None else ()

@@ -99,7 +99,7 @@ class Module:
 
 
 FAULT_SLOT, CLOCK_SLOT = 32, 64
-"""Places in the program's state (8 bytes each): the flag for indices out of range; cycles spent in each kernel."""
+"""Places in the program's state (8 bytes each): the flag for indices out of range; the kernels' clocks (calls.py)."""
 
 Addresses = Mapping[Node, Address]
 
@@ -110,7 +110,7 @@ def write_module(plan: Plan, target: Target, *, clocks: bool = False) -> Module:
     Args:
         plan: kernels and places of buffers.
         target: the machine.
-        clocks: add up the processor's cycles spent in each kernel by the first thread, for profiles.
+        clocks: count each kernel's calls and the time that the first thread spends in them, for profiles.
     """
     outer = (*plan.inputs, *plan.outputs)
     lists = CallLists(_depth(plan), target.clock if clocks else "")

@@ -1,7 +1,8 @@
-"""What the machine could do at most, measured: multiply-adds in registers, and reads of memory.
+"""What the machine could do at most, measured: multiply-adds in registers, and reads of memory or of a cache.
 
 Both are small programs of the same compiler, run on every thread at once.  A kernel's share of these peaks says how
-much there is to win in it: what is far below both waits for something else.
+much there is to win in it: what is far below both waits for something else.  The third program reads the clock that
+profiles read, so that its ticks are known in seconds.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ _CHAINS = {32: 24, 16: 12}
 """Independent sums by the number of registers: more than latency times units, so that no unit ever waits."""
 _READ_BYTES = 64 * 2**20  # beyond most caches
 _READ_VECTORS = 16
+_LEAST_READ = 2**14
+"""Bytes of a thread's smallest array: half of most first-level caches."""
+_CLOCK_SECONDS = 0.02
 
 
 @lru_cache
@@ -36,9 +40,36 @@ def peak_flops(threads: int | None = None, dtype: str = "float32") -> float:
 
 
 @lru_cache
-def peak_bandwidth(threads: int | None = None) -> float:
+def peak_bandwidth(threads: int | None = None, size: int = _READ_BYTES) -> float:
     """:func:`measured_bandwidth`, measured once a process."""
-    return measured_bandwidth(threads)
+    return measured_bandwidth(threads, size)
+
+
+def bandwidth_for(size: int, threads: int) -> float:
+    """The most bytes a second that so many bytes can be read at, from the nearest cache that holds them.
+
+    Sizes are rounded up to a power of 4, so that few are measured.
+    """
+    rounded = _LEAST_READ * threads
+    while rounded < min(size, _READ_BYTES):
+        rounded *= 4
+    return peak_bandwidth(threads, rounded)
+
+
+@lru_cache
+def clock_rate() -> float:
+    """Ticks a second of the clock of profiles, measured once a process in some 20 ms."""
+    code, _ = _compiled(_reads_clock, host(), 0)
+    function, ticks = code.function(_NAME, 2), np.zeros(1, np.int64)
+
+    def now() -> tuple[float, int]:
+        function(0, ticks.ctypes.data)
+        return time.perf_counter(), int(ticks[0])
+
+    start, first = now()
+    time.sleep(_CLOCK_SECONDS)
+    end, last = now()
+    return (last - first) / (end - start)
 
 
 def measured_flops(threads: int | None = None, dtype: str = "float32") -> float:
@@ -58,20 +89,21 @@ def measured_flops(threads: int | None = None, dtype: str = "float32") -> float:
     return _best_rate(code, operations, [np.zeros(0)] * (threads or config.threads()))
 
 
-def measured_bandwidth(threads: int | None = None) -> float:
-    """The most bytes a second that streaming through memory reads now, measured in some 50 ms.
+def measured_bandwidth(threads: int | None = None, size: int = _READ_BYTES) -> float:
+    """The most bytes a second that reading an array again and again reaches now, measured in some 50 ms.
 
-    Every thread adds up a part of its own of an array that is larger than most caches.
+    Every thread adds up a part of its own of the array.
 
     Args:
         threads: how many run at once; those of programs if None.
+        size: bytes of the array; by default it is larger than most caches.
 
     Returns:
         Bytes a second of all threads together.
     """
     count = threads or config.threads()
-    code, read = _compiled(_reads, host(), _READ_BYTES // count)
-    return _best_rate(code, read, np.split(np.ones(read // 4 * count, np.float32), count))
+    code, read = _compiled(_reads, host(), size // count)
+    return _best_rate(code, read, [np.ones(size // count // 4, np.float32) for _ in range(count)])
 
 
 @lru_cache
@@ -96,15 +128,24 @@ def _multiply_adds(b: Function, target: Target, itemsize: int) -> int:
 
 
 def _reads(b: Function, target: Target, size: int) -> int:
-    """Adds up an array of so many bytes, rounded down to whole turns; the bytes of a call."""
+    """Adds up an array of so many bytes, rounded down to whole turns, until as much is read as of the largest; the
+    bytes of a call."""
     kind, width = vector("float", target.lanes(4)), target.vector_bytes
     turn = width * _READ_VECTORS
+    rounds = max(1, _READ_BYTES // size)
     array = b.param("array")
-    i, sums, finish = b.loop_carrying(0, size // turn, 1, [b.const(kind, 0.0)] * _READ_VECTORS)
+    _, again, finish_all = b.loop_carrying(0, rounds, 1, [b.const(kind, 0.0)] * _READ_VECTORS)
+    i, sums, finish = b.loop_carrying(0, size // turn, 1, again)
     begin = b.at(array, b.imul(i, turn), "i8")
     sums = finish([b.add(x, b.load(b.at(begin, j * width, "i8"), kind, 4)) for j, x in enumerate(sums)])
-    _keep(b, sums)
-    return size // turn * turn
+    _keep(b, finish_all(sums))
+    return size // turn * turn * rounds
+
+
+def _reads_clock(b: Function, target: Target, size: int) -> int:
+    """Writes the ticks of the clock."""
+    b.store(b.call(target.clock, "i64"), b.param("result"), 8)
+    return 0
 
 
 def _keep(b: Function, values: list[Value]) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from gradloom import config
 from gradloom.errors import CompileError, IndexRangeError, OutOfMemoryError
 from gradloom.executors.native.barrier import SPINS_SLOT
+from gradloom.executors.native.calls import CLOCK_WORDS
 from gradloom.executors.native.compile import Code, Refused, Written, load
 from gradloom.executors.native.explain import explain
 from gradloom.executors.native.host import HostKernels
@@ -18,6 +19,7 @@ from gradloom.executors.native.kernel import Kernel, storage
 from gradloom.executors.native.loops import Apply
 from gradloom.executors.native.module import CLOCK_SLOT, FAULT_SLOT, KernelFunction, Module, write_module
 from gradloom.executors.native.plan import make_plan
+from gradloom.executors.native.profile import Profile, profile
 from gradloom.executors.native.target import Target, host
 from gradloom.executors.native.team import TEAM
 from gradloom.executors.native.workspace import Workspace, address, check_memory, empty, out_of_memory
@@ -93,22 +95,25 @@ class NativeProgram:
 
     def explain(self) -> str:
         """What the compiler made of the graph: kernels, loops, tiles, memory (see explain.py)."""
-        return explain(self.graph, self.plan, self.target)
+        return explain(self.graph, self.plan, self.target, self.threads)
 
-    def profile(self, arrays: Sequence[np.ndarray], runs: int = 20) -> str:
-        """Cycles a run in each kernel, as a table: what it computes, on how many elements, its share of the whole."""
+    def profile(self, arrays: Sequence[np.ndarray], runs: int | None = None) -> Profile:
+        """Where the time of a call goes, kernel by kernel (see profile.py).
+
+        Args:
+            arrays: inputs.
+            runs: how many calls are measured; by default as many as take about a quarter of a second.
+        """
         timed = NativeProgram(self.graph, self.target, clocks=True)
         timed.threads = self.threads
-        timed(arrays)
-        clocks = timed._resting[0].state[CLOCK_SLOT:]
-        clocks[:] = 0
-        for _ in range(runs):
-            timed(arrays)
-        cycles = clocks / runs
-        lines = [f"{'cycles':>12}  share  kernel"]
-        for kernel, count in zip(timed.module.timed, cycles):
-            lines.append(f"{count:12,.0f}  {count / max(cycles.sum(), 1):5.1%}  {kernel}")
-        return "\n".join([*lines, f"{cycles.sum():12,.0f}         all"])
+        return profile(timed.module.timed, self.threads, lambda: timed._timed_call(arrays), runs)
+
+    def _timed_call(self, arrays: Sequence[np.ndarray]) -> np.ndarray:
+        """Run a program with clocks; gives what each counted, a row for each kernel."""
+        if self._resting:
+            self._resting[-1].state[CLOCK_SLOT:] = 0
+        self(arrays)
+        return self._resting[-1].state[CLOCK_SLOT:].reshape(-1, CLOCK_WORDS)
 
     def _prepare(self) -> None:
         """Work out what is the same in every call: where arrays go in the table, and where outputs come from."""
@@ -138,7 +143,7 @@ class NativeProgram:
         with contextlib.suppress(IndexError):  # all are in use
             return self._resting.pop()
         check_memory(self._who, self.plan)
-        words = CLOCK_SLOT + len(self.module.timed)
+        words = CLOCK_SLOT + CLOCK_WORDS * len(self.module.timed)
         return Workspace(self.plan.size, words, self._table, HostKernels(self.module.hosted))
 
     def _run(self, space: Workspace) -> None:
