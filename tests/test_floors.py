@@ -9,7 +9,7 @@ from source_tree import functions, imported, modules
 
 # Every line is a floor, from the ground up.  Rooms on one floor do not import each other.
 FLOORS = """
-errors limits
+errors limits drawing
 config description options tree
 ir
 ops
@@ -45,6 +45,7 @@ LATE = {
 
 LATE_MODULES = {
     "gradloom.cli.app": "its imports need typer; gradloom.cli.main says how to install it",
+    "gradloom.ir.picture": "pictures are asked for rarely",
     "gradloom.executors.native.program": "the compiler is larger than all that an import needs",
 }
 """Modules of ours that may be imported inside functions, each with the reason."""

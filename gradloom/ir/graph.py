@@ -244,6 +244,22 @@ class Graph:
         """The graph as a drawing in Graphviz' dot language."""
         return to_dot(self)
 
+    def to_svg(self) -> str:
+        """The graph as a drawing in SVG; a large one is folded by layer."""
+        from gradloom.ir.picture import graph_to_svg  # noqa: PLC0415
+
+        return graph_to_svg(self)
+
+    def to_html(self, beside: Graph | None = None) -> str:
+        """The graph as one page that needs no network: types stand on the arrows, a click opens a layer or a loop.
+
+        Args:
+            beside: another graph to show beside it, such as that of the derivative.
+        """
+        from gradloom.ir.picture import graph_to_html  # noqa: PLC0415
+
+        return graph_to_html(self, beside)
+
     def verify(self) -> None:
         """Raise IllegalGraphError unless the graph obeys the rules of ir/verify.py."""
         verify(self)

@@ -19,7 +19,7 @@ def inner_graphs(node: Any) -> list[GraphLike]:
     return [value for value in node.attrs.values() if hasattr(value, "outputs")]
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
     """An attribute or a constant in a few characters."""
     if hasattr(value, "outputs"):
         return value.name
@@ -34,7 +34,7 @@ def _short(value: Any) -> str:
     return repr(value).replace(" ", "")
 
 
-class _Names:
+class Names:
     """Names for nodes: those of the placeholders, %0, %1, ... for the rest."""
 
     def __init__(self, graph: GraphLike) -> None:
@@ -49,7 +49,7 @@ class _Names:
 
     def of(self, node: Any) -> str:
         """The node's name, or a constant's value."""
-        return _short(node.value) if node.op.name == "constant" else self.names[node]
+        return short(node.value) if node.op.name == "constant" else self.names[node]
 
 
 def to_text(graph: GraphLike, indent: str = "") -> str:
@@ -57,36 +57,46 @@ def to_text(graph: GraphLike, indent: str = "") -> str:
 
     Graphs inside loops and branches follow the node that holds them, further in.
     """
-    names = _Names(graph)
+    names = Names(graph)
     inputs = ", ".join(f"{names.of(x)}: {x.type}" for x in graph.inputs)
     lines = [f"{indent}{graph.name}({inputs})"]
     for node in graph.nodes:
         if node.op.name in ("constant", "placeholder"):
             continue
-        attrs = "".join(f" {key}={_short(value)}" for key, value in node.attrs.items())
         place = f"  # {node.scope}" if node.scope else ""
-        operands = " ".join(names.of(x) for x in node.inputs)
-        lines.append(f"{indent}  {names.of(node)}: {node.type} = {node.op.name} {operands}{attrs}{place}")
+        said = operands_and_options(node, names)
+        lines.append(f"{indent}  {names.of(node)}: {node.type} = {node.op.name} {said}{place}")
         lines += [to_text(inner, indent + "    ") for inner in inner_graphs(node)]
     lines.append(f"{indent}  return {', '.join(names.of(y) for y in graph.outputs)}")
     return "\n".join(lines)
 
 
+def operands_and_options(node: Any, names: Names) -> str:
+    """What a node is applied to, and its options."""
+    options = (f"{key}={short(value)}" for key, value in node.attrs.items())
+    return " ".join((*map(names.of, node.inputs), *options))
+
+
 def _label(node: Any) -> str:
     if node.op.name == "placeholder":
         return node.attrs["name"] or "input"
-    return _short(node.value) if node.op.name == "constant" else node.op.name
+    return short(node.value) if node.op.name == "constant" else node.op.name
 
 
 def to_dot(graph: GraphLike) -> str:
     """The graph in Graphviz' dot language: a box a node, an arrow from each operand labelled with its type."""
     ids = {node: f"n{i}" for i, node in enumerate(graph.nodes)}
     results = set(graph.outputs)
-    lines = [f'digraph "{graph.name}" {{', "  node [shape=box, fontname=Helvetica];"]
+    lines = [f"digraph {_quoted(graph.name)} {{", "  node [shape=box, fontname=Helvetica];"]
     for node, name in ids.items():
-        label = _label(node)
         look = "style=filled, fillcolor=lightblue" if node.op.name == "placeholder" else "style=solid"
         look = "style=filled, fillcolor=lightyellow" if node in results else look
-        lines.append(f'  {name} [label="{label}\\n{node.type}", {look}];')
-        lines += [f'  {ids[x]} -> {name} [label="{x.type}", fontsize=8];' for x in node.inputs]
+        lines.append(f"  {name} [label={_quoted(_label(node), str(node.type))}, {look}];")
+        lines += [f"  {ids[x]} -> {name} [label={_quoted(str(x.type))}, fontsize=8];" for x in node.inputs]
     return "\n".join([*lines, "}"])
+
+
+def _quoted(*lines: str) -> str:
+    """A string of the dot language."""
+    escaped = (line.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ") for line in lines)
+    return '"' + "\\n".join(escaped) + '"'

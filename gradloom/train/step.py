@@ -105,7 +105,9 @@ class Recipe:
         matched = match_targets(outputs, targets)
         with scope("loss"):
             loss = self.loss(matched, targets, weights)
-        return loss + penalty(parameters, hyper["l1"], hyper["l2"]), (matched, new_state, loss)
+        with scope("penalty"):
+            total = loss + penalty(parameters, hyper["l1"], hyper["l2"])
+        return total, (matched, new_state, loss)
 
     def train(self, carry: Tensors, batch: Any, key: Tensor, hyper: Mapping[str, Any]) -> tuple[Tensors, list[Tensor]]:
         """One update.
@@ -129,7 +131,8 @@ class Recipe:
         parameters, optimizer, aux = self.optimizer.step(objective, carry["parameters"], carry["optimizer"], hyper)
         outputs, state, loss = aux
         new = {"parameters": parameters, "state": state, "optimizer": optimizer, "step": carry["step"] + 1}
-        return new, self._sums(loss, outputs, targets, weights)
+        with scope("metrics"):
+            return new, self._sums(loss, outputs, targets, weights)
 
     def train_many(
         self, carry: Tensors, data: Any, rows: Any, key: Tensor, hyper: Mapping[str, Any], *limits: Any
