@@ -29,7 +29,11 @@ from gradloom.transforms import (
 )
 from gradloom.windows import conv, conv_transpose
 
-_LATER = {"symbolic": "gradloom.symbolic", "check_gradients": "gradloom.gradient_check"}
+_LATER = {
+    "check_gradients": "gradloom.gradient_check",
+    "explain": "gradloom.paths",
+    "symbolic": "gradloom.symbolic",
+}
 """What ``autodiff`` has from floors above it, and the modules; each is loaded when it is first asked for."""
 
 

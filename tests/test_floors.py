@@ -27,7 +27,8 @@ tracing
 compiling custom vectorising loops
 derivatives
 transforms
-debug gradient_check inspecting random symbolic
+debug gradient_check inspecting naming random symbolic
+paths
 gradloom
 nn optim data
 models text train

@@ -9,10 +9,13 @@ from typing import Any
 from gradloom.autodiff.differences import numerical
 from gradloom.autodiff.dual import Dual
 
+explain: Callable[..., Any]
+"""A derivative by the paths of the graph; see gradloom/paths.py."""
+
 symbolic: Callable[..., Any]
 """A function and its derivatives as formulas; see gradloom/symbolic.py."""
 
 check_gradients: Callable[..., Any]
 """A gradient held against differences; see gradloom/gradient_check.py."""
 
-__all__ = ["Dual", "check_gradients", "numerical", "symbolic"]
+__all__ = ["Dual", "check_gradients", "explain", "numerical", "symbolic"]

@@ -53,13 +53,13 @@ for (const article of document.querySelectorAll("article")) {
 """
 
 
-def to_page(title: str, columns: Sequence[Sequence[Picture]], before: str = "") -> str:
+def to_page(title: str, columns: Sequence[Sequence[Picture]], note: str = "") -> str:
     """Graphs side by side (below each other where the window is narrow).
 
     Args:
         title: of the page.
         columns: for every graph its pictures, the whole first; those of its parts name it as their parent.
-        before: HTML that stands above them.
+        note: text that stands above them.
     """
     articles = "\n".join(map(_article, columns))
     return f"""<!DOCTYPE html>
@@ -71,7 +71,7 @@ def to_page(title: str, columns: Sequence[Sequence[Picture]], before: str = "") 
 <style>{STYLE}{_PAGE_STYLE}</style>
 </head>
 <body>
-{before}
+{f"<pre>{clean(note)}</pre>" if note else ""}
 <main>
 {articles}
 </main>
@@ -79,6 +79,11 @@ def to_page(title: str, columns: Sequence[Sequence[Picture]], before: str = "") 
 </body>
 </html>
 """
+
+
+def to_fragment(picture: Picture, note: str) -> str:
+    """A picture with text below it, for showing inside another page."""
+    return f'<div style="overflow-x:auto">{to_svg(picture)}<pre>{clean(note)}</pre></div>'
 
 
 def _article(pictures: Sequence[Picture]) -> str:
