@@ -311,9 +311,13 @@ def _shown(value: Any) -> str:
         return f"{np.asarray(value).item():.7g}"
     array = np.asarray(value) + 0.0  # which makes -0 a 0
     if array.size <= _SHOWN_NUMBERS:
-        digits = {"float_kind": "{:.4g}".format}
-        return np.array2string(array, separator=", ", max_line_width=1000, formatter=digits).replace("\n", "")
+        text = np.array2string(array, separator=", ", max_line_width=1000, formatter={"float_kind": _four_digits})
+        return text.replace("\n", "")
     return f"{array.dtype.name}[{','.join(map(str, array.shape))}] of norm {np.linalg.norm(array):.4g}"
+
+
+def _four_digits(x: Any) -> str:
+    return f"{x:.4g}"
 
 
 def _size(step: Step) -> str:
