@@ -14,7 +14,10 @@ import pytest
 import gradloom as gl
 from gradloom import executors, nn, optim, tree
 from gradloom.errors import IndexRangeError
+from gradloom.executors.native.module import write_module
+from gradloom.executors.native.plan import make_plan
 from gradloom.executors.native.program import NativeProgram
+from gradloom.executors.native.target import host
 from gradloom.ir.graph import Graph
 from gradloom.ir.interpret import evaluate
 from gradloom.train.step import Recipe
@@ -245,6 +248,21 @@ def test_large_right_operands_are_packed_and_epilogues_still_fused():
     wanted = np.maximum(x.astype(np.float64) @ w + b, 0)
     np.testing.assert_allclose(program([x, w, b])[0], wanted, rtol=1e-4, atol=1e-4)
     assert "right operand packed" in program.explain()
+
+
+def test_the_same_function_has_the_same_code_each_time():
+    def f(x, y):
+        return gl.value_and_grad(lambda x: -gl.mean(gl.sum(y * gl.log_softmax(x), axis=1)))(x)
+
+    texts, junk = set(), []
+    for turn in range(12):
+        junk.append(
+            [object() for _ in range(97 * turn)]
+        )  # so that nodes lie elsewhere, and sets of them are ordered anew
+        graph = gl.trace(f, gl.zeros((32, 10)), gl.zeros((32, 10)))
+        module = write_module(make_plan(graph, host()), host())
+        texts.add("\n".join([module.text, *(kernel.text() for kernel in module.kernels)]))
+    assert len(texts) == 1
 
 
 FORKED = """
