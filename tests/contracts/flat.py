@@ -60,7 +60,9 @@ class Flat:
         self.value_graph = legal(self.inputs, outputs, "value")
         self.forward_graph = legal([*self.inputs, *tangents], moved, "forward")
         self.reverse_graph = legal([*self.inputs, *cotangents], back, "reverse")
+        _, twice_back = pullback(back, list(seeds), tangents)
         self.second_graph = legal([*self.inputs, *cotangents, *tangents], twice, "second")
+        self.twice_reverse_graph = legal([*self.inputs, *cotangents, *tangents], twice_back, "twice_reverse")
         self.point = joined([self.arrays[i] for i in self.wrt])
         self.width = sum(y.tensor_type.size for y in outputs)
 
@@ -77,9 +79,15 @@ class Flat:
         return joined(evaluate(self.reverse_graph, [*self._at(x), *_cut(v, self.cotangents)]))
 
     def second(self, x: np.ndarray, v: np.ndarray, t: np.ndarray) -> np.ndarray:
-        """The derivative of Jᵀ v along t."""
-        parts = [*self._at(x), *_cut(v, self.cotangents), *_cut(t, self.tangents)]
-        return joined(evaluate(self.second_graph, parts))
+        """The derivative of Jᵀ v along t, by forward over reverse mode."""
+        return self._second(self.second_graph, x, v, t)
+
+    def twice_reverse(self, x: np.ndarray, v: np.ndarray, t: np.ndarray) -> np.ndarray:
+        """The gradient of tᵀ Jᵀ v, by reverse over reverse mode: the same, as second derivatives are symmetric."""
+        return self._second(self.twice_reverse_graph, x, v, t)
+
+    def _second(self, graph: Graph, x: np.ndarray, v: np.ndarray, t: np.ndarray) -> np.ndarray:
+        return joined(evaluate(graph, [*self._at(x), *_cut(v, self.cotangents), *_cut(t, self.tangents)]))
 
     def _at(self, x: np.ndarray) -> list[np.ndarray]:
         arrays = list(self.arrays)

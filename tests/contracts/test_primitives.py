@@ -88,7 +88,7 @@ def test_reverse_mode_is_the_adjoint_of_forward_mode(case: Case):
 
 
 @smooth_case
-def test_second_derivative_forward_over_reverse(case: Case):
+def test_second_derivatives_of_both_mixed_modes(case: Case):
     flat, rng = Flat(case), np.random.default_rng(2)
     v = rng.standard_normal(flat.width)
     t, u = rng.standard_normal((2, flat.point.size))
@@ -96,6 +96,7 @@ def test_second_derivative_forward_over_reverse(case: Case):
     found = flat.second(flat.point, v, t)
     scale = max(1.0, np.abs(measured).max(initial=0))
     np.testing.assert_allclose(found, measured, rtol=0, atol=1e-8 * scale)
+    np.testing.assert_allclose(flat.twice_reverse(flat.point, v, t), found, rtol=1e-10, atol=1e-11 * scale)
     np.testing.assert_allclose(found @ u, flat.second(flat.point, v, u) @ t, rtol=1e-10, atol=1e-11 * scale)
 
 
@@ -163,8 +164,8 @@ def test_executors_run_derivatives(case: Case, name: str):
     flat, rng = Flat(case), np.random.default_rng(4)
     executor, tolerance = EXECUTORS[name]
     # Second derivatives are made of the same kernels: once is enough for what the processor changes.
-    graphs = (flat.forward_graph, flat.reverse_graph, flat.second_graph)[: 2 if name in LESSER else 3]
-    for graph in graphs:
+    graphs = (flat.forward_graph, flat.reverse_graph, flat.second_graph, flat.twice_reverse_graph)
+    for graph in graphs[: 2 if name in LESSER else 4]:
         extra = [rng.standard_normal(x.shape) for x in graph.inputs[len(flat.arrays) :]]
         got = executor.compile(graph)([*flat.arrays, *extra])
         wanted = evaluate(_copy(graph), [*flat.arrays, *extra])

@@ -44,6 +44,33 @@ def test_a_reduction_to_one_number_is_cut_into_blocks(name: str, count: int):
     np.testing.assert_allclose(got, np.float64(theirs(x.astype(np.longdouble))), rtol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "uint8", "bool"])
+def test_rows_of_any_length(dtype: str):
+    lengths = [1, 2, 3, 5, 7, 10, 16, 23, 37, 70]
+
+    def f(x: Tensor) -> list[Tensor]:
+        rows = [x[:, :n] for n in lengths]
+        return [r for row in rows for r in (gl.max(row, 1), gl.min(row, 1), gl.argmin(row, 1), row != x[:, :1])]
+
+    x = np.random.default_rng(3).integers(1, 200, size=(5, 70)) - (100 if dtype in ("float32", "int32") else 0)
+    x = (x > 100) if dtype == "bool" else x.astype(dtype)
+    wanted = [
+        r for row in (x[:, :n] for n in lengths) for r in (row.max(1), row.min(1), row.argmin(1), row != x[:, :1])
+    ]
+    for got, meant in zip(run(f, x), wanted, strict=True):
+        np.testing.assert_array_equal(got, meant)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "uint8"])
+def test_sums_of_rows_of_any_length(dtype: str):
+    lengths = [1, 2, 3, 5, 7, 10, 16, 23, 37, 70]
+    x = np.random.default_rng(4).integers(1, 4, size=(5, 70)).astype(dtype)  # of which all sums and products are exact
+    found = run(lambda x: [f(x[:, :n], 1) for n in lengths for f in (gl.sum, gl.prod)], np.minimum(x, 2))
+    for n, total, product in zip(lengths, found[::2], found[1::2], strict=True):
+        np.testing.assert_array_equal(total, np.minimum(x, 2)[:, :n].sum(1, dtype=total.dtype))
+        np.testing.assert_array_equal(product, np.minimum(x, 2)[:, :n].prod(1, dtype=product.dtype))
+
+
 def test_long_sums_in_single_precision_keep_their_digits():
     x = np.random.default_rng(1).uniform(size=300_007).astype(np.float32)
     (got,) = run(gl.sum, x)

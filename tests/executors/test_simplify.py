@@ -47,6 +47,7 @@ RULES: dict[str, tuple[Callable[[Tensor], Any], str]] = {
     "cast to its own type": (lambda x: gl.cast(x, "float32"), ""),
     "sliced whole": (lambda x: x[:, 0:4], ""),
     "summed over an axis of size one": (lambda x: gl.max(x[:1], 0), "slice reshape"),
+    "a column repeated": (lambda x: x > gl.max(x, 1, keepdims=True), "reduce_max broadcast gt"),
     "a choice between equals": (lambda x: gl.where(x > 0, x, x), ""),
     "a choice that is known": (lambda x: gl.where(gl.full((3, 4), True), x, 1.0), ""),
     "a gradient that is stopped": (lambda x: gl.stop_gradient(x) * 3.0, "mul"),
@@ -119,7 +120,48 @@ def test_the_gradient_of_a_cross_entropy_has_no_addition_at_positions():
     assert "scatter_add_along" not in operations(found)
     z = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
     for before, after in zip(evaluate(graph, [z, labels]), evaluate(found, [z, labels]), strict=True):
-        np.testing.assert_array_equal(after, before)
+        np.testing.assert_allclose(after, before, rtol=5e-7)  # its softmax divides by a sum (see below)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_softmax_takes_one_exponential_an_element(axis: int):
+    graph = gl.trace(lambda x: gl.softmax(x, axis), X)
+    found = simplify(graph)
+    found.verify()
+    assert operations(found) == "reduce_max broadcast sub exp reduce_sum div broadcast mul"
+    rows = np.array([[-np.inf] * 4, [1e4, -1e4, 0.0, 1e4], [3.0, -90.0, -103.0, 3.5]], np.float32)
+    for x in (X, X.copy()[:, ::-1], rows):
+        with np.errstate(invalid="ignore"):
+            shifted = x.astype(np.float64) - x.max(axis, keepdims=True)
+            wanted = np.exp(shifted) / np.exp(shifted).sum(axis, keepdims=True)
+        np.testing.assert_allclose(evaluate(found, [x])[0], wanted, rtol=5e-7, atol=2e-45)
+
+
+def test_a_softmax_and_its_logarithm_share_their_sum():
+    def f(x: Tensor) -> tuple[Tensor, Tensor]:
+        return gl.log_softmax(x), gl.grad(lambda x: gl.sum(gl.log_softmax(x)[:, 0]))(x)
+
+    assert operations(simplify(gl.trace(f, X))).split().count("exp") == 1
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: gl.logsumexp(x - gl.max(x, 0, keepdims=True), 1),
+        lambda x: gl.logsumexp(x - gl.min(x, 1, keepdims=True), 1),
+        lambda x: gl.logsumexp(x * 2 - gl.max(x, 1, keepdims=True), 1),
+    ],
+    ids=["along the other axis", "another extreme", "of something else"],
+)
+def test_a_logsumexp_of_other_differences_keeps_its_peak(f: Callable[[Tensor], Tensor]):
+    assert "logsumexp" in operations(simplify(gl.trace(f, X)))
+
+
+def test_an_exponential_less_another_logarithm_is_no_softmax():
+    def f(x: Tensor) -> Tensor:
+        return gl.exp(x - gl.log(gl.sum(gl.exp(x), 0))[:, None] * gl.ones((4, 4)))
+
+    assert operations(simplify(gl.trace(f, np.ones((4, 4), np.float32)))).split()[-1] == "exp"
 
 
 def test_a_training_run_stays_legal_after_each_pass_and_means_the_same():

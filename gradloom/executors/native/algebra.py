@@ -1,8 +1,8 @@
 """Algebra of single nodes: what a node can be replaced by without changing a bit of its value.
 
 A rule takes a node and gives a simpler one that computes the same, or None.  Every rule here is exact for all values,
-NaN, infinities and the signs of zeros included, and so x · 0 stays as it is, and x + 0 too (-0 + 0 is 0).  The one
-exception is :func:`rows_alone`, which adds the same numbers up in another order; it says so.
+NaN, infinities and the signs of zeros included, and so x · 0 stays as it is, and x + 0 too (-0 + 0 is 0).  The two
+exceptions, :func:`rows_alone` and :func:`softmax`, say so: the same formula with its operations in another order.
 """
 
 from __future__ import annotations
@@ -46,6 +46,11 @@ def _broadcast(node: Node) -> Node | None:
         return fill(node.tensor_type, value)
     if x.op is core.broadcast:
         return core.broadcast(x.inputs[0], shape=node.shape, axes=tuple(axes[a] for a in x.attrs["axes"]))
+    if x.op is core.reshape:  # that put in axes of size 1, which are repeated like new ones
+        kept = [a for a, size in zip(axes, x.shape) if size > 1]
+        small = x.inputs[0]
+        if small.shape == tuple(size for size in x.shape if size > 1):
+            return core.broadcast(small, shape=node.shape, axes=tuple(kept))
     return None
 
 
@@ -146,6 +151,46 @@ def _select(node: Node) -> Node | None:
     return y if value is False else None
 
 
+# Softmax ------------------------------------------------------------------------------------------------------------
+
+
+def _logsumexp_below_peak(node: Node) -> Node | None:
+    """log Σ e^s of s = x - max x is the logarithm of that sum: its terms need no other peak taken off."""
+    (s,), axes = node.inputs, node.attrs["axes"]
+    if s.op is not elementwise.sub:
+        return None
+    x, peak = s.inputs[0], _along(s.inputs[1], s, axes)
+    if peak is None or peak.op is not reduce.reduce_max or peak.inputs[0] is not x or peak.attrs["axes"] != axes:
+        return None
+    return elementwise.log(core.reduce_sum(elementwise.exp(s), axes=axes))
+
+
+def softmax(node: Node) -> Node | None:
+    """e^(s - log Σ e^s) → e^s · (1 / Σ e^s): one exponential an element, for that of the sum is there already.
+
+    A product of rounded factors instead of an exponential of a rounded difference may differ in the last bits.
+    """
+    (x,) = node.inputs
+    s, repeated = x.inputs if x.op is elementwise.sub else (x, x)
+    if repeated.op is not core.broadcast or repeated.inputs[0].op is not elementwise.log:
+        return None
+    (total,) = repeated.inputs[0].inputs
+    if total.op is not core.reduce_sum or _along(repeated, s, total.attrs["axes"]) is None:
+        return None
+    (e,) = total.inputs
+    if e.op is not elementwise.exp or e.inputs[0] is not s:
+        return None
+    share = elementwise.div(elementwise.constant_like(total, 1), total)
+    return elementwise.mul(e, core.broadcast(share, **repeated.attrs))
+
+
+def _along(repeated: Node, like: Node, axes: tuple[int, ...]) -> Node | None:
+    """What is repeated along just these axes, to the shape of ``like``."""
+    others = tuple(a for a in range(len(like.shape)) if a not in axes)
+    found = repeated.op is core.broadcast and repeated.attrs["axes"] == others
+    return repeated.inputs[0] if found and repeated.inputs[0].shape == tuple(like.shape[a] for a in others) else None
+
+
 # Additions at positions ---------------------------------------------------------------------------------------------
 
 
@@ -198,6 +243,8 @@ RULES: dict[Op, tuple[Rule, ...]] = {
     elementwise.div: (_div,),
     elementwise.neg: (_neg,),
     elementwise.power: (_power,),
+    elementwise.exp: (softmax,),
+    reduce.logsumexp: (_logsumexp_below_peak,),
     elementwise.cast: (_cast,),
     elementwise.select: (_select,),
     elementwise.stop_gradient: (lambda node: node.inputs[0],),  # what it stops is over when a graph is compiled

@@ -78,7 +78,7 @@ def _overload(type: str) -> str:
     return f"v{kind.lanes}{element}" if kind.lanes > 1 else element
 
 
-def _first_lanes(lanes: int, count: int) -> Value:
+def first_lanes(lanes: int, count: int) -> Value:
     """A mask of the first ``count`` lanes."""
     return Value(f"<{', '.join(f'i1 {int(i < count)}' for i in range(lanes))}>", vector("i1", lanes))
 
@@ -347,7 +347,7 @@ class Function:
         lanes = Value("", type).lanes
         if count == lanes:
             return self.load(pointer, type, align)
-        args = (pointer, Value(str(align), "i32"), _first_lanes(lanes, count), self.const(type, 0))
+        args = (pointer, Value(str(align), "i32"), first_lanes(lanes, count), self.const(type, 0))
         return self.call(f"llvm.masked.load.{_overload(type)}.p0", type, *args)
 
     def store_some(self, x: Value, pointer: Value, align: int, count: int) -> None:
@@ -356,7 +356,7 @@ class Function:
             self.store(x, pointer, align)
             return
         name = f"llvm.masked.store.{_overload(x.type)}.p0"
-        mask = _first_lanes(x.lanes, count)
+        mask = first_lanes(x.lanes, count)
         self.declare(f"declare void @{name}({x.type}, ptr, i32, {mask.type})")
         self.do(f"call void @{name}({x.type} {x.text}, ptr {pointer.text}, i32 {align}, {mask.type} {mask.text})")
 

@@ -10,11 +10,12 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from gradloom.executors.native import vectormath
 from gradloom.executors.native.blocks import BlockWriter, Here
 from gradloom.executors.native.builder import Function, Index
 from gradloom.executors.native.kernel import Kernel, Store
 from gradloom.executors.native.kernels.units import decode, outer_loops
-from gradloom.executors.native.loops import Block, Merged, merge
+from gradloom.executors.native.loops import Apply, Block, Merged, RandomWord, merge
 from gradloom.executors.native.target import Target
 
 BLOCK_ELEMENTS = 1024
@@ -32,11 +33,24 @@ def widths(count: int, lanes: int) -> list[int]:
     return found
 
 
+def covering(count: int, lanes: int) -> int:
+    """The width of the narrowest vector for so many elements; of those the target has if they are more."""
+    return min(lanes, 1 << (count - 1).bit_length())
+
+
 def lanes_of(target: Target, *blocks: Block | None) -> int:
     """Elements computed together: a register of the widest floating (or else any) type that occurs."""
     dtypes = [d for block in blocks if block for d in block.dtypes]
     floating = [d.itemsize for d in dtypes if d.kind == "f"]
     return target.lanes(max(floating or [d.itemsize for d in dtypes] or [4]))
+
+
+def chains(block: Block) -> int:
+    """Vectors computed side by side: two where each step of an elementary function would wait for the one before."""
+    slow = any(
+        isinstance(i, RandomWord) or (isinstance(i, Apply) and i.name in vectormath.FUNCTIONS) for i in block.code
+    )
+    return 2 if slow else 1
 
 
 @dataclass
@@ -58,6 +72,16 @@ class Row:
         for width in widths(count - full, self.lanes):
             body(self.b.iadd(start, done), width)
             done += width
+
+    def cover_masked(self, start: Index, count: int, body: Callable[[Index, int, int], None]) -> None:
+        """The same with ``body(first, lanes, valid)``: the rest is one vector, masked where it is longer.
+
+        So the code is written twice at most, and short rows take one turn instead of several.
+        """
+        full = count // self.lanes * self.lanes
+        self.cover(start, full, lambda i, lanes: body(i, lanes, lanes))
+        if full < count:
+            body(self.b.iadd(start, full), covering(count - full, self.lanes), count - full)
 
 
 def merged_loops(kernel: Kernel) -> Merged:
@@ -82,24 +106,24 @@ def write(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
     merged = merged_loops(kernel)
     block = kernel.block.rewritten(merged.place)
     stores = [Store(s.value, s.buffer, merged.place(s.place)) for s in kernel.stores]
-    row = Row(b, lanes_of(target, kernel.block))
+    row = Row(b, lanes_of(target, kernel.block) * chains(kernel.block))
 
-    def element(index: list[Index], lanes: int) -> None:
-        here = Here(index, lanes, len(index) - 1)
+    def element(index: list[Index], lanes: int, valid: int) -> None:
+        here = Here(index, lanes, len(index) - 1, valid)
         values = writer.values(block, here, {})
         for s in stores:
             writer.store(values[s.value], s.buffer, s.place, here)
 
     counts = units(kernel, target)
     if kernel.rows and len(merged.sizes) == 1:
-        _range(b, writer.begin, writer.end, row.lanes, lambda i, lanes: element([i], lanes))
+        _range(b, writer.begin, writer.end, row.lanes, lambda i, lanes: element([i], lanes, lanes))
         return counts[0]
     with b.loop(writer.begin, writer.end) as unit:
         *outer, place = decode(b, unit, counts)
         if not merged.sizes:
-            element([], 1)
+            element([], 1, 1)
         elif counts[-1] > 1:
-            _part(b, merged.sizes[-1], place, row, lambda i, lanes: element([*outer, i], lanes))
+            _part(b, merged.sizes[-1], place, row, lambda i, *lanes: element([*outer, i], *lanes))
         else:
             _nested(b, merged.sizes[len(outer) :], outer, row, element)
     return math.prod(counts)
@@ -115,24 +139,24 @@ def _range(b: Function, begin: Index, end: Index, lanes: int, body: Callable[[In
         body(i, 1)
 
 
-def _part(b: Function, size: int, block: Index, row: Row, body: Callable[[Index, int], None]) -> None:
+def _part(b: Function, size: int, block: Index, row: Row, body: Callable[[Index, int, int], None]) -> None:
     """One block of a long loop; the last may be shorter."""
     full, rest = divmod(size, BLOCK_ELEMENTS)
     if not rest:
-        row.cover(b.imul(block, BLOCK_ELEMENTS), BLOCK_ELEMENTS, body)
+        row.cover_masked(b.imul(block, BLOCK_ELEMENTS), BLOCK_ELEMENTS, body)
         return
     with b.when(b.compare("slt", b.index(block), b.index(full))):
-        row.cover(b.imul(block, BLOCK_ELEMENTS), BLOCK_ELEMENTS, body)
+        row.cover_masked(b.imul(block, BLOCK_ELEMENTS), BLOCK_ELEMENTS, body)
     with b.when(b.compare("eq", b.index(block), b.index(full))):
-        row.cover(full * BLOCK_ELEMENTS, rest, body)
+        row.cover_masked(full * BLOCK_ELEMENTS, rest, body)
 
 
 def _nested(
-    b: Function, sizes: Sequence[int], outer: list[Index], row: Row, element: Callable[[list[Index], int], None]
+    b: Function, sizes: Sequence[int], outer: list[Index], row: Row, element: Callable[[list[Index], int, int], None]
 ) -> None:
     """Loops inside loops, the innermost in vectors."""
     if len(sizes) == 1:
-        row.cover(0, sizes[0], lambda i, lanes: element([*outer, i], lanes))
+        row.cover_masked(0, sizes[0], lambda i, *lanes: element([*outer, i], *lanes))
         return
     with b.loop(0, sizes[0]) as i:
         _nested(b, sizes[1:], [*outer, i], row, element)

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from gradloom.executors.native import scalars
 from gradloom.executors.native.blocks import BlockWriter, Here
-from gradloom.executors.native.builder import Index, Value, vector
+from gradloom.executors.native.builder import Index, Value, first_lanes, vector
 from gradloom.executors.native.kernel import REDUCTIONS, Kernel, Store
-from gradloom.executors.native.kernels.elementwise import lanes_of, widths
+from gradloom.executors.native.kernels.elementwise import covering, lanes_of, widths
 from gradloom.executors.native.kernels.recipes import Pass, recipe
 from gradloom.executors.native.kernels.units import decode
 from gradloom.executors.native.loops import Block, extended, merge
@@ -185,8 +185,10 @@ class _Reduction:
         """An index some results further along the last result loop."""
         return [*index[:-1], self.b.iadd(index[-1], place)] if place else index
 
-    def _element(self, step: Pass, index: list[Index], lanes: int, axis: int, earlier: list[Value]) -> Value:
-        values = self.writer.values(self.loops.inner, Here(index, lanes, axis), {})
+    def _element(
+        self, step: Pass, index: list[Index], lanes: int, axis: int, earlier: list[Value], valid: int | None = None
+    ) -> Value:
+        values = self.writer.values(self.loops.inner, Here(index, lanes, axis, valid), {})
         x = self.b.splat(values[self.kernel.inner_value], lanes)
         position = self._position(index, lanes if axis == len(self.loops.sizes) - 1 and self.loops.reduced else 1)
         return step.element(self.b, x, position, earlier)
@@ -248,35 +250,35 @@ class _Reduction:
 
     def _fold_along(self, step: Pass, kind: str, index: list[Index], earlier: list[Value]) -> Value:
         """Lanes share one result: vectors along the innermost reduced loop, several sums at a time."""
-        b, count, lanes = self.b, self.loops.sizes[-1], self.loops.lanes
-        sums = ACCUMULATORS if count >= ACCUMULATORS * lanes else 1
+        b, count = self.b, self.loops.sizes[-1]
+        lanes = covering(count, self.loops.lanes)
+        sums = ACCUMULATORS if count >= ACCUMULATORS * lanes else 2 if count > lanes else 1
         axis = len(self.loops.sizes) - 1
         stride = sums * lanes
         full = count // stride * stride
-        wide = [b.const(vector(kind, lanes), step.start)] * sums
+        start = b.const(vector(kind, lanes), step.start)
 
-        def element(outer: list[Index], i: Index, width: int) -> Value:
-            return self._element(step, [*index, *outer, i], width, axis, earlier)
+        def element(outer: list[Index], i: Index, valid: int = lanes) -> Value:
+            return self._element(step, [*index, *outer, i], lanes, axis, earlier, valid)
 
         def body(outer: list[Index], so_far: list[Value]) -> list[Value]:
-            totals, rest = list(so_far[:sums]), so_far[sums]
+            totals = list(so_far)
             if full:
                 i, inside, finish = b.loop_carrying(0, full, stride, totals)
-                parts = [element(outer, b.iadd(i, k * lanes), lanes) for k in range(sums)]
+                parts = [element(outer, b.iadd(i, k * lanes)) for k in range(sums)]
                 totals = finish([step.combine(b, t, x) for t, x in zip(inside, parts)])
-            done = full
-            while count - done >= lanes:
-                totals[0] = step.combine(b, totals[0], element(outer, done, lanes))
-                done += lanes
-            for width in widths(count - done, lanes):
-                rest = step.combine(b, rest, self._across(step, element(outer, done, width)))
-                done += width
-            return [*totals, rest]
+            for k, done in enumerate(range(full, count, lanes)):
+                valid = min(lanes, count - done)
+                x = element(outer, done, valid)
+                if valid < lanes:
+                    x = b.select(first_lanes(lanes, valid), x, start)
+                totals[k % sums] = step.combine(b, totals[k % sums], x)
+            return totals
 
-        *totals, rest = self._walk(self.loops.reduced[:-1], [], [*wide, b.const(kind, step.start)], body)
+        totals = self._walk(self.loops.reduced[:-1], [], [start] * sums, body)
         while len(totals) > 1:
             totals = [step.combine(b, x, y) for x, y in zip(totals[::2], totals[1::2])]
-        return step.combine(b, self._across(step, totals[0]), rest)
+        return self._across(step, totals[0])
 
     def _across(self, step: Pass, x: Value) -> Value:
         """All lanes combined: halves onto halves."""
