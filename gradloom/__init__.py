@@ -14,6 +14,7 @@ from gradloom.inspecting import explain, profile
 from gradloom.pooling import avg_pool, lp_pool, max_pool, median_pool, patches, sum_pool, weighted_avg_pool
 from gradloom.tensor import Tensor, tensor
 from gradloom.transforms import (
+    checkpoint,
     cond,
     custom_derivative,
     grad,
@@ -26,6 +27,7 @@ from gradloom.transforms import (
     value_and_grad,
     vjp,
     vmap,
+    while_loop,
 )
 from gradloom.windows import conv, conv_transpose
 
@@ -70,6 +72,7 @@ __all__ = [
     "broadcast_to",
     "cast",
     "ceil",
+    "checkpoint",
     "cholesky",
     "clip",
     "concatenate",
@@ -180,6 +183,7 @@ __all__ = [
     "vmap",
     "weighted_avg_pool",
     "where",
+    "while_loop",
     "zeros",
     "zeros_like",
 ]

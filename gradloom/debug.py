@@ -8,6 +8,7 @@ direction of the graph, values that are not finite; what never reached a result 
 from __future__ import annotations
 
 import enum
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from gradloom.ir.graph import CONSTANT, PLACEHOLDER, Graph, Node
+from gradloom.ir.interpret import evaluate
 from gradloom.ops import control
 from gradloom.ops.custom import custom
 from gradloom.tracing import Arguments, Function, graph_and_results
@@ -192,12 +194,12 @@ class _Hunt:
 
 def _inside(node: Node, operands: Sequence[Any], least: State) -> Finding | None:
     """Where in the graphs inside a node the value was made."""
-    if node.op is control.scan:
+    if node.op in (control.scan, control.while_loop):
         return _inside_loop(node, operands, least)
     if node.op is control.cond:
         side = node.attrs["on_true" if operands[0] else "on_false"]
         return search(side, operands[1:], infinities=least is State.INFINITE)[0].first
-    if node.op is custom:
+    if node.op in (control.checkpoint, custom):
         return search(node.attrs["body"], operands, infinities=least is State.INFINITE)[0].first
     return None
 
@@ -205,13 +207,20 @@ def _inside(node: Node, operands: Sequence[Any], least: State) -> Finding | None
 def _inside_loop(node: Node, operands: Sequence[Any], least: State) -> Finding | None:
     body, consts, carries = (node.attrs[name] for name in ("body", "consts", "carries"))
     fixed, carry, xs = operands[:consts], list(operands[consts : consts + carries]), operands[consts + carries :]
-    kind = {name: node.attrs[name] for name in ("length", "reverse", "bounded")}
-    for turn in control.turns_of(fixed, **kind):
+    for turn in _turns(node, fixed, carry):
         report, results = search(body, [*fixed, *carry, *(x[turn] for x in xs)], infinities=least is State.INFINITE)
         if report.first is not None:
             return replace(report.first, turns=(turn, *report.first.turns))
-        carry = results[:carries]
+        carry[:] = results[:carries]
     return None
+
+
+def _turns(node: Node, fixed: Sequence[Any], carry: Sequence[Any]) -> Iterable[int]:
+    """The turns of a loop; where a condition decides, it is asked about the carry at each turn."""
+    if node.op is control.scan:
+        return control.turns_of(fixed, *(node.attrs.get(name, False) for name in ("length", "reverse", "bounded")))
+    turns = itertools.count() if node.attrs["limit"] is None else range(node.attrs["limit"])
+    return itertools.takewhile(lambda _: evaluate(node.attrs["condition"], [*fixed, *carry])[0], turns)
 
 
 def _state(value: Any) -> State:

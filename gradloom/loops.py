@@ -1,8 +1,9 @@
-"""Loops and branches as single nodes of the graph."""
+"""Loops, branches and regions as single nodes of the graph."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from gradloom.ir.graph import (
     topological,
 )
 from gradloom.ops import control, core, elementwise
+from gradloom.ops.control.segments import near_root
 from gradloom.semantics import cast
 from gradloom.tensor import node_of
 from gradloom.tracing import Arguments, Function, Results, graph_and_results
@@ -43,14 +45,22 @@ def _unrepeated(node: Node) -> Node:
     return node
 
 
-def _closed(outputs: Sequence[Node], outside: Sequence[Node]) -> tuple[list[Node], list[Node]]:
-    """Placeholders for the outside values, and the outputs in terms of them."""
+def _closed_graph(graph: Graph, outside: Sequence[Node]) -> Graph:
+    """The graph with placeholders for outside values in front of its inputs."""
     stand_ins = {x: placeholder(x.tensor_type, "outside") for x in outside}
-    return list(stand_ins.values()), substitute(outputs, stand_ins)
+    outputs = substitute(graph.outputs, stand_ins)
+    return Graph((*stand_ins.values(), *graph.inputs), tuple(outputs), graph.name)
 
 
 def scan(
-    f: Function, init: Any, xs: Any = None, length: int | None = None, *, reverse: bool = False, turns: Any = None
+    f: Function,
+    init: Any,
+    xs: Any = None,
+    length: int | None = None,
+    *,
+    reverse: bool = False,
+    turns: Any = None,
+    checkpoint: bool | int | None = None,
 ) -> tuple[Any, Any]:
     """A loop that carries a value: ``carry, y = f(carry, x)`` for each x, as one node of the graph.
 
@@ -62,12 +72,17 @@ def scan(
         reverse: start at the end of ``xs``; the ys are stacked at their x's places.
         turns: an integer, which may be traced: the loop ends after so many steps, and the ys of the others are 0.
             Such a loop has no reverse mode.
+        checkpoint: how reverse mode remembers.  False: it keeps what it needs of every step.  A number k: it keeps the
+            carry before every k-th step, and walks through each k steps once more on its way back; True: with k near
+            the root of the number of steps, which takes least memory.  None: as True where it would otherwise keep more
+            than 64 MiB, else as False.
 
     Returns:
         ``(last carry, ys)`` with the ys of all steps stacked along a new first axis.
 
     Raises:
         ShapeError: the carry changes its type, sequences differ in length, or ``turns`` is not one number.
+        OptionError: the body does not return a pair, or ``checkpoint`` is a number below 1.
     """
     start, sequences = Arguments("scan", (init,)), Arguments("scan", (xs,))
     steps = _scan_length(sequences.nodes, length)
@@ -83,23 +98,40 @@ def scan(
     # What does not vary from step to step is computed once, before the loop.
     outside = _outside(outputs, dependents(topological(outputs), [*carry, *elements]))
     bound = [] if turns is None else [_number_of_turns(turns, steps)]
-    stand_ins, closed = _closed(outputs, outside)
-    name = getattr(f, "__name__", "body")
+    body = Graph((*carry, *elements), tuple(outputs), getattr(f, "__name__", "body"))
+    closed = _closed_graph(body, outside)
     ignored = [placeholder(x.tensor_type, "turns") for x in bound]
     node = control.scan(
         *bound,
         *outside,
         *start.nodes,
         *sequences.nodes,
-        body=Graph((*ignored, *stand_ins, *carry, *elements), tuple(closed), name),
+        body=Graph((*ignored, *closed.inputs), closed.outputs, closed.name),
         consts=len(bound) + len(outside),
         carries=len(carry),
         length=steps,
         reverse=reverse,
         bounded=bool(bound),
+        segment=_segment(checkpoint, steps),
     )
     found = control.results(node)
     return next_carry.rebuilt(found[: len(carry)]), ys.rebuilt(found[len(carry) :])
+
+
+def _segment(checkpoint: bool | int | None, steps: int) -> int | None:
+    """Steps of a segment, 0 for a loop that is not cut, None where the loop may choose."""
+    if checkpoint is None or checkpoint is False:
+        return None if checkpoint is None else 0
+    if checkpoint is True:
+        return near_root(steps)
+    if not isinstance(checkpoint, int) or checkpoint < 1:
+        raise OptionError(
+            "scan",
+            rule="checkpoint must be True, False, None or a number of steps",
+            got=repr(checkpoint),
+            fix="Give the number of steps of a segment, at least 1.",
+        )
+    return checkpoint
 
 
 def _number_of_turns(turns: Any, most: int) -> Node:
@@ -126,6 +158,60 @@ def _scan_length(nodes: Sequence[Node], length: int | None) -> int:
     return sizes.pop()
 
 
+def while_loop(condition: Function, body: Function, init: Any, max_turns: int | None = None) -> Any:
+    """``carry = body(carry)`` for as long as ``condition(carry)`` holds, as one node of the graph.
+
+    It has forward mode to any order.  Under ``vmap`` it goes on until the last example is done; the others keep what
+    they have.  Reverse mode needs to know how many turns there are at most.  A compiled loop that never ends cannot be
+    interrupted.
+
+    Args:
+        condition: from the carry to one boolean.
+        body: from a carry to the next one, of the same types.
+        init: the first carry (a nested value).
+        max_turns: the loop ends after so many turns even if the condition still holds.  With it the loop has reverse
+            mode, at the cost of so many turns of :func:`scan`.
+
+    Returns:
+        The last carry.
+
+    Raises:
+        DTypeError: the condition is not one boolean.
+        ShapeError: the carry changes its type.
+        UnsupportedError: in reverse mode, without ``max_turns``.
+    """
+    if max_turns is not None and (isinstance(max_turns, bool) or not isinstance(max_turns, int) or max_turns < 0):
+        raise OptionError(
+            "while_loop",
+            rule="max_turns must be a whole number that is not negative, or None",
+            got=repr(max_turns),
+            fix="Leave it out for a loop without a limit.",
+        )
+    start = Arguments("while_loop", (init,))
+    asked_of, carry = ([placeholder(x.tensor_type, "carry") for x in start.nodes] for _ in range(2))
+    holds = node_of(condition(*start.rebuilt(asked_of)), "while_loop")
+    result = body(*start.rebuilt(carry))
+    found = Results.of(result, "while_loop")
+    if found.definition != start.definition.children[0]:
+        raise OptionError("while_loop", rule="the body must return a carry nested as the first one", got=repr(result))
+    graphs = [
+        Graph(tuple(inputs), tuple(outputs), getattr(f, "__name__", "while_loop"))
+        for f, inputs, outputs in ((condition, asked_of, [holds]), (body, carry, found.nodes))
+    ]
+    outside = list(dict.fromkeys(x for g in graphs for x in _outside(g.outputs, dependents(g.nodes, g.inputs))))
+    asked, turn = (_closed_graph(graph, outside) for graph in graphs)
+    node = control.while_loop(
+        *outside,
+        *start.nodes,
+        condition=asked,
+        body=turn,
+        consts=len(outside),
+        carries=len(start.nodes),
+        limit=max_turns,
+    )
+    return found.rebuilt(control.results(node)[:-1])
+
+
 def cond(condition: Any, on_true: Function, on_false: Function, *args: Any) -> Any:
     """``on_true(*args)`` where the condition holds, else ``on_false(*args)``; only one of them is computed.
 
@@ -140,17 +226,40 @@ def cond(condition: Any, on_true: Function, on_false: Function, *args: Any) -> A
         ShapeError: the branches return different types.
     """
     arguments = Arguments("cond", args)
-    start = next_serial()
-    branches = [graph_and_results(f, arguments) for f in (on_true, on_false)]
-    (_, found), (_, other) = branches
+    outside, sides, (found, other) = _regions(arguments, on_true, on_false)
     if found.definition != other.definition:
         raise OptionError("cond", rule="both branches must return values nested alike", got="two different structures")
-    # What a branch made is computed in it alone, even if it depends on no argument.
-    made = [{n for n in graph.nodes if n.serial > start} for graph, _ in branches]
-    outside = list(dict.fromkeys(x for (graph, _), own in zip(branches, made) for x in _outside(graph.outputs, own)))
-    closed = []
-    for graph, _ in branches:
-        stand_ins, outputs = _closed(graph.outputs, outside)
-        closed.append(Graph((*stand_ins, *graph.inputs), tuple(outputs), graph.name))
-    node = control.cond(node_of(condition, "cond"), *outside, *arguments.nodes, on_true=closed[0], on_false=closed[1])
-    return found.rebuilt(control.results(node))
+    operands = node_of(condition, "cond"), *outside, *arguments.nodes
+    return found.rebuilt(control.results(control.cond(*operands, on_true=sides[0], on_false=sides[1])))
+
+
+def checkpoint(f: Function) -> Function:
+    """``f``, of which reverse mode keeps the arguments alone: what else it needs is computed again on its way back.
+
+    Memory for time: values inside ``f`` are not kept from the forward half to the backward half, and computing them
+    takes as long as before.  Values and derivatives are those of ``f``, in every mode and to any order.
+
+    Args:
+        f: a function of tensors (or nested values of them); what it uses of values that are being traced around it is
+            kept like an argument.
+
+    Source: Chen, Xu, Zhang, Guestrin, "Training deep nets with sublinear memory cost" (2016).
+    """
+
+    @wraps(f)
+    def recomputed(*args: Any) -> Any:
+        arguments = Arguments("checkpoint", args)
+        outside, (body,), (found,) = _regions(arguments, f)
+        return found.rebuilt(control.results(control.checkpoint(*outside, *arguments.nodes, body=body)))
+
+    return recomputed
+
+
+def _regions(arguments: Arguments, *functions: Function) -> tuple[list[Node], list[Graph], list[Results]]:
+    """Functions as closed graphs of the same operands: what they use from outside, then the arguments."""
+    start = next_serial()
+    traced = [graph_and_results(f, arguments) for f in functions]
+    # What a function made is computed in it alone, even if it depends on no argument.
+    made = [{n for n in graph.nodes if n.serial > start} for graph, _ in traced]
+    outside = list(dict.fromkeys(x for (graph, _), own in zip(traced, made) for x in _outside(graph.outputs, own)))
+    return outside, [_closed_graph(graph, outside) for graph, _ in traced], [found for _, found in traced]

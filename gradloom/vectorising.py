@@ -10,7 +10,7 @@ from gradloom import tree
 from gradloom.autodiff.batching import batch
 from gradloom.errors import OptionError, ShapeError
 from gradloom.ir.graph import Node, placeholder
-from gradloom.ops import control
+from gradloom.ops import core
 from gradloom.semantics import normal_axis
 from gradloom.tracing import Arguments, Function, Results, is_array_like
 
@@ -50,7 +50,7 @@ def vmap(f: Function, in_axes: Axes = 0, out_axes: int = 0) -> Function:
         found = Results.of(f(*stacked.rebuilt(inputs)), "vmap")
         varying = {p: x for p, x in zip(inputs, fronted) if p is not None}
         outputs = batch(found.nodes, varying, size)
-        return found.rebuilt([_placed(y if has else control.repeat_front(y, size), out_axes) for y, has in outputs])
+        return found.rebuilt([_placed(y if has else core.repeat_front(y, size), out_axes) for y, has in outputs])
 
     return mapped
 
@@ -63,7 +63,7 @@ def _to_front(x: Node, axis: int | None) -> Node:
     if axis is None:
         return x
     at = normal_axis("vmap", x, axis)
-    return x if at == 0 else control.permute(x, axes=(at, *(i for i in range(len(x.shape)) if i != at)))
+    return x if at == 0 else core.permute(x, axes=(at, *(i for i in range(len(x.shape)) if i != at)))
 
 
 def _common_size(nodes: Sequence[Node], axes: Sequence[int | None]) -> int:
@@ -83,4 +83,4 @@ def _common_size(nodes: Sequence[Node], axes: Sequence[int | None]) -> int:
 def _placed(y: Node, axis: int) -> Node:
     at = normal_axis("vmap", y, axis)
     rest = list(range(1, len(y.shape)))
-    return y if at == 0 else control.permute(y, axes=(*rest[:at], 0, *rest[at:]))
+    return y if at == 0 else core.permute(y, axes=(*rest[:at], 0, *rest[at:]))

@@ -12,6 +12,7 @@ import math
 
 from gradloom.ir.graph import CONSTANT, PLACEHOLDER, Graph, Node
 from gradloom.ir.tensortype import TensorType
+from gradloom.ir.text import inner_graphs
 from gradloom.ops import control
 from gradloom.ops.contraction import contract
 from gradloom.ops.convolution import conv
@@ -49,8 +50,8 @@ def operations(graph: Graph) -> int:
 def _operations(node: Node) -> int:
     if node.op is control.scan:
         return node.attrs["length"] * operations(node.attrs["body"])
-    if node.op is control.cond:
-        return max(operations(node.attrs["on_true"]), operations(node.attrs["on_false"]))
+    if node.op.nested is not None:  # of a branch the dearer side; a loop without a number of turns counts as one
+        return max(map(operations, inner_graphs(node)))
     if node.op in (CONSTANT, PLACEHOLDER) or not isinstance(node.type, TensorType):
         return 0
     if node.op is contract:

@@ -26,9 +26,10 @@ from operands import (
 )
 
 from gradloom import ops
-from gradloom.ir.graph import PRIMITIVES, Domain, Graph, Node, Op, placeholder
+from gradloom.ir.graph import PRIMITIVES, Domain, Graph, Node, Op, constant, fill, placeholder
 from gradloom.ir.tensortype import ORDER, TensorType, TupleType
 from gradloom.ops import elementwise as ew
+from gradloom.ops import reduce
 from gradloom.ops.control import results
 from gradloom.ops.core import add, zeros
 from gradloom.ops.custom import Rules
@@ -383,5 +384,24 @@ row(
     ((reals(2), reals(2)), {"body": _custom_body(), "rules": Rules(_custom_forward, _custom_backward)}),
     dtypes=("float64",),
 )
+
+row("checkpoint", ((reals(2), reals(2)), {"body": _branch("on_true")}), dtypes=("float64",))
+
+
+def _halving() -> dict[str, Any]:
+    """c ← w sin c while c is large, over vectors of two: operands are w and c."""
+    x, y, w, c = (placeholder(TensorType((2,), np.dtype("float64")), n) for n in "xywc")
+    limit = fill(w.tensor_type, 0.2)
+    large = reduce.reduce_any(ew.gt(ew.abs(y), limit), axes=(0,))
+    return {
+        "condition": Graph((x, y), (large,), "condition"),
+        "body": Graph((w, c), (ew.mul(ew.mul(w, constant(np.array([0.3, 0.2]))), ew.sin(c)),), "body"),
+        "consts": 1,
+        "carries": 1,
+        "limit": 6,
+    }
+
+
+row("while_loop", ((reals(2), reals(2)), _halving()), dtypes=("float64",))
 
 CASES = [case for cases in ROWS.values() for case in cases]

@@ -375,6 +375,21 @@ class Function:
         yield i
         finish([])
 
+    @contextlib.contextmanager
+    def loop_until(self, most: Index) -> Iterator[tuple[Value, Callable[[Value], None]]]:
+        """A loop of at most so many turns; gives the turn, and ``leave(condition)``, which may end the loop."""
+        end = self.fresh("end")
+
+        def leave(condition: Value) -> None:
+            on = self.fresh("on")
+            self.do(f"br i1 {condition.text}, label %{end}, label %{on}")
+            self.label(on)
+
+        with self.loop(0, most) as turn:
+            yield turn, leave
+        self.do(f"br label %{end}")
+        self.label(end)
+
     def loop_carrying(
         self, start: Index, stop: Index, step: int, initial: Sequence[Value]
     ) -> tuple[Value, list[Value], Callable[[Sequence[Value]], list[Value]]]:

@@ -17,7 +17,7 @@ from gradloom.executors.native.nest import nest
 from gradloom.executors.native.plan import Plan
 from gradloom.executors.native.simplify import simplify
 from gradloom.executors.native.target import Target
-from gradloom.ir.graph import CONSTANT, PLACEHOLDER, Graph
+from gradloom.ir.graph import CONSTANT, PLACEHOLDER, Graph, Node
 from gradloom.ir.text import inner_graphs
 from gradloom.ops import control
 
@@ -42,7 +42,7 @@ def explain(graph: Graph, plan: Plan, target: Target, threads: int) -> str:
     return "\n".join([*lines, *_kernels(plan, target, "  ", count(1))])
 
 
-_CONTROL = frozenset((control.scan, control.cond))
+_CONTROL = frozenset((control.scan, control.while_loop, control.cond, control.checkpoint))
 
 
 def _operations(graph: Graph) -> int:
@@ -98,13 +98,9 @@ def _kernels(plan: Plan, target: Target, indent: str, numbers: Iterator[int]) ->
             assert node is not None
             turns = f" of {node.attrs['length']} turns" if "length" in node.attrs else ""
             yield f"{indent}{node.op.name}{turns}"
-            for inner in plan.inner[kernel]:
-                in_place = len(inner.in_place)
-                yield (
-                    f"{indent}  {in_place} carried values in place, {len(inner.copied)} copied"
-                    if turns
-                    else f"{indent}  side"
-                )
+            for inner, name in zip(plan.inner[kernel], _names(node)):
+                copies = f", {len(inner.in_place)} carried values in place, {len(inner.copied)} copied"
+                yield f"{indent}  {name}{copies if name == 'turn' else ''}"
                 yield from _kernels(inner, target, indent + "    ", numbers)
             continue
         number = f"#{next(numbers)} " if not kernel.host and math.prod(kernel.shape) else ""
@@ -120,6 +116,13 @@ def _kernels(plan: Plan, target: Target, indent: str, numbers: Iterator[int]) ->
         else:
             yield f"{indent}{number}{kernel}: {_shape_of_loops(kernel, target)}; {_figures(cost(kernel))}"
             yield from _fused(kernel, indent + "  ")
+
+
+def _names(node: Node) -> list[str]:
+    """What the graphs inside a node are."""
+    if "carries" in node.attrs:
+        return ["condition", "turn"] if "condition" in node.attrs else ["turn"]
+    return ["side"] * len(inner_graphs(node))
 
 
 def _shape_of_loops(kernel: Kernel, target: Target) -> str:

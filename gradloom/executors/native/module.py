@@ -101,6 +101,9 @@ class Module:
 FAULT_SLOT, CLOCK_SLOT = 32, 64
 """Places in the program's state (8 bytes each): the flag for indices out of range; the kernels' clocks (calls.py)."""
 
+_TURNS = 100
+"""Turns that are counted of a loop whose number of turns is not known."""
+
 Addresses = Mapping[Node, Address]
 
 
@@ -251,7 +254,11 @@ class _Writer:
         results = [addresses[storage(n)] for n in kernel.nodes]
         if node.op is control.scan:
             return self._loop(node, inner[0], operands, results, constants, arenas[0])
-        return self._branch(inner, operands, results, constants, arenas)
+        if node.op is control.while_loop:
+            return self._while(node, inner, operands, results, constants, arenas)
+        if node.op is control.cond:
+            return self._branch(inner, operands, results, constants, arenas)
+        return self._side(inner[0], operands, results, constants, arenas[0])
 
     def _loop(
         self,
@@ -287,6 +294,45 @@ class _Writer:
             self.depth -= 1
         return _Work().plus(work, times=length)
 
+    def _while(
+        self,
+        node: Node,
+        inner: list[Plan],
+        operands: list[Address],
+        results: list[Address],
+        constants: Addresses,
+        arenas: list[int],
+    ) -> _Work:
+        """Turns while a condition holds.  Before each the condition's kernels write the last result, which all threads
+        read: after the last turn it says whether the condition still holds."""
+        main, fixed = self.main, node.attrs["consts"]
+        condition, body = inner
+        places = [*operands[:fixed], *results[:-1]]
+        given = {**constants, **dict(zip(body.graph.inputs, places))}
+        given.update({root: given[carried] for root, carried in body.in_place.items()})
+        limit = node.attrs.get("limit")
+        with main.loop_until(2**62 if limit is None else limit + 1) as (turn, leave):
+            asking = self._side(condition, places, results[-1:], constants, arenas[0])
+            leave(main.binary("xor", self._holds(results[-1]), main.const("i1", 1)))
+            if limit is not None:
+                leave(main.compare("eq", turn, main.index(limit)))
+            work = self.run(body, given, arenas[1])
+        return asking.plus(asking.plus(work), times=min(_TURNS, limit or _TURNS))
+
+    def _holds(self, boolean: Address) -> Value:
+        """A boolean in memory, which all threads read."""
+        main = self.main
+        address = main.load(self._addresses([boolean]), "ptr", 8)
+        return main.compare("ne", main.load(address, "i8", 1), main.const("i8", 0))
+
+    def _side(
+        self, side: Plan, operands: list[Address], results: list[Address], constants: Addresses, arena: int
+    ) -> _Work:
+        """The kernels of a graph, from operands to results."""
+        given = {**constants, **dict(zip(side.graph.inputs, operands))}
+        given.update({storage(y): address for y, address in zip(side.graph.outputs, results)})
+        return self.run(side, given, arena)
+
     def _branch(
         self,
         sides: list[Plan],
@@ -298,14 +344,11 @@ class _Writer:
         """Both sides write the same results; every thread takes the same side."""
         main = self.main
         condition, *values = operands
-        address = main.load(self._addresses([condition]), "ptr", 8)
-        holds = main.compare("ne", main.load(address, "i8", 1), main.const("i8", 0))
+        holds = self._holds(condition)
         work = []
         for side, arena, wanted in zip(sides, arenas, (holds, main.binary("xor", holds, main.const("i1", 1)))):
-            given = {**constants, **dict(zip(side.graph.inputs, values))}
-            given.update({storage(y): address for y, address in zip(side.graph.outputs, results)})
             with main.when(wanted):
-                work.append(self.run(side, given, arena))
+                work.append(self._side(side, values, results, constants, arena))
         return max(work, key=lambda w: w.operations)
 
 

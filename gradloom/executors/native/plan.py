@@ -25,6 +25,7 @@ from gradloom.executors.native.split import split_reductions
 from gradloom.executors.native.target import Target
 from gradloom.ir.graph import CONSTANT, PLACEHOLDER, Graph, Node, project
 from gradloom.ir.tensortype import TupleType
+from gradloom.ir.text import inner_graphs
 from gradloom.ops import control, elementwise
 
 ALIGNMENT = 64
@@ -85,10 +86,11 @@ def _complete(plan: Plan, target: Target) -> Plan:
         if node is not None and node.op is control.scan:
             kernels += _initial_copies(kernel, node)
             plan.inner[kernel] = [_plan_body(node, target)]
-        elif node is not None and node.op is control.cond:
-            plan.inner[kernel] = [
-                _plan_branch(graph, target) for graph in (node.attrs["on_true"], node.attrs["on_false"])
-            ]
+        elif node is not None and node.op is control.while_loop:
+            kernels += _initial_copies(kernel, node)
+            plan.inner[kernel] = [_plan_branch(node.attrs["condition"], target), _plan_body(node, target)]
+        elif node is not None and node.op.nested is not None:
+            plan.inner[kernel] = [_plan_branch(graph, target) for graph in inner_graphs(node)]
         kernels.append(kernel)
     kernels = prepare_products(split_reductions(separate_bases(kernels), target), target)
     wanted = {storage(y) for y in plan.graph.outputs} | set(plan.in_place.values())

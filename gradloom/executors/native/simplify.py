@@ -62,7 +62,7 @@ class _Simplifier:
 
     def _simpler(self, node: Node) -> Node:
         inputs = [self.made[x] for x in node.inputs]
-        if node.op in (control.scan, control.cond):
+        if node.op.nested is not None:
             return _control(node, inputs)
         changed = any(a is not b for a, b in zip(inputs, node.inputs))
         return simpler(self._one_hot(node) or (node.op(*inputs, **node.attrs) if changed else node))
@@ -121,18 +121,17 @@ def _key(node: Node) -> Hashable | None:
 
 
 def _control(node: Node, operands: list[Node]) -> Node:
-    """A loop or a branch with simple graphs, which take each operand once, and none that is constant or unused."""
-    is_loop = node.op is control.scan
-    first, count = (0, node.attrs["consts"]) if is_loop else (1, len(operands) - 1)
+    """A loop, branch or region with simple graphs that take each operand once, and none that is constant or unused."""
+    first = int(node.op is control.cond)
+    count = node.attrs.get("consts", len(operands) - first)
     fixed = operands[first : first + count]
-    names = ("body",) if is_loop else ("on_true", "on_false")
-    graphs = {name: _informed(node.attrs[name], fixed) for name in names}
+    graphs = {name: _informed(graph, fixed) for name, graph in node.attrs.items() if isinstance(graph, Graph)}
     turns = {0} if node.attrs.get("bounded") else set()  # which no body need use
     used = sorted(turns | {i for graph in graphs.values() for i in _used(graph) if i < count})
     attrs: dict[str, Any] = dict(node.attrs)
     for name, graph in graphs.items():
         attrs[name] = Graph((*(graph.inputs[i] for i in used), *graph.inputs[count:]), graph.outputs, graph.name)
-    if is_loop:
+    if "consts" in attrs:
         attrs["consts"] = len(used)
     kept = (*operands[:first], *(fixed[i] for i in used), *operands[first + count :])
     return Node(node.op, kept, attrs, node.type)
