@@ -75,7 +75,7 @@ def scan(
         checkpoint: how reverse mode remembers.  False: it keeps what it needs of every step.  A number k: it keeps the
             carry before every k-th step, and walks through each k steps once more on its way back; True: with k near
             the root of the number of steps, which takes least memory.  None: as True where it would otherwise keep more
-            than 64 MiB, else as False.
+            than 32 MiB, else as False.
 
     Returns:
         ``(last carry, ys)`` with the ys of all steps stacked along a new first axis.

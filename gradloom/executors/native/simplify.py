@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from gradloom.executors.native.algebra import simpler
+from gradloom.executors.native.trim import trim
 from gradloom.ir.graph import CONSTANT, PLACEHOLDER, Graph, Node, constant, scope_of, substitute, topological
 from gradloom.ops import control, core, elementwise, index
-from gradloom.ops.custom import inlined
 
 SMALL_CONSTANT = 1024
 """Bytes up to which constants are compared by value."""
@@ -29,7 +29,7 @@ SMALL_CONSTANT = 1024
 
 def simplify(graph: Graph) -> Graph:
     """The graph with equal nodes shared and the rules of algebra.py applied, in graphs inside it as well."""
-    plain = Graph(graph.inputs, tuple(inlined(graph.outputs)), graph.name)
+    plain = trim(graph)
     return Graph(graph.inputs, tuple(_Simplifier(plain).nodes(plain.outputs)), graph.name)
 
 

@@ -21,7 +21,7 @@ from gradloom.ops.control.regions import checkpoint
 from gradloom.ops.core import reshape
 from gradloom.ops.movement import concatenate, part
 
-AUTOMATIC_FROM = 64 * 2**20
+AUTOMATIC_FROM = 32 * 2**20
 """Bytes that a loop would save from which on it is cut into segments unless told otherwise."""
 
 
