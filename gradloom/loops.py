@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gradloom import options
 from gradloom.errors import OptionError, ShapeError
 from gradloom.ir.graph import (
     PLACEHOLDER,
@@ -82,7 +83,7 @@ def scan(
 
     Raises:
         ShapeError: the carry changes its type, sequences differ in length, or ``turns`` is not one number.
-        OptionError: the body does not return a pair, or ``checkpoint`` is a number below 1.
+        OptionError: the body does not return a pair, or ``checkpoint`` is no such number.
     """
     start, sequences = Arguments("scan", (init,)), Arguments("scan", (xs,))
     steps = _scan_length(sequences.nodes, length)
@@ -124,14 +125,7 @@ def _segment(checkpoint: bool | int | None, steps: int) -> int | None:
         return None if checkpoint is None else 0
     if checkpoint is True:
         return near_root(steps)
-    if not isinstance(checkpoint, int) or checkpoint < 1:
-        raise OptionError(
-            "scan",
-            rule="checkpoint must be True, False, None or a number of steps",
-            got=repr(checkpoint),
-            fix="Give the number of steps of a segment, at least 1.",
-        )
-    return checkpoint
+    return options.whole("scan", "checkpoint", checkpoint)
 
 
 def _number_of_turns(turns: Any, most: int) -> Node:
@@ -180,13 +174,7 @@ def while_loop(condition: Function, body: Function, init: Any, max_turns: int | 
         ShapeError: the carry changes its type.
         UnsupportedError: in reverse mode, without ``max_turns``.
     """
-    if max_turns is not None and (isinstance(max_turns, bool) or not isinstance(max_turns, int) or max_turns < 0):
-        raise OptionError(
-            "while_loop",
-            rule="max_turns must be a whole number that is not negative, or None",
-            got=repr(max_turns),
-            fix="Leave it out for a loop without a limit.",
-        )
+    limit = None if max_turns is None else options.whole("while_loop", "max_turns", max_turns, least=0)
     start = Arguments("while_loop", (init,))
     asked_of, carry = ([placeholder(x.tensor_type, "carry") for x in start.nodes] for _ in range(2))
     holds = node_of(condition(*start.rebuilt(asked_of)), "while_loop")
@@ -207,7 +195,7 @@ def while_loop(condition: Function, body: Function, init: Any, max_turns: int | 
         body=turn,
         consts=len(outside),
         carries=len(start.nodes),
-        limit=max_turns,
+        limit=limit,
     )
     return found.rebuilt(control.results(node)[:-1])
 

@@ -1,12 +1,12 @@
-"""Functions of functions, in one place: trace, jit, grad, jvp, vjp, jacobian, hessian, vmap, scan, while_loop, cond,
-checkpoint, custom_derivative.
+"""Functions of functions, in one place: those that differentiate, compile, vectorise, and those that loop and branch.
 
 Each traces the user's function into a graph once and gives that graph to a transformation of graphs.
 """
 
 from gradloom.compiling import jit
 from gradloom.custom import custom_derivative
-from gradloom.derivatives import grad, hessian, jacobian, jvp, value_and_grad, vjp
+from gradloom.derivatives import grad, hvp, jvp, value_and_grad, vjp
+from gradloom.jacobians import hessian, jacobian
 from gradloom.loops import checkpoint, cond, scan, while_loop
 from gradloom.tracing import trace
 from gradloom.vectorising import vmap
@@ -17,6 +17,7 @@ __all__ = [
     "custom_derivative",
     "grad",
     "hessian",
+    "hvp",
     "jacobian",
     "jit",
     "jvp",

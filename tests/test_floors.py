@@ -26,6 +26,7 @@ functional
 tracing
 compiling custom vectorising loops
 derivatives
+jacobians
 transforms
 debug gradient_check inspecting naming random symbolic
 paths
