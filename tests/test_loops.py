@@ -300,3 +300,46 @@ def test_a_loop_with_turns_has_forward_mode_and_vmap_but_no_reverse_mode():
         gl.grad(f)(2.0)
     with pytest.raises(ShapeError, match="turns is one integer"):
         gl.scan(lambda c, _: (c, None), 1.0, length=5, turns=1.5)
+
+
+# Second derivatives in every mixture of modes -----------------------------------------------------------------------
+
+XS = np.array([1.0, -1.0, 1.0, 1.0, -1.0, 1.0])
+
+
+def polynomial(a, checkpoint=None):
+    """A loop whose turns multiply by a or add a², as the elements say: a polynomial in a."""
+
+    def step(c, x):
+        return gl.cond(x > 0, lambda: c * a, lambda: c + a * a), c
+
+    last, seen = gl.scan(step, a, XS, checkpoint=checkpoint)
+    return last + gl.sum(seen)
+
+
+def polynomial_by_hand() -> np.poly1d:
+    a = np.poly1d([1.0, 0.0])
+    carry, total = a, np.poly1d([0.0])
+    for x in XS:
+        total, carry = total + carry, carry * a if x > 0 else carry + a * a
+    return carry + total
+
+
+def forward(f):
+    return lambda a: gl.jvp(f, (a,), (np.array(1.0),))[1]
+
+
+@pytest.mark.parametrize("checkpoint", [False, 2, 4])
+@pytest.mark.parametrize("second", [forward, gl.grad], ids=["forward", "reverse"])
+@pytest.mark.parametrize("first", [forward, gl.grad], ids=["forward", "reverse"])
+def test_second_derivatives_through_loops_and_branches(first, second, checkpoint):
+    f, a = second(first(lambda a: polynomial(a, checkpoint))), np.array(0.7)
+    wanted = polynomial_by_hand().deriv(2)(0.7)
+    for g in (f, gl.jit(f)):
+        assert g(a).item() == pytest.approx(wanted, rel=1e-13)
+
+
+def test_third_derivatives_through_loops_and_branches():
+    wanted = polynomial_by_hand().deriv(3)(0.7)
+    for f in (forward(gl.grad(gl.grad(polynomial))), gl.grad(forward(gl.grad(polynomial)))):
+        assert gl.jit(f)(np.array(0.7)).item() == pytest.approx(wanted, rel=1e-12)
