@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -156,6 +157,7 @@ def test_segments_are_near_the_root():
 
 
 def test_what_checkpoint_may_be():
-    for wrong in (0, -1, 1.5):
+    refused: list[Any] = [0, -1, 1.5]
+    for wrong in refused:
         with pytest.raises(OptionError, match="checkpoint is a whole number from 1"):
             gl.scan(lambda c, _: (c, None), 1.0, length=3, checkpoint=wrong)

@@ -49,7 +49,7 @@ class Op:
         transpose: ``(cotangent, node, linear) -> cotangent of each operand`` (None where ``linear`` is False);
             only operations that are linear in some operands have it.
         batch: ``(size, node, inputs, batched) -> node`` with the mapped axis first.
-        nested: for operations that hold graphs, their rules for every transformation (see ops/control.py).
+        nested: for operations that hold graphs, their rules for every transformation (see ops/control/).
         domains: for the tests, where each operand may be sampled; the last serves all further operands.
         fold: whether a node whose operands are all constants is computed at once.
     """
