@@ -78,7 +78,7 @@ def test_regions_save_memory_and_compute_again():
     assert (layers(plain), layers(saving)) == (30, 25 + 30)  # the last block's value is not asked for
     value = 64 * 16 * 8
     assert plain.plan.size > 30 * value  # those of all layers
-    assert saving.plan.size < 16 * value  # those between blocks, and those of one block
+    assert saving.plan.size < 18 * value  # the 6 before blocks, the 5 of one block, and what kernels work with
     x = np.concatenate([x] * 4)
     np.testing.assert_allclose(saving([w, x])[0], plain([w, x])[0], rtol=1e-12, atol=1e-14)
 

@@ -71,3 +71,12 @@ def test_regions_are_opened_and_those_that_compute_again_are_not():
     regions = [n for n in graph.nodes if n.op.name == "checkpoint"]
     assert [n.attrs["again"] for n in regions] == [True]
     assert sum(n.op.name == "exp" for n in graph.nodes) == 1
+
+
+def test_functions_with_rules_of_their_own_inside_regions_and_loops():
+    """3 in place of the true slope 2x, so that it shows whose rule was taken."""
+    square = gl.custom_derivative(lambda x: x * x, forward=lambda t, y, x: 3 * t[0])
+    region = lambda x: gl.sum(gl.checkpoint(lambda x: gl.scan(lambda c, r: (c + square(r), c), x[0], x)[0])(x))  # noqa: E731
+    value, slope = gl.jit(gl.value_and_grad(region))(X)
+    assert value.item() == X[0].sum() + (X**2).sum()
+    np.testing.assert_array_equal(slope.numpy(), 3 + np.eye(4)[0][:, None] * np.ones(3))
