@@ -8,7 +8,7 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 
 from gradloom import functional as fn
-from gradloom.derivatives import hessian
+from gradloom.jacobians import hessian
 from gradloom.optim.piece import Hyper, State
 from gradloom.optim.second_order import (
     FlatLoss,
