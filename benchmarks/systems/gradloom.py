@@ -14,6 +14,9 @@ from benchmarks.work import LEARNING_RATE, Derivative, Network, Product
 from gradloom import nn, optim, train, tree
 from gradloom.train.step import Recipe
 
+_EPOCHS = 10
+"""Of a fit; the trainer's default."""
+
 
 class Gradloom(System):
     """One of its executors."""
@@ -51,17 +54,23 @@ class Gradloom(System):
         return Job(steps, network.steps, lambda: _distance(network, carry["parameters"]))
 
     def train_mixed(self, network: Network) -> Job:
-        """The same loop, handed the examples in a random order."""
-        return self.train(network, np.random.default_rng(2).permutation(network.steps * network.batch))
+        """The same loop, handed the examples in a random order, as often as ``fit`` goes through them."""
+        job = self.train(network, np.random.default_rng(2).permutation(network.steps * network.batch))
+
+        def epochs() -> None:
+            for _ in range(_EPOCHS):
+                job.run()
+
+        return Job(epochs, _EPOCHS * network.steps)
 
     def fit(self, network: Network) -> Job:
-        """``Trainer.fit`` as a user calls it: ten epochs (its default), checks, shuffling, history and all."""
+        """``Trainer.fit`` as a user calls it: checks, shuffling, history and all."""
         trainer, data = self._trainer(network), _flat(network)
 
         def epochs() -> None:
-            trainer.fit(data, epochs=10, batch_size=network.batch, progress="silent")
+            trainer.fit(data, epochs=_EPOCHS, batch_size=network.batch, progress="silent")
 
-        return Job(epochs, 10 * network.steps)
+        return Job(epochs, _EPOCHS * network.steps)
 
     def predict(self, network: Network) -> Job:
         """``Trainer.predict`` after a first epoch."""

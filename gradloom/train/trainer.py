@@ -281,7 +281,8 @@ class Trainer(Landscape):
         else:
             asked = len(sample) if batch_size == "auto" and self.optimizer.wants_all_examples else batch_size
             self.batch_size, self.rows = choose_batch_size(asked, len(sample), source.rows), source.rows
-        self._batches = -(-self.rows // self.batch_size) if self.rows and self.batch_size else None
+        assert self.batch_size is not None, "a position counts batches"
+        self._batches = -(-self.rows // self.batch_size) if self.rows else None
         if self.input_type is None:
             inputs = sample.inputs
             self.model.initialize(two_examples(inputs.dtype, inputs.shape[1:]), seed=self.seed)

@@ -25,6 +25,7 @@ def floats(run: train.Trainer) -> set[str]:
 def test_the_executors_agree_to_ten_digits_over_fifty_steps():
     """Losses and weights of digits with batch normalisation, dropout and a short last batch."""
     table = data.load("digits")
+    assert isinstance(table, data.Table)
     labels = data.TargetPipeline.fit(table["target"])
     x = data.TablePipeline.fit(table, target="target").transform(table).astype(np.float64)
     y = labels.encode(table["target"])

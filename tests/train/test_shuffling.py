@@ -56,7 +56,7 @@ def fits(counts: np.ndarray, freedom: int) -> bool:
     """Whether counts of equally likely things are neither too uneven nor too even, by the chi-square statistic."""
     expected = counts.mean()
     statistic = ((counts - expected) ** 2 / expected).sum()
-    return LEAST_P < scipy.stats.chi2.cdf(statistic, freedom) < 1 - LEAST_P
+    return bool(LEAST_P < scipy.stats.chi2.cdf(statistic, freedom) < 1 - LEAST_P)
 
 
 @pytest.mark.parametrize("count", [1025, 1261, 2048])
