@@ -1,9 +1,9 @@
 """What does the trainer cost over the bare program?
 
-Both do the same: the steps of ten epochs, examples in a random order.  The bare program is handed the order; the trainer
-works it out, so shuffling counts as a cost of its own.  An earlier version let the bare program read the examples
-as they lie, which the caches favour by a tenth where a step is small, and timed fits of a single epoch, in which the
-checks of the data and the trace of the model weigh ten times what they do in a fit of the usual length.
+Both do the same: the steps of ten epochs, examples in a random order.  The bare program is handed the order; the
+trainer works it out, so shuffling counts as a cost of its own.  An earlier version let the bare program read the
+examples as they lie, which the caches favour by a tenth where a step is small, and timed fits of a single epoch, in
+which the checks of the data and the trace of the model weigh ten times what they do in a fit of the usual length.
 """
 
 from __future__ import annotations
