@@ -150,6 +150,12 @@ def map(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
     return unflatten(definition, [function(*row) for row in zip(*columns)])
 
 
+def alike(first: Any, second: Any) -> bool:
+    """Whether two nested values of tensors have one structure and the same types."""
+    (leaves, definition), (others, structure) = flatten(first), flatten(second)
+    return definition == structure and all(a.type == b.type for a, b in zip(leaves, others))
+
+
 def _outline(definition: TreeDef) -> str:
     """Leaf paths in short, for messages."""
     shown = [".".join(path) or "a single value" for path in paths(definition)]

@@ -35,7 +35,7 @@ class System:
         raise NotImplementedError
 
     def fit(self, network: Network) -> Job:
-        """The same through the library's own training loop: one epoch a run."""
+        """The same through the library's own training loop: some epochs a run."""
         raise NotImplementedError
 
     def predict(self, network: Network) -> Job:

@@ -14,6 +14,9 @@ from benchmarks.work import LEARNING_RATE, Derivative, Network, Product
 from gradloom import nn, optim, train, tree
 from gradloom.train.step import Recipe
 
+_EPOCHS = 10
+"""Of a fit; the trainer's default."""
+
 
 class Gradloom(System):
     """One of its executors."""
@@ -21,14 +24,20 @@ class Gradloom(System):
     def __init__(self, executor: str) -> None:
         self.executor = executor
 
-    def train(self, network: Network) -> Job:
-        """The compiled loop that the trainer calls, called directly: gather of each batch, step, sums of the loss."""
+    def train(self, network: Network, rows: np.ndarray | None = None) -> Job:
+        """A compiled loop as the trainer's, called directly: gather of each batch, step, sums of the loss.
+
+        Args:
+            network: what to train.
+            rows: the order of the examples; None as they lie.
+        """
         recipe = Recipe(_model(network), nn.losses.CrossEntropy(), optim.Adam(LEARNING_RATE), [])
         run = gl.jit(recipe.train_many, self.executor)
         parameters = recipe.model.parameters()
         x, y = _flat(network)
         data = gl.tensor(x), gl.tensor(y), gl.ones(len(x))
-        rows = gl.tensor(np.arange(len(x)).reshape(network.steps, network.batch))
+        order = np.arange(len(x)) if rows is None else rows
+        chosen = gl.tensor(order.reshape(network.steps, network.batch))
         hyper = {name: gl.tensor(v, "float64") for name, v in recipe.hyperparameters(0.0, 0.0).items()}
         key = gl.random.key(0)
         carry: Any = {
@@ -40,18 +49,28 @@ class Gradloom(System):
 
         def steps() -> None:
             nonlocal carry
-            carry, _ = run(carry, data, rows, key, hyper)
+            carry, _ = run(carry, data, chosen, key, hyper)
 
         return Job(steps, network.steps, lambda: _distance(network, carry["parameters"]))
+
+    def train_mixed(self, network: Network) -> Job:
+        """The same loop, handed the examples in a random order, as often as ``fit`` goes through them."""
+        job = self.train(network, np.random.default_rng(2).permutation(network.steps * network.batch))
+
+        def epochs() -> None:
+            for _ in range(_EPOCHS):
+                job.run()
+
+        return Job(epochs, _EPOCHS * network.steps)
 
     def fit(self, network: Network) -> Job:
         """``Trainer.fit`` as a user calls it: checks, shuffling, history and all."""
         trainer, data = self._trainer(network), _flat(network)
 
-        def epoch() -> None:
-            trainer.fit(data, epochs=1, batch_size=network.batch, progress="silent")
+        def epochs() -> None:
+            trainer.fit(data, epochs=_EPOCHS, batch_size=network.batch, progress="silent")
 
-        return Job(epoch, network.steps)
+        return Job(epochs, _EPOCHS * network.steps)
 
     def predict(self, network: Network) -> Job:
         """``Trainer.predict`` after a first epoch."""
@@ -83,7 +102,7 @@ class Gradloom(System):
 
     def first_step(self, network: Network) -> None:
         """A trainer, and ``fit`` on the batches there are."""
-        self.fit(network).run()
+        self._trainer(network).fit(_flat(network), epochs=1, batch_size=network.batch, progress="silent")
 
     def _trainer(self, network: Network, rate: float = LEARNING_RATE) -> train.Trainer:
         return train.Trainer(_model(network), "cross_entropy", optim.Adam(rate), executor=self.executor)

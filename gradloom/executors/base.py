@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
 
 from gradloom.ir.graph import Graph
+
+Call = Callable[[Sequence[np.ndarray]], list[np.ndarray]]
 
 
 class Program(Protocol):
@@ -15,6 +17,10 @@ class Program(Protocol):
 
     def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The graph's outputs for these inputs, which have the graph's input types."""
+        ...
+
+    def bound(self, fixed: Sequence[np.ndarray]) -> Call:
+        """The program with its first inputs fixed, for callers that change the others alone."""
         ...
 
 

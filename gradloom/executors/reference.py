@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from gradloom.executors.base import Call
 from gradloom.ir.graph import Graph
 from gradloom.ir.interpret import schedule_of
 
@@ -31,3 +32,7 @@ class ReferenceProgram:
         """The graph's outputs for these inputs."""
         found = self._schedule.run(arrays)
         return [np.asarray(v, dtype=t.dtype) for v, t in zip(found, self.graph.output_types)]
+
+    def bound(self, fixed: Sequence[np.ndarray]) -> Call:
+        """The program with its first inputs fixed."""
+        return lambda arrays: self([*fixed, *arrays])

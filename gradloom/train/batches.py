@@ -3,94 +3,108 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
-
-from gradloom import options, random
+from gradloom import functional as gl
+from gradloom import options
 from gradloom.errors import OptionError
 from gradloom.tensor import Tensor
+from gradloom.train.shuffling import shuffled
 
 
-def choose_batch_size(asked: int | str, rows: int) -> int:
+def choose_batch_size(asked: int | str, present: int, known: int | None = None) -> int:
     """The batch size: a number, or "auto".
 
     Auto follows the notes (catalogue 105: powers of two between 64 and 512 where there is much data) but keeps at
     least about 20 updates an epoch, for below 2,000 examples full-batch descent, their advice, needs far more epochs.
 
+    Args:
+        asked: by the user.
+        present: examples that lie in memory together.
+        known: examples in all, if known.
+
     Raises:
-        OptionError: not a number from 1 to the number of rows.
+        OptionError: not a number from 1 to the number of examples in memory.
     """
     if isinstance(asked, str):
         options.choice("fit", "batch_size", asked, ("auto",))
         size = 8
-        while size < 512 and rows // (2 * size) >= 20:
+        while size < 512 and (known or present) // (2 * size) >= 20:
             size *= 2
-        return min(size, rows)
+        return min(size, present)
     size = options.whole("fit", "batch_size", asked)
-    if size > rows:
+    if size > present:
         raise OptionError(
             "fit",
             rule="a batch must not be larger than the data",
-            got=f"batch_size {size} for {rows} examples",
-            fix=f"Use at most {rows}, or 'auto'.",
+            got=f"batch_size {size} for {present} examples",
+            fix=f"Use at most {present}, or 'auto'.",
         )
     return size
 
 
-def shuffled(key: Tensor, rows: int) -> np.ndarray:
-    """The numbers 0 to rows - 1 in the order of ``random.permutation(key, rows)``.
+def check_goes_on(asked: int | str, rows: int | None, size: int | None, before: int | None) -> None:
+    """An epoch that was interrupted keeps its batch size and its data.
 
-    Sorting pairs (random word, number) as single 64-bit words gives the order of a stable sort of the random words
-    at a tenth of its cost, for NumPy sorts whole words with vector instructions.
+    Args:
+        asked: the batch size that the user wants now; "auto" keeps it.
+        rows: examples now.
+        size: batch size of the epoch.
+        before: examples of the epoch.
+
+    Raises:
+        OptionError: something else is asked for.
     """
-    words = random.bits(key, (rows,)).numpy().astype(np.uint64)
-    pairs = (words << np.uint64(32)) | np.arange(rows, dtype=np.uint64)
-    pairs.sort()
-    return (pairs & np.uint64(0xFFFFFFFF)).astype(np.int64)
-
-
-def order_of_epoch(key: Tensor, epoch: int, rows: int, shuffle: bool) -> np.ndarray:
-    """The order of the examples in an epoch, determined by key and epoch alone."""
-    return shuffled(random.fold_in(key, epoch), rows) if shuffle else np.arange(rows)
+    wanted = size if asked == "auto" else asked
+    if (wanted, rows) != (size, before):
+        raise OptionError(
+            "fit",
+            rule="an interrupted epoch must go on with its data and its batch size",
+            got=f"{rows} examples in batches of {wanted} after {before} in batches of {size}",
+            fix="Fit with the same data first, then with the others.",
+        )
 
 
 @dataclass(frozen=True)
 class Batches:
-    """The batches of an epoch, all of one size so that one program serves them all.
+    """An epoch's examples in batches of one size, so that one program serves them all.
+
+    Examples that are left over are filled up with the first of the epoch's order, which take part with weight 0: loss,
+    gradient and metrics are those of the examples left over, and what looks at the whole batch (the statistics of
+    batch normalisation) sees a batch of the usual size.
 
     Attributes:
-        rows: the examples of each batch, shape (batches, size).
-        counts: how many of a batch count, the first ones; shape (batches,).
+        examples: how many there are.
+        size: of a batch.
     """
 
-    rows: np.ndarray
-    counts: np.ndarray
+    examples: int
+    size: int
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return -(-self.examples // self.size)
 
     @property
     def are_full(self) -> bool:
         """Whether every example of every batch counts."""
-        return bool(self.counts[-1] == self.rows.shape[1])
+        return self.examples % self.size == 0
 
+    def rows(self, key: Tensor | None, first: Any, count: int) -> Tensor:
+        """The examples of some batches, shape (count, size).
 
-def batches_of(order: np.ndarray, size: int) -> Batches:
-    """An order of examples cut into batches.
+        Args:
+            key: determines the order of the epoch; None is the order in which they lie.
+            first: number of the first batch.
+            count: how many batches; behind the last one the first ones come again.
+        """
+        numbers = (first + gl.arange(count)) % len(self)
+        places = numbers.reshape(count, 1) * self.size + gl.arange(self.size) % self.examples
+        places = gl.where(places < self.examples, places, places - self.examples)
+        return places if key is None else shuffled(key, self.examples, places)
 
-    Examples that are left over are filled up with the first of the order, which take part with weight 0: loss,
-    gradient and metrics are those of the examples left over, and what looks at the whole batch (the statistics of
-    batch normalisation) sees a batch of the usual size.
-
-    Args:
-        order: the examples.
-        size: of a batch.
-    """
-    count = -(-len(order) // size)
-    missing = count * size - len(order)
-    counts = np.full(count, size)
-    counts[-1] -= missing
-    return Batches(np.concatenate([order, np.resize(order, missing)]).reshape(count, size), counts)
+    def counts(self, first: Any, count: int) -> Tensor:
+        """How many examples of each of some batches count, the first ones of each; shape (count,)."""
+        return gl.clip(self.examples - (first + gl.arange(count)) * self.size, 0, self.size)
 
 
 def even_share(count: int, most: int) -> int:

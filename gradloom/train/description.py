@@ -13,6 +13,7 @@ from typing import Any
 from gradloom import nn, optim
 from gradloom.errors import ModelFileError
 from gradloom.train import settings
+from gradloom.train.precision import FLOATS
 
 MOST = 2**63 - 1  # counters are int64 in the graph
 REMEDY = "Save the model again, or use a copy of the file that is whole."
@@ -41,7 +42,7 @@ def _class_weight(value: Any) -> bool:
 
 
 def _input(value: Any) -> bool:
-    if not isinstance(value, list) or len(value) != 2 or value[0] not in ("float32", "int64", "uint8"):
+    if not isinstance(value, list) or len(value) != 2 or value[0] not in (*FLOATS, "int64", "uint8"):
         return False
     shape = value[1]
     return isinstance(shape, list) and all(map(_whole, shape))
@@ -74,6 +75,7 @@ FIELDS: dict[str, Field] = {
     "l2": _PENALTY,
     "class_weight": Field("null, 'balanced' or pairs of label and weight", _class_weight),
     "preprocessing": Field("null or an object", lambda value: value is None or isinstance(value, dict)),
+    "dtype": Field("float32 or float64", lambda value: value in FLOATS),
     "input": Field("the data type and the shape of an example", _input),
     "epoch": _COUNTER,
     "step": _COUNTER,
@@ -96,6 +98,7 @@ def described(run: Any) -> dict[str, Any]:
         "l2": run.l2,
         "class_weight": settings.class_weight_as_json(run.class_weight),
         "preprocessing": run.preprocessing.state() if run.preprocessing else None,
+        "dtype": run.dtype,
         "input": [run.input_type[0], list(run.input_type[1])],
         "epoch": run.epoch,
         "step": run.step,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -37,22 +38,24 @@ class Examples:
         return inputs, targets, weights
 
 
-def as_examples(data: Any, who: str) -> Examples:
+def as_examples(data: Any, who: str, dtype: Any = "float32") -> Examples:
     """A data set from (x, y), (x, y, weights), or anything with ``inputs`` and ``targets``.
 
-    Floats become float32, booleans and integers int64; uint8, the type of images, is kept.
+    Booleans and integers become int64; uint8, the type of images, is kept.
 
     Args:
         data: the data set.
         who: for messages.
+        dtype: what floats become, and weights.
 
     Raises:
         DataError: no rows, no numbers, NaN or infinity, no targets, negative weights.
         ShapeError: inputs, targets and weights differ in length.
     """
     inputs, targets, weights = parts_of(data, who)
-    x, y = _checked(inputs, f"{who} inputs"), _checked(targets, f"{who} targets")
-    w = np.ones(len(x), np.float32) if weights is None else _checked(weights, f"{who} weights").astype(np.float32)
+    floats = np.dtype(dtype)
+    x, y = _checked(inputs, f"{who} inputs", floats), _checked(targets, f"{who} targets", floats)
+    w = np.ones(len(x), floats) if weights is None else _checked(weights, f"{who} weights", floats).astype(floats)
     if not len(x) == len(y) == len(w):
         raise ShapeError(
             who, rule="inputs, targets and weights must have equal lengths", got=f"{len(x)}, {len(y)} and {len(w)}"
@@ -64,9 +67,9 @@ def as_examples(data: Any, who: str) -> Examples:
     return Examples(x, y, w)
 
 
-def as_inputs(values: Any, who: str) -> np.ndarray:
+def as_inputs(values: Any, who: str, dtype: Any = "float32") -> np.ndarray:
     """Inputs alone, likewise checked."""
-    return _checked(values, f"{who} inputs")
+    return _checked(values, f"{who} inputs", np.dtype(dtype))
 
 
 def two_examples(dtype: Any, shape: tuple[int, ...]) -> Tensor:
@@ -123,7 +126,7 @@ def parts_of(data: Any, who: str) -> tuple[Any, Any, Any]:
     return parts
 
 
-def _checked(values: Any, who: str) -> np.ndarray:
+def _checked(values: Any, who: str, floats: np.dtype) -> np.ndarray:
     """Numbers as an array with at least one row, all finite."""
     try:
         array = values.numpy() if isinstance(values, Tensor) else np.asarray(values)
@@ -144,13 +147,13 @@ def _checked(values: Any, who: str) -> np.ndarray:
     if array.ndim == 0 or len(array) == 0:
         raise DataError(who, rule="at least one row is needed", got=f"shape {array.shape}")
     if array.dtype.kind == "f":
-        return _finite(array, who)
+        return _finite(array, who, floats)
     return array if array.dtype == np.uint8 else array.astype(np.int64)
 
 
-def _finite(array: np.ndarray, who: str) -> np.ndarray:
-    """Floats as float32, none of them NaN, infinite, or beyond the range of float32."""
-    if array.dtype == np.float32 and np.isfinite(array).all():
+def _finite(array: np.ndarray, who: str, floats: np.dtype) -> np.ndarray:
+    """Floats in one type, none of them NaN, infinite, or beyond the range of that type."""
+    if array.dtype == floats and _are_finite(array):
         return array
     _refuse_where(
         ~np.isfinite(array),
@@ -160,10 +163,17 @@ def _finite(array: np.ndarray, who: str) -> np.ndarray:
         fix="Impute or drop missing values, and find out where infinities come from.",
     )
     with np.errstate(over="ignore"):
-        found = array.astype(np.float32, copy=False)
-    rule = "values must be within the range of float32"
+        found = array.astype(floats, copy=False)
+    rule = f"values must be within the range of {floats.name}"
     _refuse_where(np.isinf(found), array, who, rule=rule, fix="Scale them first, e.g. with data.Standardize.")
     return found
+
+
+def _are_finite(array: np.ndarray) -> bool:
+    """Whether no number is NaN or infinite; the sum of squares says so in one pass, unless it overflows itself."""
+    if array.flags.c_contiguous and math.isfinite(np.vdot(array, array)):
+        return True
+    return bool(np.isfinite(array).all())
 
 
 def _refuse_where(wrong: np.ndarray, array: np.ndarray, who: str, *, rule: str, fix: str) -> None:

@@ -19,6 +19,12 @@ def is_better(new: float, old: float, *, falls: bool, margin: float = 0.0) -> bo
     return new < old - margin if falls else new > old + margin
 
 
+def reason_of(problem: BaseException) -> str:
+    """Why training ended before its time."""
+    is_interrupt = isinstance(problem, KeyboardInterrupt)
+    return "interrupted by Ctrl-C" if is_interrupt else f"an error ({type(problem).__name__})"
+
+
 def _plain(value: float) -> float:
     """A number that JSON can hold; callbacks may put NumPy's into a row."""
     return value if type(value) is int else float(value)

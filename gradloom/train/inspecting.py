@@ -20,8 +20,8 @@ def graph(run: Any, train: Any, *, batch_size: int | str = "auto") -> Graph:
         train: the data, as ``fit`` takes them.
         batch_size: examples of the step, as ``fit`` takes it.
     """
-    recipe, (carry, data, rows, key, hyper, *_) = run.first_steps(train, batch_size)
-    batch = tuple(whole[rows[0]] for whole in data)
+    recipe, (carry, data, _, _, key, hyper) = run.first_steps(train, batch_size)
+    batch = tuple(whole[: run.batch_size] for whole in data)
     return trace(recipe.train, carry, batch, key, hyper)
 
 
@@ -34,7 +34,7 @@ def explain(run: Any, train: Any, *, batch_size: int | str = "auto") -> str:
         batch_size: examples of a step, as ``fit`` takes it.
     """
     recipe, arguments = run.first_steps(train, batch_size)
-    return inspecting.explain(recipe.train_many, *arguments)
+    return inspecting.explain(recipe.train_call, *arguments)
 
 
 def profile(run: Any, train: Any, *, batch_size: int | str = "auto", runs: int | None = None) -> Any:
@@ -49,4 +49,4 @@ def profile(run: Any, train: Any, *, batch_size: int | str = "auto", runs: int |
         runs: how many calls are measured.
     """
     recipe, arguments = run.first_steps(train, batch_size)
-    return inspecting.profile(recipe.train_many, *arguments, runs=runs)
+    return inspecting.profile(recipe.train_call, *arguments, runs=runs)

@@ -21,6 +21,7 @@ class Landscape(ABC):
 
     model: nn.Module
     class_weight: ClassWeight
+    dtype: str
     executor: str
     l1: float
     l2: float
@@ -58,7 +59,7 @@ class Landscape(ABC):
             OptionError: the model has no parameters yet, or an option is out of range.
             NonFiniteError: loss, gradient or Hessian are not finite.
         """
-        examples = with_class_weights(as_examples(data, "curvature"), self.class_weight)
+        examples = with_class_weights(as_examples(data, "curvature", self.dtype), self.class_weight)
         self._check_data(examples, "curvature")
         state, recipe = self.model.state(), self._recipe
 

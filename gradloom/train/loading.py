@@ -18,6 +18,7 @@ from gradloom.train import checkpoint
 from gradloom.train.description import REMEDY
 from gradloom.train.examples import two_examples
 from gradloom.train.history import History
+from gradloom.train.precision import in_floats
 from gradloom.train.preprocessing import Preprocessing
 from gradloom.train.trainer import Trainer
 
@@ -89,7 +90,7 @@ def _settings(description: dict[str, Any]) -> dict[str, Any]:
     """The trainer's plain options."""
     weights, preprocessing = description["class_weight"], description["preprocessing"]
     return {
-        **{name: description[name] for name in ("seed", "l1", "l2")},
+        **{name: description[name] for name in ("seed", "l1", "l2", "dtype")},
         "class_weight": dict(weights) if isinstance(weights, list) else weights,
         "preprocessing": None if preprocessing is None else Preprocessing.from_state(preprocessing),
     }
@@ -100,8 +101,10 @@ def _restore(run: Trainer, description: dict[str, Any], arrays: dict[str, np.nda
     dtype, shape = description["input"]
     run.input_type = dtype, tuple(shape)
     run.model.initialize(two_examples(dtype, tuple(shape)), blank=True)
-    parameters = checkpoint.nested(run.model.parameters(), arrays, "parameters", who)
-    state = checkpoint.nested(run.model.state(), arrays, "state", who)
+    parameters, state = (
+        checkpoint.nested(in_floats(blank, run.dtype), arrays, name, who)
+        for name, blank in (("parameters", run.model.parameters()), ("state", run.model.state()))
+    )
     run.model.load(parameters, state)
     run.optimizer_state = checkpoint.nested(run.optimizer.init(parameters), arrays, "optimizer", who)
     run.epoch, run.step, run.position = (description[name] for name in ("epoch", "step", "position"))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from operator import is_
 from typing import Any
 
 import numpy as np
 
 from gradloom import nn
+from gradloom.executors.base import Call
 from gradloom.nn.metrics import Metric, WholeSetMetric
 from gradloom.train.examples import Examples
 from gradloom.train.step import Place, Recipe
@@ -58,7 +60,7 @@ class Measure:
             for rows, count in whole_batches(len(examples)):
                 inputs, targets, weights = examples.take(rows)
                 if count < len(weights):
-                    weights = np.where(np.arange(len(weights)) < count, weights, np.float32(0))
+                    weights = np.where(np.arange(len(weights)) < count, weights, weights.dtype.type(0))
                 outputs, sums = self._step(parameters, state, (inputs, targets, weights))
                 place = place.after((), [s.numpy()[np.newaxis] for s in sums])
                 if self._whole:  # they need all of it at once, so it must fit into memory
@@ -85,7 +87,7 @@ class Forward:
         self._model = model
         self._forward = jit(lambda p, s, x: nn.apply(model, p, s, x)[0], executor)
         self._watch: _Watch | None = None
-        self._ready: dict[Any, tuple[Any, list[np.ndarray]]] = {}
+        self._ready: dict[Any, Call] = {}
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """The outputs for inputs of shape (n, ...)."""
@@ -97,11 +99,11 @@ class Forward:
         if self._watch is None or self._watch.sees_changes():
             self._watch, self._ready = _Watch(self._model), {}
         kind = x.shape, x.dtype
-        if kind not in self._ready:
+        program = self._ready.get(kind)
+        if program is None:
             prepared = self._forward.prepare(self._model.parameters(), self._model.state(), x)
-            self._ready[kind] = prepared.program, prepared.arrays[:-1]
-        program, arrays = self._ready[kind]
-        return program([*arrays, x])[0]
+            program = self._ready[kind] = prepared.program.bound(prepared.arrays[:-1])
+        return program([x])[0]
 
 
 class _Watch:
@@ -114,8 +116,8 @@ class _Watch:
     def sees_changes(self) -> bool:
         """Whether any attribute is another object than at first."""
         for holder, values in self._seen:
-            now = holder.values() if isinstance(holder, dict) else holder
-            if len(now) != len(values) or any(a is not b for a, b in zip(now, values)):
+            now = list(holder.values()) if type(holder) is dict else holder
+            if len(now) != len(values) or not all(map(is_, now, values)):
                 return True
         return False
 

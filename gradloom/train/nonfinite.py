@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from gradloom import tree
 from gradloom.debug import search
 from gradloom.errors import NonFiniteError
 from gradloom.ir.graph import constant
 from gradloom.tensor import tensor
 from gradloom.tracing import Arguments, graph_and_results
 from gradloom.train.source import Call
-from gradloom.train.step import Place, Recipe, Tensors
+from gradloom.train.step import Place, Recipe
 from gradloom.train.steps import Steps
 
 _REMEDY = "Lower the learning rate, clip gradients (clip_norm=1.0, or --clip-norm 1), or scale the inputs."
@@ -37,18 +36,18 @@ def check_numbers(losses: np.ndarray, before: Place, epoch: str, hunt: Callable[
         raise _divergence("the loss", f"batch {before.batches + int(np.argmin(finite)) + 1}{epoch}", hunt)
 
 
-def check_weights(carry: Tensors, when: str, hunt: Callable[[], str] | None = None) -> None:
+def check_weights(weights: Sequence[np.ndarray], when: str, hunt: Callable[[], str] | None = None) -> None:
     """See that every weight is finite.
 
     Args:
-        carry: what goes from step to step.
+        weights: all that is trained.
         when: batch and epoch, for the message.
         hunt: as :func:`check_numbers` takes it.
 
     Raises:
         NonFiniteError: one is not.
     """
-    if not all(np.isfinite(leaf.numpy()).all() for leaf in tree.leaves(carry["parameters"])):
+    if not all(np.isfinite(weight).all() for weight in weights):
         raise _divergence("every weight", when, hunt)
 
 

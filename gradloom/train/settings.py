@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
 from gradloom import nn, options
 from gradloom.errors import OptionError
 from gradloom.nn.metrics import Metric
+from gradloom.optim import Optimizer
 
 ClassWeight = str | Mapping[int, float] | None
 
@@ -26,6 +27,29 @@ def of_kind(value: Any, kind: type[Kind], name: str, wanted: str) -> Kind:
     if not isinstance(value, kind):
         raise OptionError("Trainer", rule=f"{name} is {wanted}", got=repr(value)[:100])
     return value
+
+
+def optimizer(value: Any) -> Optimizer:
+    """What must be an optimiser.
+
+    Raises:
+        OptionError: it is not.
+    """
+    return of_kind(value, Optimizer, "optimizer", "an optimiser, such as optim.Adam(1e-3)")
+
+
+def refuse_to_change(name: str) -> NoReturn:
+    """What the compiled steps of a trainer are made for cannot be exchanged.
+
+    Raises:
+        OptionError: always.
+    """
+    raise OptionError(
+        "Trainer",
+        rule=f"{name} is fixed once the trainer is made",
+        got="another one",
+        fix=f"Make another trainer, train.Trainer(run.model, {'...' if name == 'model' else f'{name}=...'}).",
+    )
 
 
 def metrics(asked: Sequence[str | Metric]) -> list[Metric]:

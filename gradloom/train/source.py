@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -9,11 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from gradloom import functional as gl
 from gradloom import options, random
 from gradloom.errors import DataError, OptionError, ShapeError
 from gradloom.tensor import Tensor
-from gradloom.train.batches import Batches, batches_of, even_share, order_of_epoch, shuffled
+from gradloom.train.ahead import ahead
+from gradloom.train.batches import Batches, even_share
 from gradloom.train.examples import Examples, as_examples, parts_of
+from gradloom.train.shuffling import shuffled
 
 SLICE_BYTES = 64 * 2**20
 """How much of a memory map is read at once; a smaller one is read whole."""
@@ -54,17 +58,18 @@ class Stream:
         self.chunks = chunks
         self.rows = None if rows is None else options.whole("Stream", "rows", rows)
 
-    def items(self, key: Tensor | None, who: str) -> Iterator[tuple[int, Examples]]:
+    def items(self, key: Tensor | None, who: str, dtype: str) -> Iterator[tuple[int, Examples]]:
         """Number and content of each chunk, for one epoch.
 
         Args:
             key: determines the order of a sequence's chunks; None takes them as they come.
             who: for messages.
+            dtype: of floats.
         """
         chunks = self.chunks
         if isinstance(chunks, Sequence) or hasattr(chunks, "__getitem__"):
             count = len(chunks)  # type: ignore[arg-type]
-            order = np.arange(count) if key is None else shuffled(key, count)
+            order = np.arange(count) if key is None else shuffled(key, count, np.arange(count)).numpy()
             numbered: Iterable[tuple[int, Any]] = ((int(i), chunks[int(i)]) for i in order)  # type: ignore[index]
         else:
             numbered = enumerate(chunks())  # type: ignore[operator]
@@ -72,7 +77,7 @@ class Stream:
         for number, item in numbered:
             found = True
             data = item() if callable(item) and not hasattr(item, "inputs") else item
-            yield number, as_examples(data, f"{who} chunk {number}")
+            yield number, as_examples(data, f"{who} chunk {number}", dtype)
         if not found:
             raise DataError(
                 who,
@@ -106,24 +111,46 @@ class MappedRows(Sequence[Any]):
 
 
 @dataclass(frozen=True)
+class Order:
+    """The order of the examples in an epoch.
+
+    Attributes:
+        key: of the orders of a run.
+        epoch: the number that is folded into the key.
+        shuffle: whether it is random at all.
+    """
+
+    key: Tensor
+    epoch: int
+    shuffle: bool
+
+    @property
+    def drawn(self) -> Tensor | None:
+        """The key that determines a random order."""
+        return random.fold_in(self.key, self.epoch) if self.shuffle else None
+
+
+@dataclass(frozen=True)
 class Portion:
     """Examples that lie in memory together, and an epoch's batches of them.
 
     Attributes:
         examples: the data.
-        batches: rows of ``examples``.
+        batches: of ``examples``.
+        order: in which they are taken.
+        rows: those of all batches, where the program cannot be made for the number of examples; else it works them
+            out for itself.
         first: number of the first batch in the epoch.
         usual: batches of a usual portion; the last of a stream may have fewer.
-        exact: whether ``examples`` always have this length, so that where all batches are full no program needs to
-            know how many of their examples count.
         name: for messages.
     """
 
     examples: Examples
     batches: Batches
+    order: Order
+    rows: np.ndarray | None = None
     first: int = 0
     usual: int = 0
-    exact: bool = True
     name: str = ""
 
 
@@ -148,8 +175,8 @@ class Resident:
 
     def epoch(self, key: Tensor, number: int, size: int, shuffle: bool) -> Iterator[Portion]:
         """The portions of an epoch."""
-        batches = batches_of(order_of_epoch(key, number, len(self.examples), shuffle), size)
-        yield Portion(self.examples, batches, usual=len(batches))
+        batches = Batches(len(self.examples), size)
+        yield Portion(self.examples, batches, Order(key, number, shuffle), usual=len(batches))
 
 
 class Streamed:
@@ -158,11 +185,12 @@ class Streamed:
     Args:
         stream: the chunks.
         who: for messages.
+        dtype: of floats.
         check: what is done to every chunk.
     """
 
-    def __init__(self, stream: Stream, who: str, check: Check) -> None:
-        self._stream, self._who, self._check = stream, who, check
+    def __init__(self, stream: Stream, who: str, dtype: str, check: Check) -> None:
+        self._stream, self._who, self._dtype, self._check = stream, who, dtype, check
         self._capacity = 0  # rows of the longest chunk so far: all are filled up to it, so that one program fits all
 
     @property
@@ -172,33 +200,57 @@ class Streamed:
 
     def sample(self) -> Examples:
         """The first chunk."""
-        _, examples = next(self._stream.items(None, self._who))
+        _, examples = next(self._items(None))
         return examples
 
     def in_order(self) -> Iterator[Examples]:
         """All examples, chunk by chunk."""
-        for number, examples in self._stream.items(None, self._who):
+        for number, examples in self._items(None):
             yield self._check(examples, f"{self._who} chunk {number}")
 
     def epoch(self, key: Tensor, number: int, size: int, shuffle: bool) -> Iterator[Portion]:
         """The portions of an epoch: a chunk each."""
         of_epoch = random.fold_in(key, number)
         first = 0
-        for chunk, examples in self._stream.items(of_epoch if shuffle else None, self._who):
+        for chunk, examples in self._items(of_epoch if shuffle else None):
             name = f"chunk {chunk}"
             checked = self._check(examples, f"{self._who} {name}")
-            batches = batches_of(order_of_epoch(of_epoch, chunk + 1, len(checked), shuffle), size)
+            batches, order = Batches(len(checked), size), Order(of_epoch, chunk + 1, shuffle)
+            rows = batches.rows(order.drawn, 0, len(batches)).numpy()
             self._capacity = max(self._capacity, len(checked))
             usual = -(-self._capacity // size)
-            yield Portion(_lengthened(checked, self._capacity), batches, first, usual, exact=False, name=name)
+            yield Portion(_lengthened(checked, self._capacity), batches, order, rows, first, usual, name)
             first += len(batches)
+
+    def _items(self, key: Tensor | None) -> Iterator[tuple[int, Examples]]:
+        return self._stream.items(key, self._who, self._dtype)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How a program takes its batches out of a data set by itself; it is made for these numbers.
+
+    Attributes:
+        batches: of an epoch.
+        capacity: how many a call has room for.
+    """
+
+    batches: Batches
+    capacity: int
+
+    def chosen(self, key: Tensor, epoch: Tensor, shuffle: Tensor, first: Tensor, turns: Tensor) -> tuple[Tensor, ...]:
+        """The rows of a call's batches and its limits, as ``Recipe.train_many`` takes them, from what ``Call.given``
+        says."""
+        in_order, mixed = (self.batches.rows(k, first, self.capacity) for k in (None, random.fold_in(key, epoch)))
+        counts = () if self.batches.are_full else (self.batches.counts(first, self.capacity),)
+        return gl.where(shuffle, mixed, in_order), turns, *counts
 
 
 @dataclass(frozen=True)
 class Call:
     """What one call of the program of steps takes: some batches of a portion.
 
-    A call takes arrays for the same number of batches each time, so that one program serves all.
+    A call has room for the same number of batches each time, so that one program serves all.
 
     Attributes:
         portion: the examples.
@@ -213,29 +265,26 @@ class Call:
     capacity: int
 
     @property
-    def rows(self) -> np.ndarray:
-        """The examples of each batch, shape (capacity, size); repeated where there is more room."""
-        rows = self.portion.batches.rows
+    def cut(self) -> Cut | None:
+        """How the program takes its batches; None where it is told their rows."""
+        return Cut(self.portion.batches, self.capacity) if self.portion.rows is None else None
+
+    @property
+    def given(self) -> tuple[np.ndarray, ...]:
+        """What the program is told about its batches: what ``Cut.chosen`` takes, or the rows and limits themselves."""
+        order, rows = self.portion.order, self.portion.rows
+        if rows is None:
+            numbers = order.epoch, order.shuffle, self.start, self.turns
+            return order.key.numpy(), *map(np.asarray, numbers)
         stop = self.start + self.capacity
-        return rows[self.start : stop] if stop <= len(rows) else rows[np.arange(self.start, stop) % len(rows)]
-
-    @property
-    def limits(self) -> tuple[np.ndarray, ...]:
-        """How many steps the program takes, and how many examples of each batch count, as far as it need know."""
-        portion = self.portion
-        if portion.exact and portion.batches.are_full:
-            always_whole = portion.usual % self.capacity == 0 and self.turns == self.capacity
-            return () if always_whole else (np.asarray(self.turns),)
-        return np.asarray(self.turns), np.resize(self._counts, self.capacity)
-
-    @property
-    def _counts(self) -> np.ndarray:
-        return self.portion.batches.counts[self.start : self.start + self.turns]
+        taken = rows[self.start : stop] if stop <= len(rows) else rows[np.arange(self.start, stop) % len(rows)]
+        return taken, np.asarray(self.turns), self.portion.batches.counts(self.start, self.capacity).numpy()
 
     @property
     def examples(self) -> int:
         """How many examples take part."""
-        return int(self._counts.sum())
+        first, size = self.start, self.portion.batches.size
+        return min((first + self.turns) * size, self.portion.batches.examples) - first * size
 
     @property
     def of_portion(self) -> str:
@@ -244,9 +293,11 @@ class Call:
 
     def each_batch(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Inputs, targets and weights of each batch."""
-        for rows, count in zip(self.rows, self._counts):
+        batches, key = self.portion.batches, self.portion.order.drawn
+        counts = batches.counts(self.start, self.turns).numpy()
+        for rows, count in zip(batches.rows(key, self.start, self.turns).numpy(), counts):
             inputs, targets, weights = self.portion.examples.take(rows)
-            yield inputs, targets, np.where(np.arange(len(rows)) < count, weights, np.float32(0))
+            yield inputs, targets, np.where(np.arange(len(rows)) < count, weights, weights.dtype.type(0))
 
 
 def calls_of_epoch(portions: Iterator[Portion | None], done: int, most: int) -> Iterator[Call]:
@@ -264,6 +315,22 @@ def calls_of_epoch(portions: Iterator[Portion | None], done: int, most: int) -> 
 
 
 Source = Resident | Streamed
+
+
+@contextlib.contextmanager
+def portions_of(
+    source: Source, key: Tensor, epochs: Sequence[int], size: int | None, shuffle: bool
+) -> Iterator[Iterator[Portion | None]]:
+    """The portions of some epochs in batches of a size, those of a stream made ahead; None ends an epoch."""
+    assert size is not None, "the batch size is chosen before"
+
+    def coming() -> Iterator[Portion | None]:
+        for epoch in epochs:
+            yield from source.epoch(key, epoch, size, shuffle)
+            yield None
+
+    with ahead(coming()) if isinstance(source, Streamed) else contextlib.nullcontext(coming()) as portions:
+        yield portions
 
 
 def is_stream(data: Any) -> bool:

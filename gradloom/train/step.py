@@ -20,6 +20,7 @@ from gradloom.nn.losses import BinaryCrossEntropy, Loss
 from gradloom.nn.metrics import StreamingMetric
 from gradloom.optim import Optimizer
 from gradloom.tensor import Tensor
+from gradloom.train.source import Cut
 from gradloom.train.targets import match_targets
 from gradloom.transforms import scan
 
@@ -161,6 +162,25 @@ class Recipe:
             return self.train(carry, (inputs, targets, weights), key, hyper)
 
         return scan(step, carry, rows if counts is None else (rows, counts), turns=turns)
+
+    def train_call(
+        self, carry: Tensors, data: Any, cut: Cut | None, given: Any, key: Tensor, hyper: Mapping[str, Any]
+    ) -> tuple[Tensors, list[Tensor]]:
+        """The updates of one call of a trainer's program, which shuffles for itself.
+
+        Args:
+            carry: as :meth:`train` takes it.
+            data: as :meth:`train_many` takes it.
+            cut: how the program takes its batches out of the data; None where their rows are given.
+            given: see :attr:`gradloom.train.source.Call.given`.
+            key: as :meth:`train` takes it.
+            hyper: as :meth:`train` takes it.
+
+        Returns:
+            As :meth:`train_many`.
+        """
+        rows, *limits = given if cut is None else cut.chosen(*given)
+        return self.train_many(carry, data, rows, key, hyper, *limits)
 
     def measure(self, parameters: Tensors, state: Tensors, batch: Any) -> tuple[Any, list[Tensor]]:
         """The outputs for a batch in predict mode, and the sums of loss and metrics."""

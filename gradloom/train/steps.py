@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import compress
 from typing import Any
 
 import numpy as np
 
 from gradloom import tree
-from gradloom.compiling import Compiled, Prepared
+from gradloom.compiling import Compiled
+from gradloom.executors.base import Program
 from gradloom.ir.graph import constant
 from gradloom.tensor import Tensor
 from gradloom.train.source import Call
@@ -21,18 +23,24 @@ class Steps:
     """Many updates as one call, for as long as the types of all that is carried stay the same.
 
     Args:
-        compiled: ``Recipe.train_many``.
+        compiled: ``Recipe.train_call``.
         carry: what goes from step to step, nested; see :meth:`gradloom.train.step.Recipe.train`.
         key: random key of the run.
         hyper: the numbers of the recipe.
+
+    Attributes:
+        ahead: where the last epoch ended, as long as only the next one has asked for it: nesting the arrays and
+            putting them into the model takes longer than some hundred small steps.
     """
 
     def __init__(self, compiled: Compiled, carry: Tensors, key: Tensor, hyper: Mapping[str, Tensor]) -> None:
         self.key, self.hyper = key, hyper
         self._compiled = compiled
+        self.ahead: Arrays | None = None
         self._definition = tree.flatten(carry)[1]
+        self._trained = [path[0] == "parameters" for path in tree.paths(self._definition)]
         self._numbers = [key.numpy(), *(leaf.numpy() for leaf in tree.leaves(hyper))]
-        self._ready: dict[Any, Prepared] = {}
+        self._ready: dict[Any, Program] = {}
 
     def flat(self, carry: Tensors) -> Arrays:
         """The carry as arrays."""
@@ -42,16 +50,20 @@ class Steps:
         """The arrays as the carry."""
         return tree.unflatten(self._definition, [Tensor(constant(a)) for a in carry])
 
+    def weights(self, carry: Arrays) -> Arrays:
+        """Those arrays of a carry that are trained."""
+        return list(compress(carry, self._trained))
+
     def arguments(self, carry: Tensors, call: Call) -> tuple[Any, ...]:
-        """What ``Recipe.train_many`` is called with."""
+        """What ``Recipe.train_call`` is called with."""
         whole = tuple(Tensor(constant(a)) for a in call.portion.examples.arrays)  # copies nothing, unlike arrays
-        return carry, whole, call.rows, self.key, self.hyper, *call.limits
+        return carry, whole, call.cut, call.given, self.key, self.hyper
 
     def __call__(self, carry: Arrays, call: Call) -> tuple[Arrays, Arrays]:
         """Take the steps of a call; gives the new carry, and the sums of each step."""
-        data, rows, limits = call.portion.examples.arrays, call.rows, call.limits
-        kind = (*((a.shape, a.dtype) for a in (*data, rows)), len(limits))
+        data, cut, given = call.portion.examples.arrays, call.cut, call.given
+        kind = cut, *((a.shape, a.dtype) for a in (*data, *given))
         if kind not in self._ready:
-            self._ready[kind] = self._compiled.prepare(*self.arguments(self.nested(carry), call))
-        found = self._ready[kind].program([*carry, *data, rows, *self._numbers, *limits])
+            self._ready[kind] = self._compiled.prepare(*self.arguments(self.nested(carry), call)).program
+        found = self._ready[kind]([*carry, *data, *given, *self._numbers])
         return found[: len(carry)], [sums[: call.turns] for sums in found[len(carry) :]]

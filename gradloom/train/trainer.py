@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,27 +27,28 @@ from gradloom.optim import Optimizer
 from gradloom.tensor import tensor
 from gradloom.train import checkpoint as checkpoint_file
 from gradloom.train import inspecting, settings
-from gradloom.train.ahead import ahead
-from gradloom.train.batches import choose_batch_size
+from gradloom.train.batches import check_goes_on, choose_batch_size
 from gradloom.train.callbacks import Callback, Checkpoint
 from gradloom.train.description import described
 from gradloom.train.examples import Examples, as_examples, as_inputs, check_inputs, hold_out, two_examples
 from gradloom.train.gradient_check import GradientReport, check_model
-from gradloom.train.history import History
+from gradloom.train.history import History, reason_of
 from gradloom.train.landscape import Landscape
 from gradloom.train.measuring import Forward, Measure
 from gradloom.train.nonfinite import check_numbers, check_weights, where_it_began
 from gradloom.train.pace import steps_a_call
+from gradloom.train.precision import FLOATS, in_floats
 from gradloom.train.preprocessing import Predictions, Preprocessing, predictions
 from gradloom.train.progress import Progress
 from gradloom.train.settings import ClassWeight
-from gradloom.train.source import Portion, Resident, Source, Streamed, as_stream, calls_of_epoch, is_stream
+from gradloom.train.source import Portion, Resident, Source, Streamed, as_stream, calls_of_epoch, is_stream, portions_of
 from gradloom.train.step import Place, Recipe, gives_probabilities
 from gradloom.train.steps import Steps
 from gradloom.train.targets import check_targets
-from gradloom.train.weighting import with_class_weights
+from gradloom.train.weighting import refuse_balanced_stream, with_class_weights
 from gradloom.transforms import jit, trace
 
+_FIXED = ("model", "loss", "metrics", "executor", "dtype")  # what the compiled steps are made for
 _ORDER, _DRAWS, _HOLD_OUT = 1, 2, 3  # what the random key of a run is used for
 
 
@@ -63,6 +65,7 @@ class Trainer(Landscape):
         l2: λ of λ Σw², likewise.
         class_weight: "balanced" or a weight for each class label.
         preprocessing: what made the inputs from a table; saved with the model.
+        dtype: the type of all floats, of data, parameters and state: "float32" or "float64".
         executor: what runs the compiled steps.
         debug_nans: check the weights after every call too, and where a number is no longer finite find the layer and
             the primitive where that began (see docs/training.md); the error says it.
@@ -93,18 +96,19 @@ class Trainer(Landscape):
         l2: float = 0.0,
         class_weight: ClassWeight = None,
         preprocessing: Preprocessing | None = None,
+        dtype: str = "float32",
         executor: str = DEFAULT,
         debug_nans: bool = False,
     ) -> None:
         self.model = settings.of_kind(model, nn.Module, "model", "a Module, such as nn.Sequential(nn.Dense(10))")
-        chosen = optim.Adam() if optimizer is None else optimizer
-        self.optimizer = settings.of_kind(chosen, Optimizer, "optimizer", "an optimiser, such as optim.Adam(1e-3)")
+        chosen = settings.optimizer(optim.Adam() if optimizer is None else optimizer)
         self.loss = nn.losses.get(loss)
         self.metrics = settings.metrics(metrics)
         self.seed = options.whole("Trainer", "seed", seed, least=0)
         self.l1, self.l2 = settings.penalty("l1", l1), settings.penalty("l2", l2)
         settings.check_class_weight(class_weight)
         self.class_weight, self.preprocessing, self.executor = class_weight, preprocessing, executor
+        self.dtype = options.choice("Trainer", "dtype", dtype, FLOATS)
         self.history = History()
         self.epoch = self.step = self.position = 0
         self.totals: tuple[np.ndarray, ...] = ()
@@ -115,10 +119,29 @@ class Trainer(Landscape):
         self.debug_nans = options.flag("Trainer", "debug_nans", debug_nans)
         self._stop = ""
         streaming = [m for m in self.metrics if isinstance(m, StreamingMetric)]
-        self._recipe = Recipe(model, self.loss, self.optimizer, streaming)
-        self._compiled = jit(self._recipe.train_many, executor)
+        self._recipe = Recipe(model, self.loss, chosen, streaming)
+        self._compiled = jit(self._recipe.train_call, executor)
         self._measure = Measure(self._recipe, self.metrics, executor)
         self._forward = Forward(model, executor)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _FIXED and name in vars(self):
+            settings.refuse_to_change(name)
+        super().__setattr__(name, value)
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """How the parameters move.  Another may be assigned; it takes over the state of one that keeps the same."""
+        return self._recipe.optimizer
+
+    @optimizer.setter
+    def optimizer(self, optimizer: Optimizer) -> None:
+        before, self._recipe = self._recipe.optimizer, replace(self._recipe, optimizer=settings.optimizer(optimizer))
+        self._compiled = jit(self._recipe.train_call, self.executor)
+        if self.optimizer_state is not None:
+            fresh = optimizer.init(self.model.parameters())
+            is_kept = type(before) is type(optimizer) and tree.alike(fresh, self.optimizer_state)
+            self.optimizer_state = self.optimizer_state if is_kept else fresh
 
     # Training ---------------------------------------------------------------------------------------------------
 
@@ -175,18 +198,22 @@ class Trainer(Landscape):
             ending.callback(lambda: shown.end(self.history.stopped))
             for hook in reversed(hooks):
                 ending.callback(hook.on_end, self)
+            steps = self._steps()
+            ending.callback(self._catch_up, steps)
             try:
-                steps = self._steps()
-                with ahead(self._portions(source, epochs, shuffle)) as portions:
+                numbers = range(self.epoch, self.epoch + epochs)
+                with portions_of(source, self._key(_ORDER), numbers, self.batch_size, shuffle) as portions:
                     for _ in range(epochs):
                         row = self._run_epoch(steps, portions, held_out, shown)
+                        if hooks:
+                            self._catch_up(steps)
                         for hook in hooks:
                             hook.on_epoch(self, row)
                         if self._stop:
                             break
                 self.history.stopped = self._stop or f"{self.epoch} epochs are done"
             except BaseException as problem:
-                self.history.stopped = _reason(problem)
+                self.history.stopped = reason_of(problem)
                 raise
         return self.history
 
@@ -229,21 +256,14 @@ class Trainer(Landscape):
                 got=f"validation {validation} of a stream",
                 fix="Pass the data to validate on themselves.",
             )
-        kept, held = hold_out(as_examples(train, "fit"), validation, self._key(_HOLD_OUT))
+        kept, held = hold_out(as_examples(train, "fit", self.dtype), validation, self._key(_HOLD_OUT))
         return Resident(with_class_weights(kept, self.class_weight)), Resident(held)
 
     def _source(self, data: Any, who: str, class_weight: ClassWeight = None) -> Source:
         """Examples, or chunks that are checked and weighted as they come."""
         if not is_stream(data):
-            return Resident(with_class_weights(as_examples(data, who), class_weight))
-        if class_weight == "balanced":
-            raise OptionError(
-                "class_weight",
-                rule="balanced weights need all examples at once",
-                got="a stream",
-                fix="Count the classes before, and pass a weight for each.",
-            )
-
+            return Resident(with_class_weights(as_examples(data, who, self.dtype), class_weight))
+        refuse_balanced_stream(class_weight)
         graph: Graph | None = None
 
         def check(examples: Examples, name: str) -> Examples:
@@ -251,34 +271,22 @@ class Trainer(Landscape):
             graph = self._check_data(examples, name, graph)
             return with_class_weights(examples, class_weight)
 
-        return Streamed(as_stream(data, who), who, check)
-
-    def _size_of_batches(self, asked: int | str, source: Source, present: int) -> int:
-        """The batch size, which an interrupted epoch keeps."""
-        rows = source.rows or present
-        asked = present if asked == "auto" and self.optimizer.wants_all_examples else asked
-        if not self.position:
-            return min(choose_batch_size(asked, rows if asked == "auto" else present), present)
-        assert self.batch_size is not None, "a position counts batches"
-        size = self.batch_size if asked == "auto" else choose_batch_size(asked, present)
-        if (size, source.rows) != (self.batch_size, self.rows):
-            raise OptionError(
-                "fit",
-                rule="an interrupted epoch must go on with its data and its batch size",
-                got=f"{rows} examples in batches of {size} after {self.rows} in batches of {self.batch_size}",
-                fix="Fit with the same data first, then with the others.",
-            )
-        return size
+        return Streamed(as_stream(data, who), who, self.dtype, check)
 
     def _prepare(self, source: Source, held_out: Source | None, batch_size: int | str) -> None:
         """Make parameters and optimiser state, unless they exist, and see that the data fit the model."""
         sample = source.sample()
-        self.batch_size = self._size_of_batches(batch_size, source, len(sample))
-        self.rows = source.rows
+        if self.position:
+            check_goes_on(batch_size, source.rows, self.batch_size, self.rows)
+        else:
+            asked = len(sample) if batch_size == "auto" and self.optimizer.wants_all_examples else batch_size
+            self.batch_size, self.rows = choose_batch_size(asked, len(sample), source.rows), source.rows
+        assert self.batch_size is not None, "a position counts batches"
         self._batches = -(-self.rows // self.batch_size) if self.rows else None
         if self.input_type is None:
             inputs = sample.inputs
             self.model.initialize(two_examples(inputs.dtype, inputs.shape[1:]), seed=self.seed)
+            self.model.load(*(in_floats(part, self.dtype) for part in (self.model.parameters(), self.model.state())))
             self.input_type = inputs.dtype.name, inputs.shape[1:]
         if self.optimizer_state is None:
             self.optimizer_state = self.optimizer.init(self.model.parameters())
@@ -305,14 +313,6 @@ class Trainer(Landscape):
             check_targets(examples.targets, outputs[0], self.loss, who)
         return graph
 
-    def _portions(self, source: Source, epochs: int, shuffle: bool) -> Iterator[Portion | None]:
-        """The portions of all epochs to come; None ends an epoch."""
-        assert self.batch_size is not None
-        key = self._key(_ORDER)
-        for epoch in range(self.epoch, self.epoch + epochs):
-            yield from source.epoch(key, epoch, self.batch_size, shuffle)
-            yield None
-
     def _run_epoch(
         self, steps: Steps, portions: Iterator[Portion | None], held_out: Source | None, shown: Progress
     ) -> dict[str, float]:
@@ -320,6 +320,7 @@ class Trainer(Landscape):
         totals = self._run_batches(steps, portions, shown)
         measured = self._recipe.finish(totals)
         if held_out is not None:
+            self._catch_up(steps)
             measured |= {f"val_{name}": value for name, value in self._measure(held_out.in_order()).items()}
         row: dict[str, float] = {"epoch": self.epoch + 1}
         row |= {name: float(value) for name, value in measured.items() if isinstance(value, (int, float))}
@@ -330,7 +331,8 @@ class Trainer(Landscape):
 
     def _run_batches(self, steps: Steps, portions: Iterator[Portion | None], shown: Progress) -> tuple[np.ndarray, ...]:
         """Go through the data once, from the position on; the sums of loss and metrics."""
-        place = Place(steps.flat(self.snapshot()), self.position, self.totals)
+        start = steps.flat(self.snapshot()) if steps.ahead is None else steps.ahead
+        place = Place(start, self.position, self.totals)
         epoch = f"{f' of {self._batches}' if self._batches else ''} of epoch {self.epoch + 1}"
         shown.begin(self.epoch + 1, self._batches)
         try:
@@ -339,19 +341,25 @@ class Trainer(Landscape):
                 hunt = partial(where_it_began, self._recipe, steps, place, call) if self.debug_nans else None
                 check_numbers(sums[1], place, epoch, hunt)
                 if hunt:
-                    check_weights(steps.nested(carry), f"batch {place.batches + call.turns}{epoch}", hunt)
+                    check_weights(steps.weights(carry), f"batch {place.batches + call.turns}{epoch}", hunt)
                 place = place.after(carry, sums)
                 shown.batch(place.batches, call.examples, place.loss)
         except KeyboardInterrupt:
             self._adopt(steps.nested(place.carry), place.batches, place.totals)
+            steps.ahead = None
             raise
-        carry = steps.nested(place.carry)
-        check_weights(carry, "the last batch" + epoch)
-        self._adopt(carry, place.batches, place.totals)
+        check_weights(steps.weights(place.carry), "the last batch" + epoch)
+        steps.ahead, self.position, self.totals = place.carry, place.batches, place.totals
         return place.totals
 
     def _steps(self) -> Steps:
         return Steps(self._compiled, self.snapshot(), self._key(_DRAWS), self._hyperparameters())
+
+    def _catch_up(self, steps: Steps) -> None:
+        """Let the trainer have what the last epoch led to, for whoever looks at it now."""
+        if steps.ahead is not None:
+            carry, steps.ahead = steps.nested(steps.ahead), None
+            self._adopt(carry, self.position, self.totals)
 
     def _key(self, use: int) -> Any:
         """The random key for one use of randomness in the run."""
@@ -373,11 +381,11 @@ class Trainer(Landscape):
     graph, explain, profile = inspecting.graph, inspecting.explain, inspecting.profile
 
     def first_steps(self, train: Any, batch_size: int | str) -> tuple[Recipe, Sequence[Any]]:
-        """What the first call of an epoch computes, and the arguments that ``Recipe.train_many`` is called with."""
+        """What the first call of an epoch computes, and the arguments that ``Recipe.train_call`` takes."""
         source, _ = self._sources(train, None)
         self._prepare(source, None, batch_size)
-        portions = self._portions(source, 1, shuffle=True)
-        call = next(calls_of_epoch(portions, self.position, self._most_steps))
+        with portions_of(source, self._key(_ORDER), [self.epoch], self.batch_size, shuffle=True) as portions:
+            call = next(calls_of_epoch(portions, self.position, self._most_steps))
         return self._recipe, self._steps().arguments(self.snapshot(), call)
 
     # Measuring --------------------------------------------------------------------------------------------------
@@ -432,7 +440,7 @@ class Trainer(Landscape):
             DataError: no rows, values that are not finite numbers, or examples of another shape than in training.
             OptionError: the model has no parameters yet.
         """
-        x = as_inputs(inputs, "predict")
+        x = as_inputs(inputs, "predict", self.dtype)
         check_inputs(x, self.input_type, "predict")
         return self._forward(x)
 
@@ -486,9 +494,3 @@ class Trainer(Landscape):
             **checkpoint_file.flat(self.optimizer_state, "optimizer"),
             **{f"totals/{i}": total for i, total in enumerate(self.totals)},
         }
-
-
-def _reason(problem: BaseException) -> str:
-    """Why training ended before its time."""
-    is_interrupt = isinstance(problem, KeyboardInterrupt)
-    return "interrupted by Ctrl-C" if is_interrupt else f"an error ({type(problem).__name__})"

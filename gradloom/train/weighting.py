@@ -27,10 +27,25 @@ def with_class_weights(examples: Examples, class_weight: ClassWeight) -> Example
     if class_weight is None:
         return examples
     factors = _factors(_labels(examples.targets), class_weight)
-    weights = (examples.weights * factors).astype(np.float32)
+    weights = (examples.weights * factors).astype(examples.weights.dtype)
     if not weights.any():
         raise DataError("class_weight", rule="some example must have a weight above 0", got="0 for all classes there")
     return replace(examples, weights=weights)
+
+
+def refuse_balanced_stream(class_weight: ClassWeight) -> None:
+    """Classes of a stream cannot be counted before.
+
+    Raises:
+        OptionError: the weights are to be balanced.
+    """
+    if class_weight == "balanced":
+        raise OptionError(
+            "class_weight",
+            rule="balanced weights need all examples at once",
+            got="a stream",
+            fix="Count the classes before, and pass a weight for each.",
+        )
 
 
 def _labels(targets: np.ndarray) -> np.ndarray:

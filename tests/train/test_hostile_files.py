@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_runs import X, Y, fit, interrupt_at, network, same, trainer
+from small_runs import X, Y, fit, interrupt_at, load, network, same, trainer
 
 from gradloom import nn, optim, train
 from gradloom.errors import ModelFileError, UnknownNameError
@@ -323,6 +323,6 @@ def test_an_unknown_executor_is_the_callers_mistake(content: bytes, tmp_path: Pa
 
 def test_the_file_itself_is_fine(run: train.Trainer, content: bytes, tmp_path: Path):
     (tmp_path / "m").write_bytes(content)
-    found = train.load(tmp_path / "m")
+    found = load(tmp_path / "m")
     assert same(run, found)
     assert found.evaluate((X, Y)) == run.evaluate((X, Y))

@@ -14,7 +14,7 @@ from small_runs import ROWS, X, Y, fit, interrupt_at, load, network, same, tenso
 import gradloom as gl
 from gradloom import optim, train
 from gradloom.errors import OptionError
-from gradloom.train.batches import batches_of, order_of_epoch
+from gradloom.train.batches import Batches
 
 OPTIMIZERS = {
     "momentum": optim.SGD(0.05, momentum=0.9),
@@ -45,28 +45,30 @@ def test_the_seed_determines_the_weights():
     assert not same(first, other)
 
 
-def test_every_epoch_has_an_order_of_its_own_that_key_and_number_determine():
-    key = gl.random.key(0)
-    orders = [order_of_epoch(key, epoch, 100, shuffle=True) for epoch in range(3)]
-    assert all(sorted(order) == list(range(100)) for order in orders)
-    assert len({order.tobytes() for order in orders}) == 3
-    np.testing.assert_array_equal(orders[1], order_of_epoch(key, 1, 100, shuffle=True))
-    np.testing.assert_array_equal(order_of_epoch(key, 1, 5, shuffle=False), range(5))
-
-
 @pytest.mark.parametrize(
-    ("rows", "size", "counts"),
+    ("examples", "size", "counts"),
     [(10, 5, [5, 5]), (12, 5, [5, 5, 2]), (11, 5, [5, 5, 1]), (1, 1, [1]), (3, 1, [1, 1, 1]), (3, 5, [3])],
 )
-def test_batches_hold_every_example_once_and_fill_up_with_the_first(rows: int, size: int, counts: list[int]):
-    order = np.random.default_rng(0).permutation(rows)
-    batches = batches_of(order, size)
-    assert batches.rows.shape == (len(counts), size)
-    assert batches.counts.tolist() == counts
-    counted = [row[:count] for row, count in zip(batches.rows, batches.counts)]
-    np.testing.assert_array_equal(np.concatenate(counted), order)
-    filled = batches.rows[-1, counts[-1] :]
-    np.testing.assert_array_equal(filled, [order[i % rows] for i in range(len(filled))])
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_batches_hold_every_example_once_and_fill_up_with_the_first(
+    examples: int, size: int, counts: list[int], shuffle: bool
+):
+    batches = Batches(examples, size)
+    found = batches.rows(gl.random.key(3) if shuffle else None, 0, len(batches)).numpy()
+    assert found.shape == (len(counts), size)
+    assert batches.counts(0, len(batches)).tolist() == counts
+    order = np.concatenate([row[:count] for row, count in zip(found, counts)])
+    np.testing.assert_array_equal(np.sort(order) if shuffle else order, range(examples))
+    filled = found[-1, counts[-1] :]
+    np.testing.assert_array_equal(filled, [order[i % examples] for i in range(len(filled))])
+
+
+def test_an_epoch_may_be_cut_into_calls_anywhere():
+    batches, key = Batches(23, 4), gl.random.key(1)
+    whole, counts = batches.rows(key, 0, 6).numpy(), batches.counts(0, 6).numpy()
+    for first in range(6):
+        np.testing.assert_array_equal(batches.rows(key, first, 6 - first).numpy(), whole[first:])
+        np.testing.assert_array_equal(batches.counts(first, 6 - first).numpy(), counts[first:])
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

@@ -119,7 +119,7 @@ def test_a_memory_map_is_read_slice_by_slice(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(source, "SLICE_BYTES", 16 * 1024)  # 1024 rows of 16 + 8 bytes are more
     kept: list[int] = []
     lengths = source.as_examples
-    monkeypatch.setattr(source, "as_examples", lambda data, who: kept.append(len(data[0])) or lengths(data, who))
+    monkeypatch.setattr(source, "as_examples", lambda data, *rest: kept.append(len(data[0])) or lengths(data, *rest))
     run = trainer()
     history = fit(run, 2, data=(mapped, labels), batch_size=64)
     assert max(kept) == 1024

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import deque
 from collections.abc import Sequence
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from gradloom import config
 from gradloom.errors import CompileError, IndexRangeError, OutOfMemoryError
+from gradloom.executors.base import Call
 from gradloom.executors.native.barrier import SPINS_SLOT
 from gradloom.executors.native.calls import CLOCK_WORDS
 from gradloom.executors.native.compile import Code, Refused, Written, load
@@ -17,7 +17,7 @@ from gradloom.executors.native.explain import explain
 from gradloom.executors.native.host import HostKernels
 from gradloom.executors.native.kernel import Kernel, storage
 from gradloom.executors.native.loops import Apply
-from gradloom.executors.native.module import CLOCK_SLOT, FAULT_SLOT, KernelFunction, Module, write_module
+from gradloom.executors.native.module import CLOCK_SLOT, KernelFunction, Module, write_module
 from gradloom.executors.native.plan import make_plan
 from gradloom.executors.native.profile import Profile, profile
 from gradloom.executors.native.target import Target, host
@@ -29,6 +29,10 @@ from gradloom.ir.interpret import evaluate
 PARALLEL_FROM = 40_000
 """Programs whose kernels have fewer elementary operations than this on average run on one thread: meeting at a
 barrier after each would cost more than the others help."""
+
+PARALLEL_TOTAL = 400_000
+"""Programs of fewer elementary operations in all (about 80 microseconds of one thread) run on one thread too: calling
+the others takes 10 microseconds while they still look out for work, and 60 once they sleep."""
 
 _KEPT = 4
 """Workspaces kept for later calls."""
@@ -58,7 +62,7 @@ class NativeProgram:
         check_memory(self._who, self.plan)
         self.module = write_module(self.plan, self.target, clocks=clocks)
         self._code = main, *functions = _compiled(self._who, self.module, self.target)
-        self.threads = config.threads() if self.module.work >= PARALLEL_FROM * max(self.module.calls, 1) else 1
+        self.threads = config.threads() if _is_worth_threads(self.module) else 1
         self._records = self.module.linked(functions)
         self._function, self._entry = main.function("program", 6), main.address("program")
         self._resting: deque[Workspace] = deque(maxlen=_KEPT)
@@ -71,27 +75,54 @@ class NativeProgram:
             IndexRangeError: a position lies outside its axis.
             OutOfMemoryError: there is no memory for intermediate values or results.
         """
-        given = [np.asarray(a, order="C") for a in arrays]
-        computed, space = self._allocate()
+        return self._call([np.asarray(a, order="C") for a in arrays], self._table, self._inputs)
+
+    def bound(self, fixed: Sequence[np.ndarray]) -> Call:
+        """The program with its first inputs fixed, for callers that change the others alone.
+
+        The addresses of what is fixed are looked up once.
+        """
+        kept = [np.asarray(a, order="C") for a in fixed]
+        table, changing = list(self._table), []
         for place, number in self._inputs:
-            space.table[place] = address(given[number])
+            if number < len(kept):
+                table[place] = address(kept[number])
+            else:
+                changing.append((place, number))
+        return lambda arrays: self._call([*kept, *[np.asarray(a, order="C") for a in arrays]], table, changing)
+
+    def _call(self, given: list[np.ndarray], known: list[int], changing: Sequence[tuple[int, int]]) -> list[np.ndarray]:
+        """Run once; ``known`` is the table with the addresses known before, ``changing`` says where others belong."""
+        computed, space = self._allocate()
+        table = known.copy()
+        for place, number in changing:
+            table[place] = address(given[number])
         first = len(self.plan.inputs)
-        space.table[first : first + len(computed)] = [address(a) for a in computed]
+        table[first : first + len(computed)] = [address(a) for a in computed]
+        space.table[:] = table
         self._run(space)
         space.host.check()
-        outside = bool(space.state[FAULT_SLOT])
-        space.state[FAULT_SLOT] = 0
+        if space.fault.value:
+            space.fault.value = 0
+            self._resting.append(space)
+            self._explain_fault(given)
         self._resting.append(space)
-        if outside:
-            evaluate(self.graph, arrays)  # which says which position it is
-            raise IndexRangeError(
-                "take",
-                rule="positions must lie inside their axis",
-                got="one outside",
-                fix="Check the indices, or bring them into range with gl.clip.",
-            )
         held = [*given, *computed, *self._constants]
-        return [held[i].reshape(shape).copy() if kept else held[i].reshape(shape) for i, shape, kept in self._outputs]
+        results = []
+        for number, shape, copied in self._outputs:
+            y = held[number]
+            y = y if y.shape == shape else y.reshape(shape)
+            results.append(y.copy() if copied else y)
+        return results
+
+    def _explain_fault(self, arrays: Sequence[np.ndarray]) -> None:
+        evaluate(self.graph, arrays)  # which says which position it is
+        raise IndexRangeError(
+            "take",
+            rule="positions must lie inside their axis",
+            got="one outside",
+            fix="Check the indices, or bring them into range with gl.clip.",
+        )
 
     def explain(self) -> str:
         """What the compiler made of the graph: kernels, loops, tiles, memory (see explain.py)."""
@@ -140,8 +171,10 @@ class NativeProgram:
             raise out_of_memory(self._who, self.plan) from problem
 
     def _workspace(self) -> Workspace:
-        with contextlib.suppress(IndexError):  # all are in use
+        try:
             return self._resting.pop()
+        except IndexError:  # all are in use
+            pass
         check_memory(self._who, self.plan)
         words = CLOCK_SLOT + CLOCK_WORDS * len(self.module.timed)
         return Workspace(self.plan.size, words, self._table, HostKernels(self.module.hosted))
@@ -152,7 +185,12 @@ class NativeProgram:
             space.state[SPINS_SLOT] = TEAM.looks(self.threads)
             if TEAM.run(self.threads, (self._entry, *space.addresses)):
                 return
-        self._function(0, 1, *space.addresses)
+        self._function(*space.alone)
+
+
+def _is_worth_threads(module: Module) -> bool:
+    """Whether several threads are faster than one; what they compute is the same."""
+    return module.work >= max(PARALLEL_TOTAL, PARALLEL_FROM * module.calls)
 
 
 def _compiled(who: str, module: Module, target: Target) -> list[Code]:

@@ -14,6 +14,7 @@ import numpy as np
 from gradloom import limits
 from gradloom.errors import OutOfMemoryError
 from gradloom.executors.native.host import HostKernels
+from gradloom.executors.native.module import FAULT_SLOT
 from gradloom.executors.native.plan import Plan
 
 _DATA = object.__basicsize__
@@ -29,6 +30,11 @@ class Workspace:
         words: 8-byte words of the program's state.
         table: addresses of arrays; those of inputs and outputs are set anew for each call.
         host: what runs the kernels that call back.
+
+    Attributes:
+        fault: not 0 after a position outside its axis was met.
+        addresses: what the program's function is told of all this.
+        alone: all its arguments for the only thread, made ready for the call.
     """
 
     def __init__(self, arena: int, words: int, table: Sequence[int], host: HostKernels) -> None:
@@ -36,7 +42,9 @@ class Workspace:
         self.state = aligned(8 * words)
         self.table = (ctypes.c_size_t * len(table))(*table)
         self.host = host
+        self.fault = ctypes.c_int64.from_address(address(self.state) + 8 * FAULT_SLOT)
         self.addresses = ctypes.addressof(self.table), address(self.arena), address(self.state), host.address
+        self.alone = [ctypes.c_int64(number) for number in (0, 1, *self.addresses)]
 
 
 def aligned(size: int) -> np.ndarray:
