@@ -289,6 +289,23 @@ def test_a_loop_may_end_after_a_number_of_turns_that_is_traced(executor: str, re
     assert len(compiled.programs) == 1
 
 
+@pytest.mark.parametrize("executor", ["reference", "native"])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_mapped_examples_may_have_turns_of_their_own(executor: str, reverse: bool):
+    xs, turns = np.arange(10.0).reshape(2, 5), np.array([2, 9, 0])
+
+    def f(xs: gl.Tensor, turns: gl.Tensor) -> tuple[gl.Tensor, gl.Tensor]:
+        return gl.scan(lambda c, x: (c + x, c * x), np.float64(1), xs, reverse=reverse, turns=turns)
+
+    mapped = gl.jit(gl.vmap(gl.vmap(f, (None, 0)), (0, None)), executor)
+    last, stacked = mapped(xs, turns)
+    for i, x in enumerate(xs):
+        for j, n in enumerate(turns):
+            carry, ys = f(gl.tensor(x), gl.tensor(n))
+            assert last.numpy()[i, j] == carry.item()
+            np.testing.assert_array_equal(stacked.numpy()[i, j], ys.numpy())
+
+
 def test_a_loop_with_turns_has_forward_mode_and_vmap_but_no_reverse_mode():
     def f(x: gl.Tensor) -> gl.Tensor:
         return gl.scan(lambda c, _: (c * x, None), 1.0, length=5, turns=gl.tensor(3))[0]

@@ -480,9 +480,10 @@ MODEL_COMMANDS = {
         "info model.safetensors",
         FAILURE,
         "in model.safetensors: model description: no class has this name; got 'Sequentail'. Did you mean "
-        "'Sequential'? Known: Activation, BatchNorm, Constant, Dense, Dropout, ELU, Embedding, Flatten, GELU,"
-        " Identity, LeakyReLU, Normal, Orthogonal, ReLU, Sequential, SiLU, Sigmoid, Sign, Softmax, Softplus, "
-        "Step, Tanh, Uniform, VarianceScaling. Classes of your own must be passed when loading; none is "
+        "'Sequential'? Known: Activation, AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, BatchNorm, Constant, Conv, "
+        "ConvTranspose, Dense, Dropout, ELU, Embedding, Flatten, GELU, GlobalAvgPool, GlobalMaxPool, GroupNorm, "
+        "Identity, Join, LayerNorm, LeakyReLU, LocalResponseNorm, LpPool, MaxPool, MedianPool, Normal, Orthogonal, "
+        "PadChannels, ReLU, Residual, .... Classes of your own must be passed when loading; none is "
         "imported by its name.",
     ),
     "no description of the layers": Command(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gradloom.errors import OptionError, ShapeError
-from gradloom.ir.graph import CONSTANT, Graph, Node, Op, dependents, placeholder, substitute, topological
+from gradloom.ir.graph import CONSTANT, Graph, Node, Op, constant, dependents, placeholder, substitute, topological
 from gradloom.ir.interpret import evaluate
 from gradloom.ir.tensortype import TensorType, TupleType
 from gradloom.ops.control.nested import (
@@ -29,7 +29,9 @@ from gradloom.ops.control.nested import (
 )
 from gradloom.ops.control.saving import to_save
 from gradloom.ops.control.segments import segment_of, segmented_derivative
-from gradloom.ops.core import add, permute, repeat_front, zeros
+from gradloom.ops.core import add, broadcast, permute, repeat_front, zeros
+from gradloom.ops.elementwise import lt, select
+from gradloom.ops.reduce import reduce_max
 
 
 def _scan_type(
@@ -234,6 +236,8 @@ def _transpose(cotangents: MaybeNodes, node: Node, linear: Sequence[bool], trans
 def _batch(
     size: int, node: Node, inputs: Sequence[Node], batched: Sequence[bool], batch: Batching
 ) -> list[tuple[Node, bool]]:
+    if node.attrs.get("bounded") and batched[0]:
+        return _batch_bounded(size, node, inputs, batched, batch)
     loop, carries = _Loop(node), node.attrs["carries"]
     active = list(batched)
     mapped, found = batch_loop(loop.body, active, loop.carries, size, batch)
@@ -250,6 +254,28 @@ def _batch(
     made = loop.again(*loop.split(list(zip(outer, inner))), outputs=outputs)
     swapped = [_swap_front(y) if i >= carries and flag else y for i, (y, flag) in enumerate(zip(made, flags))]
     return list(zip(swapped, flags))
+
+
+def _batch_bounded(
+    size: int, node: Node, inputs: Sequence[Node], batched: Sequence[bool], batch: Batching
+) -> list[tuple[Node, bool]]:
+    """Examples with turns of their own: the loop takes as many as any of them, and counts; an example whose turns are
+    taken keeps what it has."""
+    loop, carries = _Loop(node), node.attrs["carries"]
+    consts, starts, xs = loop.split(loop.body.inputs)
+    bound, most, count = consts[0], *(placeholder(consts[0].tensor_type, name) for name in ("turns", "count"))
+    goes_on = lt(count, bound)
+    old = [*starts, *(zeros(y.tensor_type) for y in loop.body.outputs[carries:])]
+    kept = [select(broadcast(goes_on, shape=y.shape, axes=()), y, x) for y, x in zip(loop.body.outputs, old)]
+    outputs = (add(count, constant(np.int64(1))), *kept)
+    body = Graph((most, *consts, count, *starts, *xs), outputs, loop.body.name)
+    attrs = {**node.attrs, "body": body, "consts": len(consts) + 1, "carries": carries + 1}
+    own, first, sequences = loop.split(node.inputs)
+    counting = scan(node.inputs[0], *own, zeros(bound.tensor_type), *first, *sequences, **attrs)
+    own, first, sequences = loop.split(list(zip(inputs, batched)))
+    furthest = reduce_max(inputs[0], axes=(0,))
+    given = [(furthest, False), *own, (zeros(bound.tensor_type), False), *first, *sequences]
+    return _batch(size, counting, [x for x, _ in given], [has for _, has in given], batch)[1:]
 
 
 def _swap_front(x: Node) -> Node:
