@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gradloom import executors
+from gradloom import executors, options
 from gradloom.errors import OptionError
 from gradloom.executors.base import Program
 from gradloom.ir.graph import constant
@@ -39,10 +39,10 @@ class Compiled:
         programs: the programs so far, by argument types.
     """
 
-    def __init__(self, f: Function, executor: str) -> None:
+    def __init__(self, f: Function, executor: str, flush_denormals: bool = False) -> None:
         update_wrapper(self, f)  # first, for it copies attributes too: those of another compiled function
         self._function = f
-        self._executor = executors.get(executor)
+        self._executor, self._flush = executors.get(executor), flush_denormals
         self.programs: dict[Hashable, tuple[Program, Results]] = {}
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
@@ -79,11 +79,11 @@ class Compiled:
             graph, results = graph_and_results(self._function, arguments)
             if graph.free:  # closes over a value that is being traced: no program of its own
                 return None
-            found = self.programs[signature] = self._executor.compile(graph), results
+            found = self.programs[signature] = self._executor.compile(graph, flush_denormals=self._flush), results
         return found
 
 
-def jit(f: Function, executor: str = executors.DEFAULT) -> Compiled:
+def jit(f: Function, executor: str = executors.DEFAULT, *, flush_denormals: bool = False) -> Compiled:
     """``f`` compiled: traced once for each combination of argument types, then run as one program.
 
     Values that ``f`` takes from outside are compiled in as constants.  Inside another traced function ``f`` simply
@@ -92,11 +92,14 @@ def jit(f: Function, executor: str = executors.DEFAULT) -> Compiled:
     Args:
         f: a function of tensors (or nested values of them).
         executor: the executor's name.
+        flush_denormals: let the native executor take numbers too small for a full mantissa (below 1.2e-38 in float32,
+            2.2e-308 in float64) for 0.  Processors compute with them a hundred times more slowly; gradients that vanish
+            through long loops are such numbers.  Training does so always.
 
     Raises:
         UnknownNameError: there is no such executor.
     """
-    return Compiled(f, executor)
+    return Compiled(f, executor, options.flag("jit", "flush_denormals", flush_denormals))
 
 
 def _hashable(arguments: Arguments) -> Hashable:

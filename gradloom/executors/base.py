@@ -29,6 +29,11 @@ class Executor(Protocol):
 
     name: str
 
-    def compile(self, graph: Graph) -> Program:
-        """Make a graph ready to run."""
+    def compile(self, graph: Graph, *, flush_denormals: bool = False) -> Program:
+        """Make a graph ready to run.
+
+        Args:
+            graph: what to compute.
+            flush_denormals: numbers too small for a full mantissa may be taken for 0, where that is quicker.
+        """
         ...

@@ -16,8 +16,8 @@ class ReferenceExecutor:
 
     name = "reference"
 
-    def compile(self, graph: Graph) -> ReferenceProgram:
-        """Order the nodes of ``graph`` once."""
+    def compile(self, graph: Graph, *, flush_denormals: bool = False) -> ReferenceProgram:
+        """Order the nodes of ``graph`` once.  NumPy keeps denormal numbers."""
         return ReferenceProgram(graph)
 
 

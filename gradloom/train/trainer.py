@@ -120,7 +120,7 @@ class Trainer(Landscape):
         self._stop = ""
         streaming = [m for m in self.metrics if isinstance(m, StreamingMetric)]
         self._recipe = Recipe(model, self.loss, chosen, streaming)
-        self._compiled = jit(self._recipe.train_call, executor)
+        self._compiled = jit(self._recipe.train_call, executor, flush_denormals=True)
         self._measure = Measure(self._recipe, self.metrics, executor)
         self._forward = Forward(model, executor)
 
@@ -137,7 +137,7 @@ class Trainer(Landscape):
     @optimizer.setter
     def optimizer(self, optimizer: Optimizer) -> None:
         before, self._recipe = self._recipe.optimizer, replace(self._recipe, optimizer=settings.optimizer(optimizer))
-        self._compiled = jit(self._recipe.train_call, self.executor)
+        self._compiled = jit(self._recipe.train_call, self.executor, flush_denormals=True)
         if self.optimizer_state is not None:
             fresh = optimizer.init(self.model.parameters())
             is_kept = type(before) is type(optimizer) and tree.alike(fresh, self.optimizer_state)

@@ -72,7 +72,7 @@ def assembly(graph: str, target: Target) -> str:
     llvm().initialize_all_targets()
     llvm().initialize_all_asmprinters()
     f, args = GRAPHS[graph]()
-    program = write_module(make_plan(gl.trace(f, *args), target), target)
+    program = write_module(make_plan(gl.trace(f, *args), target), target, flush=graph == "loop")
     modules = [llvm().parse_assembly(text) for text in (program.text, *(k.text() for k in program.kernels))]
     for module in modules:
         module.verify()
@@ -112,6 +112,11 @@ def test_arm_multiplies_and_adds_whole_vectors_at_once():
     assert len(re.findall(r"\bfmla\s+v\d+\.4s", assembly("product", ARM))) >= 16
     assert re.search(r"\bfmla\s+v\d+\.2d", assembly("elementwise float64", ARM))
     assert "isb" in assembly("product", ARM)
+
+
+def test_denormals_are_switched_off_where_that_is_asked_for():
+    assert len(re.findall(r"msr\s+fpcr", assembly("loop", ARM), re.IGNORECASE)) == 2
+    assert "fpcr" not in assembly("product", ARM).lower()
 
 
 @pytest.mark.parametrize("graph", GRAPHS)

@@ -285,3 +285,21 @@ def test_what_llvm_refuses_runs_on_the_reference_executor(
     with pytest.warns(RuntimeWarning, match="LLVM refuses cumsum"):
         program = executors.get("native").compile(graph)
     np.testing.assert_allclose(program([x])[0], np.cumsum(np.cumsum(x, 0) - 2 * x, 0), rtol=1e-5)
+
+
+def test_denormal_numbers_are_kept_or_taken_for_0() -> None:
+    """On every thread, and NumPy beside the program keeps its own."""
+    x = np.full((512, 512), 1e-39, np.float32)
+    least = np.finfo(np.float32).tiny
+
+    def f(x: gl.Tensor) -> tuple[gl.Tensor, gl.Tensor]:
+        return x * 1.5, gl.sum(gl.full((512, 512), float(least)) * (0.5 + 0 * x), 0)
+
+    kept, halves = gl.jit(f)(x)
+    np.testing.assert_array_equal(kept.numpy(), x * np.float32(1.5))
+    np.testing.assert_array_equal(halves.numpy(), np.full(512, least * np.float32(256)))
+    flushed, zeros = gl.jit(f, flush_denormals=True)(x)
+    assert not flushed.numpy().any()
+    assert not zeros.numpy().any()
+    assert (x * np.float32(1.5)).all()
+    assert np.float32(least) * np.float32(0.5) > 0

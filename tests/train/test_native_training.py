@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 from small_runs import interrupt_at
 
 import gradloom as gl
@@ -209,3 +210,17 @@ def test_the_first_50_steps_have_the_losses_of_the_reference(name: str, dtype: s
         losses["native"], losses["reference"], rtol=0, atol={"float32": 1e-4, "float64": 1e-10}[dtype]
     )
     assert losses["native"][-10:].mean() < losses["native"][:10].mean()
+
+
+def test_moments_do_not_stay_denormal(tmp_path: Path):
+    """Where a gradient stays 0 the first moment of Adam decays: to 0, and not to 1e-45 for ever."""
+    x = np.zeros((2400, 2), np.float32)
+    x[:, 0], x[:2, 1] = 1, 1
+    run = train.Trainer(nn.Sequential(nn.Dense(1)), "mse", optim.Adam(1e-3), seed=1)
+    run.fit((x, x[:, :1]), epochs=1, batch_size=2, shuffle=False, progress="silent")
+    run.save(tmp_path / "model.safetensors")
+    moments = {k: v for k, v in load_file(tmp_path / "model.safetensors").items() if v.dtype == np.float32}
+    assert any("optimizer" in name for name in moments)
+    assert any(v.size == 2 and v.flat[1] == 0 != v.flat[0] for v in moments.values())
+    least = np.finfo(np.float32).tiny
+    assert not [name for name, v in moments.items() if ((v != 0) & (np.abs(v) < least)).any()]

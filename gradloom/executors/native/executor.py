@@ -23,7 +23,7 @@ class NativeExecutor:
     def __init__(self, target: Target | None = None) -> None:
         self.target = target
 
-    def compile(self, graph: Graph) -> Program:
+    def compile(self, graph: Graph, *, flush_denormals: bool = False) -> Program:
         """Plan the kernels of ``graph`` and compile them.
 
         The compiler is loaded when it is first asked for: it is larger than all the rest that an import needs.
@@ -31,7 +31,7 @@ class NativeExecutor:
         from gradloom.executors.native.program import NativeProgram  # noqa: PLC0415
 
         try:
-            return NativeProgram(graph, self.target)
+            return NativeProgram(graph, self.target, flush_denormals=flush_denormals)
         except CompileError as problem:
             warnings.warn(f"{problem} It does so now, more slowly.", RuntimeWarning, stacklevel=2)
             return ReferenceProgram(graph)

@@ -20,6 +20,7 @@ from gradloom.executors.native.blocks import BlockWriter
 from gradloom.executors.native.builder import Function, Value
 from gradloom.executors.native.calls import Address, Call, CallLists
 from gradloom.executors.native.compile import Code
+from gradloom.executors.native.denormals import flush_denormals
 from gradloom.executors.native.half import conversions_for
 from gradloom.executors.native.kernel import Kernel, storage
 from gradloom.executors.native.plan import Plan
@@ -107,18 +108,22 @@ _TURNS = 100
 Addresses = Mapping[Node, Address]
 
 
-def write_module(plan: Plan, target: Target, *, clocks: bool = False) -> Module:
+def write_module(plan: Plan, target: Target, *, clocks: bool = False, flush: bool = False) -> Module:
     """Write the program that runs the kernels; their functions write themselves when they are asked to.
 
     Args:
         plan: kernels and places of buffers.
         target: the machine.
         clocks: count each kernel's calls and the time that the first thread spends in them, for profiles.
+        flush: take denormal numbers for 0.
     """
     outer = (*plan.inputs, *plan.outputs)
     lists = CallLists(_depth(plan), target.clock if clocks else "")
     writer = _Writer(lists, target, slots=2 + len(outer))
+    restore = flush_denormals(writer.main, target) if flush else None
     work = writer.run(plan, {node: Address(1 + i) for i, node in enumerate(outer)}, 0)
+    if restore is not None:
+        restore()
     writer.main.finish()
     functions = [writer.main, *lists.functions(FAULT_SLOT, CLOCK_SLOT)]
     declarations = sorted({d for f in functions for d in f.needs})

@@ -45,6 +45,7 @@ class NativeProgram:
         graph: what to compute.
         target: the machine to make code for; default: this one.
         clocks: measure the time of each kernel (see :meth:`profile`).
+        flush_denormals: take numbers too small for a full mantissa for 0, as is quicker (see denormals.py).
 
     Attributes:
         plan: the kernels, and where buffers lie.
@@ -55,12 +56,14 @@ class NativeProgram:
         CompileError: LLVM refuses a kernel; the message names it.
     """
 
-    def __init__(self, graph: Graph, target: Target | None = None, *, clocks: bool = False) -> None:
+    def __init__(
+        self, graph: Graph, target: Target | None = None, *, clocks: bool = False, flush_denormals: bool = False
+    ) -> None:
         self.graph, self.target = graph, target or host()
         self.plan = make_plan(graph, self.target)
         self._who = f"native executor, {graph.name}"
         check_memory(self._who, self.plan)
-        self.module = write_module(self.plan, self.target, clocks=clocks)
+        self.module = write_module(self.plan, self.target, clocks=clocks, flush=flush_denormals)
         self._code = main, *functions = _compiled(self._who, self.module, self.target)
         self.threads = config.threads() if _is_worth_threads(self.module) else 1
         self._records = self.module.linked(functions)
