@@ -66,10 +66,10 @@ def test_vectors_cover_every_element_once(count: int, lanes: int):
 
 
 @settings(deadline=None)
-@given(st.integers(1, 5000), st.integers(1, 5000), st.integers(0, 5000), st.sampled_from([1, 2, 4, 8]))
-def test_tilings_cover_the_result_and_fit_the_registers(m: int, n: int, k: int, itemsize: int):
+@given(st.integers(1, 5000), st.integers(1, 5000), st.integers(0, 5000), st.sampled_from([1, 2, 4, 8]), st.booleans())
+def test_tilings_cover_the_result_and_fit_the_registers(m: int, n: int, k: int, itemsize: int, turned: bool):
     for target in (host(), host("avx2"), host("sse2")):
-        t = tiling(m, n, k, itemsize, target)
+        t = tiling(m, n, k, itemsize, target, turned=turned)
         for vectors in (t.vectors, t.rest):
             assert t.height * len(vectors) + len(vectors) < target.registers
         assert t.full * t.width + sum(v.valid for v in t.rest) == n

@@ -86,7 +86,8 @@ class Nest:
         """How the loops are cut."""
         m, n, k = (self.size(loop) for loop in (self.row, self.column, self.depth))
         cut_depth, itemsize = not self.outside, self.core.dtype.itemsize
-        return tiling(m, n, k, itemsize, target, cut_depth=cut_depth, packing=self.packs())
+        turned = self.stride(self.left, self.row) == 1 != self.stride(self.left, self.depth)
+        return tiling(m, n, k, itemsize, target, cut_depth=cut_depth, packing=self.packs(), turned=turned)
 
     def units(self, target: Target) -> int:
         """Parts into which the work can be divided."""

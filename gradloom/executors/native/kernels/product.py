@@ -318,13 +318,12 @@ class _Product:
             if n.depth is None:
                 return self._turn(spot.vectors, left, ahead, x, y, tile)
             asked = self._read_at_the_end()
-            if not (asked or left.following) or self.tiles.depth < FEWEST_TURNS * height:
+            if not asked or self.tiles.depth < FEWEST_TURNS * height:
                 return run(0, step.count, x, y, tile)
             # While the tile sums, the lines that are read after it come in from memory, a row at a time.
             i, tile, finish = b.loop_carrying(0, height, 1, tile)
             for operand in asked:
                 self._ask_for(operand, self._here(spot, i, spot.vectors[0]), spot.vectors)
-            self._ask_for_following(spot, left, i)
             share = b.idiv(step.count, height)
             begin = _times(b, i, share)
             last = b.compare("eq", i, b.index(height - 1))
@@ -382,18 +381,6 @@ class _Product:
         columns = vectors[-1].first + vectors[-1].valid
         for first in range(0, columns, LINE // operand.buffer.dtype.itemsize):
             self.b.prefetch(self.b.at(start, first, memory))
-
-    def _ask_for_following(self, spot: Spot, left: LeftRows, part: Index) -> None:
-        """Ask for a part of the rows that are copied next; each tile of a block asks for other parts."""
-        if left.following is None:
-            return
-        b, t = self.b, self.tiles
-        place = b.iadd(spot.panel, b.imul(b.index(spot.block.panels[0]), -1))
-        lines = -(-t.depth // (t.height * max(1, t.column_blocks.size)))
-        first = b.imul(b.iadd(b.imul(place, t.height), part), lines)
-        start = b.at(left.following.start, b.imul(first, left.following.by_depth), self.kind)
-        for i in range(lines):
-            b.prefetch(b.at(start, i * left.following.by_depth, self.kind))
 
 
 def _times(b: Function, x: Index, y: Index) -> Index:
