@@ -18,6 +18,7 @@ from gradloom.executors.native.target import Target
 
 MOST_ROWS = 14
 TURNED_ROWS = 8  # of a tile whose left operand is transposed: its rows are copied half a cache line at a time
+MANY_ROWS = 64  # of a result, for such tiles
 ENOUGH_ROWS = 6  # of a tile: with so many, loading the right operand costs little beside the multiply-adds
 SAVING = 0.95  # of the rows that tiles cover, from which lower tiles pay
 LOADING = 0.1  # cycles that a load costs beside the multiply-adds, which have to wait for room in the caches
@@ -139,7 +140,7 @@ def tile_shape(m: int, n: int, lanes: int, registers: int, turned: bool = False)
     shapes = [(min(MOST_ROWS, (registers - 1 - v) // v), v) for v in (8, 6, 4, 3, 2, 1) if v <= across or v == 1]
     if single := [shape for shape in shapes if shape[0] >= m and shape[1] >= min(2, across)]:
         return single[0]
-    if turned and (wide := [v for rows, v in shapes if rows >= TURNED_ROWS and v > 1]):
+    if turned and m >= MANY_ROWS and (wide := [v for rows, v in shapes if rows >= TURNED_ROWS and v > 1]):
         return TURNED_ROWS, wide[0]
     enough = next(i for i, (rows, v) in enumerate(shapes) if rows >= min(m, ENOUGH_ROWS) or v == 1)
     return min(shapes[enough:], key=lambda shape: _cycles(m, across, *shape))
