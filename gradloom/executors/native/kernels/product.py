@@ -301,7 +301,7 @@ class _Product:
         """The summed loops, one inside the other, with the tile carried through them."""
         b, n, height = self.b, self.nest, self.tiles.height
         right, by_row = self._right(spot, step)
-        ahead = self._ahead(by_row)
+        ahead = _times(b, AHEAD, by_row) if self.tiles.depth > AHEAD else None
         outside = [(n.sizes[d], n.left.place.strides[d], n.right.place.strides[d]) for d in n.outside]
 
         def run(begin: Index, end: Index, x: Value, y: Value, tile: list[Value]) -> list[Value]:
@@ -339,16 +339,6 @@ class _Product:
 
         zeros = [b.const(vector(self.kind, lanes.width), 0) for _ in range(height) for lanes in spot.vectors]
         return loops(outside, left.start, right, zeros)
-
-    def _ahead(self, by_row: Index) -> Index | None:
-        """How far ahead the right operand is asked for: some rows, or the next panel's part of the same row.
-
-        The second where a step is short, so that pieces of rows are read from one end to the other.
-        """
-        t = self.tiles
-        if t.groups == 1:
-            return t.width if t.steps > 1 else None
-        return _times(self.b, AHEAD, by_row) if t.depth > AHEAD else None
 
     def _turn(
         self, vectors: Sequence[Lanes], left: LeftRows, ahead: Index | None, x: Value, y: Value, tile: list[Value]

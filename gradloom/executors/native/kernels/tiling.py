@@ -26,7 +26,7 @@ LATENCY = 4  # cycles from a multiply-add to the next that needs its sum; two be
 SECOND_LEVEL = 400 * 1024  # bytes of the right operand that are to stay in the second-level cache
 DEEPEST = 2048  # bytes of a row of the left operand that are summed at once; more in steps
 DEPTH = 1600  # of at most so many
-SHALLOW = 1024  # of so many where one tile has all rows: then long pieces of the right operand's rows are read in turn
+SHALLOW = 1024  # of so many where one tile has all rows: a large right operand is copied in long pieces of its rows
 FEWEST_GROUPS = 4  # of rows, for a long sum to run in steps: fewer read the right operand too seldom
 MOST_COPIES = 8  # blocks of a copied operand that may lie in memory at once in a step
 UNITS = 32  # parts that a large product is to have at least, for the threads
@@ -140,7 +140,7 @@ def tile_shape(m: int, n: int, lanes: int, registers: int, turned: bool = False)
     shapes = [(min(MOST_ROWS, (registers - 1 - v) // v), v) for v in (8, 6, 4, 3, 2, 1) if v <= across or v == 1]
     if single := [shape for shape in shapes if shape[0] >= m and shape[1] >= min(2, across)]:
         return single[0]
-    if turned and m >= MANY_ROWS and (wide := [v for rows, v in shapes if rows >= TURNED_ROWS and v > 1]):
+    if turned and m >= MANY_ROWS and (wide := [v for rows, v in shapes if rows >= TURNED_ROWS and v > 2]):
         return TURNED_ROWS, wide[0]
     enough = next(i for i, (rows, v) in enumerate(shapes) if rows >= min(m, ENOUGH_ROWS) or v == 1)
     return min(shapes[enough:], key=lambda shape: _cycles(m, across, *shape))
@@ -168,10 +168,10 @@ def _cycles(m: int, across: int, most: int, vectors: int) -> float:
     return waste * (across // vectors * panel(vectors) + panel(across % vectors))
 
 
-def _depth(groups: int, panels: int, width: int, row: int) -> int:
+def _depth(groups: int, panels: int, width: int, row: int, packing: Packs) -> int:
     """The most bytes of a row of the left operand, which has ``row`` of them, that are summed at once."""
     whole = row * width  # bytes of a panel of the right operand
-    if groups == 1 and panels > 1 and whole * panels > SECOND_LEVEL:
+    if packing is Packs.ALWAYS and groups == 1 and panels > 1 and whole * panels > SECOND_LEVEL:
         return SHALLOW
     once = panels == 1 and whole <= SECOND_LEVEL
     return DEPTH if groups >= FEWEST_GROUPS and row > DEEPEST and not once else row
@@ -195,7 +195,7 @@ def tiling(
     groups = -(-m // height)
     width = across * lanes
     panels = -(-n // width)
-    steps = -(-k * itemsize // _depth(groups, panels, width, k * itemsize)) if cut_depth and k else 1
+    steps = -(-k * itemsize // _depth(groups, panels, width, k * itemsize, packing)) if cut_depth and k else 1
     depth = -(-k // steps)
     steps = -(-k // depth) if k else 1
     panel_bytes = max(1, depth * width * itemsize)
