@@ -66,10 +66,10 @@ def test_vectors_cover_every_element_once(count: int, lanes: int):
 
 
 @settings(deadline=None)
-@given(st.integers(1, 5000), st.integers(1, 5000), st.integers(0, 5000), st.sampled_from([1, 2, 4, 8]))
-def test_tilings_cover_the_result_and_fit_the_registers(m: int, n: int, k: int, itemsize: int):
+@given(st.integers(1, 5000), st.integers(1, 5000), st.integers(0, 5000), st.sampled_from([1, 2, 4, 8]), st.booleans())
+def test_tilings_cover_the_result_and_fit_the_registers(m: int, n: int, k: int, itemsize: int, turned: bool):
     for target in (host(), host("avx2"), host("sse2")):
-        t = tiling(m, n, k, itemsize, target)
+        t = tiling(m, n, k, itemsize, target, turned=turned)
         for vectors in (t.vectors, t.rest):
             assert t.height * len(vectors) + len(vectors) < target.registers
         assert t.full * t.width + sum(v.valid for v in t.rest) == n
@@ -136,6 +136,30 @@ def test_a_scattered_left_operand_of_a_long_sum_is_transposed_first():
     program = NativeProgram(gl.trace(product("x'y"), gl.tensor(left), gl.tensor(right)))
     assert len(program.plan.kernels) == 2
     assert_close(program([left, right])[0], wanted, 261)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_few_columns_of_a_transposed_left_operand(dtype: str):
+    """Vectors lie along the rows of the result, in steps where the operand is large; the epilogue sees both orders."""
+    for m, k, n in ((230, 260, 10), (333, 700, 7)):
+        left, right, wanted = operands(m, k, n, "x'y", dtype)
+        rest = np.linspace(-9, 9, m * n).astype(dtype).reshape(m, n)
+        plain, sums = run(lambda x, y, r: (x.T @ y, gl.relu(x.T @ y + r) * 2), left, right, rest)
+        assert_close(plain, wanted, k)
+        np.testing.assert_allclose(sums, np.maximum(wanted + rest, 0) * 2, rtol=1e-4, atol=1e-3)
+    many = np.random.default_rng(2).normal(size=(300, 3, 80, 5)).astype(dtype)
+    few = np.random.default_rng(3).normal(size=(300, 3, 4)).astype(dtype)
+    got = run(lambda x, y: gl.einsum("kbij,kbc->bijc", x, y), many, few)[0]
+    np.testing.assert_allclose(got, np.einsum("kbij,kbc->bijc", many, few), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_few_rows_take_short_steps_through_a_large_transposed_right_operand(form: str):
+    for m in (1, 2, 12):
+        left, right, wanted = operands(m, 520, 410, form, "float32")
+        program = NativeProgram(gl.trace(product(form), gl.tensor(left), gl.tensor(right)))
+        assert m == 1 or "y'" not in form or "in 3 steps" in program.explain()
+        assert_close(program([left, right])[0], wanted, 520)
 
 
 @pytest.mark.parametrize(("m", "k", "n"), [(61, 1700, 77), (200, 90, 333), (2, 300, 700)])

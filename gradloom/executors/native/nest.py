@@ -19,6 +19,7 @@ from gradloom.ir.graph import Node
 
 FAR_APART, VERY_FAR_APART = 256, 2048  # bytes between rows of the right operand from which a copy may pay, or does
 FEWEST_SUMMED = 32  # rows of the right operand from which it may
+FEW_COLUMNS, LONG_SUM = 14, 256  # of results, and elements of a sum, for vectors to lie along the rows of results
 SOME_ROWS, ENOUGH_ROWS, MANY_ROWS = 16, 64, 1024  # of the left operand, for a copy to pay: in the worst case, in others
 
 
@@ -34,6 +35,7 @@ class Nest:
         block: the epilogue.
         stores: what the epilogue writes.
         partial: where the unfinished sums lie between steps.
+        swapped: whether the kernel's operands have changed places, and so rows and columns of its result.
         shared: loops over what both operands share.
         around: all loops of results around the tiled ones, the shared ones first.
         row: the tiled loop over rows, None where there is a single one.
@@ -49,6 +51,7 @@ class Nest:
     block: Block
     stores: tuple[Store, ...]
     partial: Load
+    swapped: bool
     shared: tuple[int, ...]
     around: tuple[int, ...]
     row: int | None
@@ -73,7 +76,7 @@ class Nest:
         """
         if self.column is None or self.depth is None:
             return Packs.NEVER
-        if self.stride(self.right, self.column) != 1:
+        if self.swapped or self.stride(self.right, self.column) != 1:
             return Packs.ALWAYS
         apart = abs(self.stride(self.right, self.depth)) * self.right.buffer.dtype.itemsize
         if self.outside or apart < FAR_APART or self.size(self.depth) < FEWEST_SUMMED:
@@ -86,7 +89,8 @@ class Nest:
         """How the loops are cut."""
         m, n, k = (self.size(loop) for loop in (self.row, self.column, self.depth))
         cut_depth, itemsize = not self.outside, self.core.dtype.itemsize
-        return tiling(m, n, k, itemsize, target, cut_depth=cut_depth, packing=self.packs())
+        turned = self.stride(self.left, self.row) == 1 != self.stride(self.left, self.depth)
+        return tiling(m, n, k, itemsize, target, cut_depth=cut_depth, packing=self.packs(), turned=turned)
 
     def units(self, target: Target) -> int:
         """Parts into which the work can be divided."""
@@ -107,14 +111,18 @@ def nest(kernel: Kernel) -> Nest:
         return merged.place(extended(place, 0, summed))
 
     shared, rows, columns, depths = (tuple(r) for r in merged.segments)
+    left, right = (Load(operand.buffer, merged.place(operand.place)) for operand in kernel.operands)
+    if swapped := _better_swapped(merged.sizes, left, right, rows, columns, depths):
+        left, right, rows, columns = right, left, columns, rows
     return Nest(
         core=kernel.core,
         sizes=merged.sizes,
-        left=Load(left.buffer, merged.place(left.place)),
-        right=Load(right.buffer, merged.place(right.place)),
+        left=left,
+        right=right,
         block=kernel.block.rewritten(inside),
         stores=tuple(Store(s.value, s.buffer, inside(s.place)) for s in kernel.stores),
         partial=Load(partial.buffer, inside(partial.place)),
+        swapped=swapped,
         shared=shared,
         around=(*shared, *rows[:-1], *columns[:-1]),
         row=rows[-1] if rows else None,
@@ -122,3 +130,23 @@ def nest(kernel: Kernel) -> Nest:
         outside=depths[:-1],
         depth=depths[-1] if depths else None,
     )
+
+
+def _better_swapped(
+    sizes: tuple[int, ...],
+    left: Load,
+    right: Load,
+    rows: tuple[int, ...],
+    columns: tuple[int, ...],
+    depths: tuple[int, ...],
+) -> bool:
+    """Whether vectors had better lie along the result's rows: it has few columns, which would leave lanes empty.
+
+    Then the left operand, a transposed one, is read as it lies in memory.  The results are scattered, which costs
+    little beside a long sum.
+    """
+    if not (len(rows) == len(columns) == len(depths) == 1):
+        return False
+    (row,), (column,), (depth,) = rows, columns, depths
+    turned = left.place.strides[row] == 1 and right.place.strides[column] == 1
+    return turned and sizes[column] <= FEW_COLUMNS < LONG_SUM <= sizes[depth] and sizes[row] > FEW_COLUMNS**2

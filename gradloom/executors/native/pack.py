@@ -35,7 +35,7 @@ def prepare_products(kernels: list[Kernel], target: Target) -> list[Kernel]:
             if _left_is_scattered(merged, cut):
                 found.append(_transpose_left(kernel))
             if cut.steps > 1:
-                kernel.partial = _unfinished_sums(kernel)
+                kernel.partial = _unfinished_sums(kernel, merged.swapped)
         found.append(kernel)
     return found
 
@@ -43,7 +43,7 @@ def prepare_products(kernels: list[Kernel], target: Target) -> list[Kernel]:
 def _left_is_scattered(merged: Nest, cut: Tiling) -> bool:
     """Whether neighbours along a row of a matrix lie far apart, and are read often."""
     by_row, by_depth = (merged.stride(merged.left, loop) for loop in (merged.row, merged.depth))
-    if by_row != 1 or merged.outside or merged.around != merged.shared:
+    if by_row != 1 or merged.swapped or merged.outside or merged.around != merged.shared:
         return False
     far_apart = abs(by_depth) * merged.left.buffer.dtype.itemsize >= FAR_APART
     return far_apart and merged.size(merged.depth) >= LONG and cut.panels >= FEWEST_PANELS
@@ -65,10 +65,18 @@ def _transpose_left(kernel: Kernel) -> Kernel:
     return copy
 
 
-def _unfinished_sums(kernel: Kernel) -> Load:
-    """Where the sums of a product lie between its steps: in its result, if that is all it writes, else in a buffer."""
+def _unfinished_sums(kernel: Kernel, swapped: bool) -> Load:
+    """Where the sums of a product lie between its steps: in its result, if that is all it writes, else in a buffer.
+
+    Where vectors lie along rows (``swapped``) the buffer is transposed.
+    """
     assert kernel.core is not None
-    if [type(instruction) for instruction in kernel.block.code] == [Given] and len(kernel.stores) == 1:
+    if not swapped and [type(instruction) for instruction in kernel.block.code] == [Given] and len(kernel.stores) == 1:
         return Load(kernel.stores[0].buffer, kernel.stores[0].place)
     buffer = Node(elementwise.stop_gradient, (kernel.core,), {}, kernel.core.type)
-    return Load(buffer, Affine(0, contiguous(kernel.shape)))
+    shared, rows, columns, _ = kernel.segments
+    if not swapped:
+        return Load(buffer, Affine(0, contiguous(kernel.shape)))
+    turned = contiguous((*shared, *columns, *rows))
+    first, last = len(shared), len(shared) + len(columns)
+    return Load(buffer, Affine(0, turned[:first] + turned[last:] + turned[first:last]))

@@ -6,7 +6,7 @@ element of a row lies on another line, far from the next; a copy of a few rows s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from gradloom.executors.native.builder import Function, Index, Value, vector
 from gradloom.executors.native.kernels.tiling import cover
@@ -23,13 +23,11 @@ class LeftRows:
         start: the first element.
         by_row: how far apart rows are.
         by_depth: how far apart the elements of a row are.
-        following: of a copy, the rows that are likely to be copied next.
     """
 
     start: Value
     by_row: int
     by_depth: int
-    following: LeftRows | None = None
 
 
 @dataclass(frozen=True)
@@ -58,5 +56,4 @@ def copied(b: Function, source: LeftRows, rows: int, most: int, depth: Index, ki
                 b.at(x, part.first, kind.kind), vector(kind.kind, part.width), kind.itemsize, part.valid
             )
             b.store(found, b.at(y, part.first, kind.kind), kind.itemsize)
-    following = replace(source, start=b.at(source.start, rows * source.by_row, kind.kind))
-    return LeftRows(room, 1, pitch, following)
+    return LeftRows(room, 1, pitch)

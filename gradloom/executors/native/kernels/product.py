@@ -301,7 +301,7 @@ class _Product:
         """The summed loops, one inside the other, with the tile carried through them."""
         b, n, height = self.b, self.nest, self.tiles.height
         right, by_row = self._right(spot, step)
-        ahead = _times(b, AHEAD, by_row)
+        ahead = _times(b, AHEAD, by_row) if self.tiles.depth > AHEAD else None
         outside = [(n.sizes[d], n.left.place.strides[d], n.right.place.strides[d]) for d in n.outside]
 
         def run(begin: Index, end: Index, x: Value, y: Value, tile: list[Value]) -> list[Value]:
@@ -318,13 +318,12 @@ class _Product:
             if n.depth is None:
                 return self._turn(spot.vectors, left, ahead, x, y, tile)
             asked = self._read_at_the_end()
-            if not (asked or left.following) or self.tiles.depth < FEWEST_TURNS * height:
+            if not asked or self.tiles.depth < FEWEST_TURNS * height:
                 return run(0, step.count, x, y, tile)
             # While the tile sums, the lines that are read after it come in from memory, a row at a time.
             i, tile, finish = b.loop_carrying(0, height, 1, tile)
             for operand in asked:
                 self._ask_for(operand, self._here(spot, i, spot.vectors[0]), spot.vectors)
-            self._ask_for_following(spot, left, i)
             share = b.idiv(step.count, height)
             begin = _times(b, i, share)
             last = b.compare("eq", i, b.index(height - 1))
@@ -342,11 +341,11 @@ class _Product:
         return loops(outside, left.start, right, zeros)
 
     def _turn(
-        self, vectors: Sequence[Lanes], left: LeftRows, ahead: Index, x: Value, y: Value, tile: list[Value]
+        self, vectors: Sequence[Lanes], left: LeftRows, ahead: Index | None, x: Value, y: Value, tile: list[Value]
     ) -> list[Value]:
         """Add one summed element's products to the tile."""
         b, found = self.b, []
-        if self.tiles.groups > 1 and self.tiles.depth > AHEAD:
+        if ahead is not None:
             later = b.at(y, ahead, self.kind)
             for lanes in vectors:
                 b.prefetch(b.at(later, lanes.first, self.kind))
@@ -382,18 +381,6 @@ class _Product:
         columns = vectors[-1].first + vectors[-1].valid
         for first in range(0, columns, LINE // operand.buffer.dtype.itemsize):
             self.b.prefetch(self.b.at(start, first, memory))
-
-    def _ask_for_following(self, spot: Spot, left: LeftRows, part: Index) -> None:
-        """Ask for a part of the rows that are copied next; each tile of a block asks for other parts."""
-        if left.following is None:
-            return
-        b, t = self.b, self.tiles
-        place = b.iadd(spot.panel, b.imul(b.index(spot.block.panels[0]), -1))
-        lines = -(-t.depth // (t.height * max(1, t.column_blocks.size)))
-        first = b.imul(b.iadd(b.imul(place, t.height), part), lines)
-        start = b.at(left.following.start, b.imul(first, left.following.by_depth), self.kind)
-        for i in range(lines):
-            b.prefetch(b.at(start, i * left.following.by_depth, self.kind))
 
 
 def _times(b: Function, x: Index, y: Index) -> Index:

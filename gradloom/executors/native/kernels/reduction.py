@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gradloom.executors.native import scalars
 from gradloom.executors.native.blocks import BlockWriter, Here
@@ -18,14 +18,14 @@ from gradloom.executors.native.kernel import REDUCTIONS, Kernel, Store
 from gradloom.executors.native.kernels.elementwise import covering, lanes_of, widths
 from gradloom.executors.native.kernels.recipes import Pass, recipe
 from gradloom.executors.native.kernels.units import decode
-from gradloom.executors.native.loops import Block, extended, merge
+from gradloom.executors.native.loops import Block, Gathered, extended, merge
 from gradloom.executors.native.target import Target
 from gradloom.ops import contraction
 
 ACCUMULATORS = 4
 """Independent partial results, which hide the latency of an addition."""
 LONG = 12
-"""Instructions in the reduced element from which on it is written once a turn: longer code gains nothing by it."""
+"""Instructions in the reduced element from which on it is written once a turn: more copies gain nothing by it."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,13 @@ class Loops:
     rest: tuple[int, ...] = ()
 
     @property
+    def most(self) -> int:
+        """How many partial results there may be side by side; loads from computed positions are long code, for they are
+        checked and made lane by lane."""
+        short = len(self.inner.code) < LONG and not any(isinstance(i, Gathered) for i in self.inner.code)
+        return ACCUMULATORS if short else 1
+
+    @property
     def units(self) -> tuple[int, ...]:
         """The loops that are divided among threads."""
         results = self.sizes[: self.kept]
@@ -78,15 +85,15 @@ def loops_of(kernel: Kernel, target: Target) -> Loops:
     block = kernel.block.rewritten(lambda p: merged.place(extended(p, 0, reduced)))
     stores = tuple(Store(s.value, s.buffer, merged.place(extended(s.place, 0, reduced))) for s in kernel.stores)
     lanes = lanes_of(target, kernel.inner)
+    loops = Loops(merged.sizes, kept, inner, block, stores, lanes)
     if not _along_results(merged.sizes, kept, inner):
-        return Loops(merged.sizes, kept, inner, block, stores, lanes)
+        return loops
     count = merged.sizes[kept - 1]
-    most = ACCUMULATORS if len(inner.code) < LONG else 1
-    panel = (lanes,) * min(most, count // lanes)
+    panel = (lanes,) * min(loops.most, count // lanes)
     panels = count // sum(panel) if panel else 0
     left = count - panels * sum(panel)
     rest = (lanes,) * (left // lanes) + tuple(widths(left % lanes, lanes))
-    return Loops(merged.sizes, kept, inner, block, stores, lanes, panel, panels, rest)
+    return replace(loops, panel=panel, panels=panels, rest=rest)
 
 
 def _along_results(sizes: Sequence[int], kept: int, inner: Block) -> bool:
@@ -208,8 +215,7 @@ class _Reduction:
         """Every lane is a result: walk the reduced loops an element at a time, or a few where the panel is narrow."""
         b, loops = self.b, self.loops
         count = loops.reduced[-1] if loops.reduced else 1
-        most = ACCUMULATORS if len(loops.inner.code) < LONG else 1
-        turns = max(1, min(most // len(places), count))
+        turns = max(1, min(loops.most // len(places), count))
         full = count // turns * turns
 
         def added(sums: list[Value], outer: list[Index], i: Index, times: int) -> list[Value]:
@@ -252,7 +258,7 @@ class _Reduction:
         """Lanes share one result: vectors along the innermost reduced loop, several sums at a time."""
         b, count = self.b, self.loops.sizes[-1]
         lanes = covering(count, self.loops.lanes)
-        sums = ACCUMULATORS if count >= ACCUMULATORS * lanes else 2 if count > lanes else 1
+        sums = min(self.loops.most, ACCUMULATORS if count >= ACCUMULATORS * lanes else 2 if count > lanes else 1)
         axis = len(self.loops.sizes) - 1
         stride = sums * lanes
         full = count // stride * stride

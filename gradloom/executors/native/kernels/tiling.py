@@ -17,12 +17,16 @@ from enum import Enum
 from gradloom.executors.native.target import Target
 
 MOST_ROWS = 14
+TURNED_ROWS = 8  # of a tile whose left operand is transposed: its rows are copied half a cache line at a time
+MANY_ROWS = 64  # of a result, for such tiles
 ENOUGH_ROWS = 6  # of a tile: with so many, loading the right operand costs little beside the multiply-adds
 SAVING = 0.95  # of the rows that tiles cover, from which lower tiles pay
+LOADING = 0.1  # cycles that a load costs beside the multiply-adds, which have to wait for room in the caches
 LATENCY = 4  # cycles from a multiply-add to the next that needs its sum; two begin in each
 SECOND_LEVEL = 400 * 1024  # bytes of the right operand that are to stay in the second-level cache
 DEEPEST = 2048  # bytes of a row of the left operand that are summed at once; more in steps
 DEPTH = 1600  # of at most so many
+SHALLOW = 1024  # of so many where one tile has all rows: a large right operand is copied in long pieces of its rows
 FEWEST_GROUPS = 4  # of rows, for a long sum to run in steps: fewer read the right operand too seldom
 MOST_COPIES = 8  # blocks of a copied operand that may lie in memory at once in a step
 UNITS = 32  # parts that a large product is to have at least, for the threads
@@ -118,16 +122,28 @@ class Tiling:
         return (blocks.size + bool(blocks.larger)) * self.depth * self.width
 
 
-def tile_shape(m: int, n: int, lanes: int, registers: int) -> tuple[int, int]:
+def tile_shape(m: int, n: int, lanes: int, registers: int, turned: bool = False) -> tuple[int, int]:
     """Rows and number of vectors of a tile: rows · vectors sums, the vectors, and one repeated element.
 
-    Wide tiles load least, for each repeated element serves all vectors; but they need rows enough.  Of those with
-    enough, the one whose last panel wastes least is taken.
+    Wide tiles load least, for each repeated element serves all vectors; but they need rows enough.  A single tile of
+    all rows reads the right operand once.  Else, of those with enough rows, the one that wastes least at the lower edge
+    and in the last panel is taken.
+
+    Args:
+        m: rows of the result.
+        n: its columns.
+        lanes: elements of a vector.
+        registers: for vectors.
+        turned: whether the left operand lies transposed in memory.
     """
     across = -(-n // lanes)
     shapes = [(min(MOST_ROWS, (registers - 1 - v) // v), v) for v in (8, 6, 4, 3, 2, 1) if v <= across or v == 1]
+    if single := [shape for shape in shapes if shape[0] >= m and shape[1] >= min(2, across)]:
+        return single[0]
+    if turned and m >= MANY_ROWS and (wide := [v for rows, v in shapes if rows >= TURNED_ROWS and v > 2]):
+        return TURNED_ROWS, wide[0]
     enough = next(i for i, (rows, v) in enumerate(shapes) if rows >= min(m, ENOUGH_ROWS) or v == 1)
-    return min(shapes[enough:], key=lambda shape: _cycles(across, *shape))
+    return min(shapes[enough:], key=lambda shape: _cycles(m, across, *shape))
 
 
 def tile_height(m: int, most: int) -> int:
@@ -141,27 +157,45 @@ def tile_height(m: int, most: int) -> int:
     return min((tallest, *(h for h in lower if covered(h) < SAVING * covered(tallest))), key=covered)
 
 
-def _cycles(across: int, rows: int, vectors: int) -> float:
+def _cycles(m: int, across: int, most: int, vectors: int) -> float:
     """What a row costs for each summed element: two multiply-adds a cycle, but no chain of them faster than it is."""
+    rows = tile_height(m, most)
+    waste = -(-m // rows) * rows / m
 
     def panel(v: int) -> float:
-        return max(v / 2, (rows + v) / 2 / rows, LATENCY / rows) if v else 0.0
+        return max(v / 2, (rows + v) / 2 / rows, LATENCY / rows) + LOADING * (rows + v) / rows if v else 0.0
 
-    return across // vectors * panel(vectors) + panel(across % vectors)
+    return waste * (across // vectors * panel(vectors) + panel(across % vectors))
+
+
+def _depth(groups: int, panels: int, width: int, row: int, packing: Packs) -> int:
+    """The most bytes of a row of the left operand, which has ``row`` of them, that are summed at once."""
+    whole = row * width  # bytes of a panel of the right operand
+    if packing is Packs.ALWAYS and groups == 1 and panels > 1 and whole * panels > SECOND_LEVEL:
+        return SHALLOW
+    once = panels == 1 and whole <= SECOND_LEVEL
+    return DEPTH if groups >= FEWEST_GROUPS and row > DEEPEST and not once else row
 
 
 def tiling(
-    m: int, n: int, k: int, itemsize: int, target: Target, *, cut_depth: bool = True, packing: Packs = Packs.NEVER
+    m: int,
+    n: int,
+    k: int,
+    itemsize: int,
+    target: Target,
+    *,
+    cut_depth: bool = True,
+    packing: Packs = Packs.NEVER,
+    turned: bool = False,
 ) -> Tiling:
-    """Cut a product of ``m`` rows, ``n`` columns and ``k`` summed elements."""
+    """Cut a product of ``m`` rows, ``n`` columns and ``k`` summed elements; ``turned``: see :func:`tile_shape`."""
     lanes = target.lanes(itemsize)
-    most, across = tile_shape(m, n, lanes, target.registers)
+    most, across = tile_shape(m, n, lanes, target.registers, turned)
     height = tile_height(m, most)
     groups = -(-m // height)
     width = across * lanes
     panels = -(-n // width)
-    in_steps = cut_depth and groups >= FEWEST_GROUPS and k * itemsize > DEEPEST
-    steps = -(-k * itemsize // DEPTH) if in_steps else 1
+    steps = -(-k * itemsize // _depth(groups, panels, width, k * itemsize, packing)) if cut_depth and k else 1
     depth = -(-k // steps)
     steps = -(-k // depth) if k else 1
     panel_bytes = max(1, depth * width * itemsize)
