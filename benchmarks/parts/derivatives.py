@@ -13,7 +13,8 @@ from benchmarks.work import Derivative
 TITLE = "Derivatives"
 NOTE = """float32. gradloom and JAX compile the derivative (`jit`), PyTorch computes it by `torch.func` (with one thread
 where that is faster), autograd by its own functions; results are NumPy's arrays, which costs nobody a copy. autograd
-has no `vmap` and takes example after example."""
+has no `vmap` and takes example after example. Gradients that vanish through the loop become denormal numbers, which
+gradloom (as asked to) and JAX (always) take for 0; PyTorch and autograd compute with them."""
 
 PEERS = ("JAX, jitted step", "PyTorch eager", "HIPS autograd")
 WORKS = {

@@ -32,7 +32,7 @@ class Gradloom(System):
             rows: the order of the examples; None as they lie.
         """
         recipe = Recipe(_model(network), nn.losses.CrossEntropy(), optim.Adam(LEARNING_RATE), [])
-        run = gl.jit(recipe.train_many, self.executor)
+        run = gl.jit(recipe.train_many, self.executor, flush_denormals=True)
         parameters = recipe.model.parameters()
         x, y = _flat(network)
         data = gl.tensor(x), gl.tensor(y), gl.ones(len(x))
@@ -94,10 +94,10 @@ class Gradloom(System):
         )
 
     def differentiate(self, derivative: Derivative) -> Job:
-        """The derivative as one program."""
+        """The derivative as one program; gradients that vanish become 0, as they always do in JAX."""
         x, y = (gl.tensor(a) for a in derivative.data())
         point, direction = (tree.map(gl.tensor, derivative.parameters(seed)) for seed in (1, 2))
-        compiled = gl.jit(_DERIVATIVES[derivative.name], self.executor)
+        compiled = gl.jit(_DERIVATIVES[derivative.name], self.executor, flush_denormals=True)
         return derivatives(lambda: [t.numpy() for t in tree.leaves(compiled(point, direction, x, y))], derivative)
 
     def first_step(self, network: Network) -> None:
