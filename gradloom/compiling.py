@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gradloom import executors, options
+from gradloom import collection, executors, options
 from gradloom.errors import OptionError
 from gradloom.executors.base import Program
 from gradloom.ir.graph import constant
@@ -76,10 +76,11 @@ class Compiled:
         signature = _hashable(arguments)
         found = self.programs.get(signature)
         if found is None:
-            graph, results = graph_and_results(self._function, arguments)
-            if graph.free:  # closes over a value that is being traced: no program of its own
-                return None
-            found = self.programs[signature] = self._executor.compile(graph, flush_denormals=self._flush), results
+            with collection.paused():
+                graph, results = graph_and_results(self._function, arguments)
+                if graph.free:  # closes over a value that is being traced: no program of its own
+                    return None
+                found = self.programs[signature] = self._executor.compile(graph, flush_denormals=self._flush), results
         return found
 
 

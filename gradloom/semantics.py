@@ -151,6 +151,8 @@ def broadcast_to(x: Node, shape: Sequence[int], who: str = "broadcast_to") -> No
 def operands(who: str, values: Sequence[Any]) -> list[Node]:
     """Nodes of one data type and one shape."""
     nodes = promoted(who, values)
+    if len({x.shape for x in nodes}) == 1:
+        return nodes
     shape = broadcast_shapes(who, [x.tensor_type for x in nodes])
     return [broadcast_to(x, shape, who) for x in nodes]
 

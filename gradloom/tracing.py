@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gradloom import tree
+from gradloom import collection, tree
 from gradloom.ir.graph import Graph, Node, placeholder
 from gradloom.tensor import Tensor, node_of
 
@@ -96,7 +96,8 @@ def parameter_names(f: Function, count: int) -> list[str]:
 def graph_and_results(f: Function, arguments: Arguments) -> tuple[Graph, Results]:
     """The graph of ``f`` at arguments of these types, and its result taken apart."""
     inputs = arguments.placeholders(parameter_names(f, len(arguments.args)))
-    found = Results.of(f(*arguments.rebuilt(inputs)), arguments.who)
+    with collection.paused():
+        found = Results.of(f(*arguments.rebuilt(inputs)), arguments.who)
     return Graph(tuple(inputs), tuple(found.nodes), getattr(f, "__name__", "function")), found
 
 

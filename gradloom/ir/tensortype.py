@@ -25,6 +25,8 @@ _RANK = {np.dtype(name): rank for rank, name in enumerate(ORDER)}
 # NumPy types outside the list that are taken in without loss.
 _WIDENED = {"int8": "int32", "int16": "int32", "uint16": "int32", "uint64": "int64"}
 
+_NAMES = {dtype: dtype.name for dtype in _RANK}
+
 DEFAULT_FLOAT = np.dtype("float32")
 DEFAULT_INT = np.dtype("int64")
 
@@ -60,7 +62,7 @@ class TensorType:
         return TensorType(self.shape, np.dtype(dtype))
 
     def __str__(self) -> str:
-        return f"{self.dtype.name}[{','.join(map(str, self.shape))}]"
+        return f"{name_of(self.dtype)}[{','.join(map(str, self.shape))}]"
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,11 @@ class TupleType:
 
     def __str__(self) -> str:
         return f"({', '.join(map(str, self.parts))})"
+
+
+def name_of(dtype: np.dtype) -> str:
+    """The name of a supported data type; NumPy works its own out each time that it is asked, which takes a while."""
+    return _NAMES.get(dtype) or dtype.name
 
 
 def as_dtype(dtype: object, who: str = "dtype") -> np.dtype:

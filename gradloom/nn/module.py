@@ -41,6 +41,10 @@ class Call:
         init_key: random key of the parameters that are made during this call.
         drop: whether dropout drops while training; without, the call is a function of parameters and inputs alone.
         blank: make tensors without values, which take no memory, for a model whose tensors are read from a file.
+        stack: the modules that are running, each called by the one before it.
+        names: of the children of modules met so far.
+        draws: how many random layers have drawn.
+        inits: how many parameters have been made.
     """
 
     training: bool = False
@@ -49,8 +53,19 @@ class Call:
     drop: bool = True
     blank: bool = False
     stack: list[Module] = field(default_factory=list)
+    names: dict[Module, dict[Module, str]] = field(default_factory=dict)
     draws: int = 0
     inits: int = 0
+
+    def name_of(self, module: Module) -> str:
+        """The attribute name of a module in the one that calls it; the class's name at the top."""
+        if self.stack:
+            parent = self.stack[-1]
+            if module not in self.names.get(parent, ()):  # the first child, or one that was made since
+                self.names[parent] = {child: name for name, child in reversed(parent.children())}
+            if module in self.names[parent]:
+                return self.names[parent][module]
+        return type(module).__name__
 
     def next_key(self, who: str) -> Tensor:
         """A fresh key for one random layer; the same for the same layer in every call with the same key.
@@ -162,7 +177,7 @@ class Module:
         if call is None:
             with _running(Call()):
                 return self(*inputs)
-        name = _name_in(call.stack[-1] if call.stack else None, self)
+        name = call.name_of(self)
         call.stack.append(self)
         try:
             with scope(name):
@@ -223,15 +238,6 @@ class Module:
 def _without_value(type: TensorType) -> Tensor:
     """A tensor of which only the type is known, so that whatever is computed from it takes no memory either."""
     return Tensor(placeholder(type, "blank"))
-
-
-def _name_in(parent: Module | None, module: Module) -> str:
-    """The attribute name of a module in its parent; the class's name at the top."""
-    if parent is not None:
-        for name, child in parent.children():
-            if child is module:
-                return name
-    return type(module).__name__
 
 
 def _collect(module: Module, which: str, seen: set[int]) -> Tensors:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from gradloom.errors import ShapeError
-from gradloom.ir.graph import Domain, Node, Op, fill
+from gradloom.ir.graph import Domain, Node, Op, fill, repeated
 from gradloom.ir.tensortype import TensorType
 from gradloom.ops.rules import NUMBERS, check_axis, check_kind, check_same, shifted, without_axes
 
@@ -129,14 +129,16 @@ def _placed(shape: Sequence[int], rank: int, axes: Sequence[int]) -> tuple[int, 
 
 
 def _broadcast(x: np.ndarray, shape: tuple[int, ...], axes: tuple[int, ...]) -> np.ndarray:
+    if x.size == 1:
+        return repeated(x, shape)
     return np.broadcast_to(x.reshape(_placed(x.shape, len(shape), axes)), shape)
 
 
 def _broadcast_transpose(ct: Node, node: Node) -> Node:
     operand, axes = node.inputs[0], node.attrs["axes"]
     placed = _placed(operand.shape, len(node.shape), axes)
-    repeated = tuple(i for i, (n, m) in enumerate(zip(placed, node.shape)) if i not in axes or n != m)
-    return reshape(reduce_sum(ct, axes=repeated), shape=operand.shape)
+    added = tuple(i for i, (n, m) in enumerate(zip(placed, node.shape)) if i not in axes or n != m)
+    return reshape(reduce_sum(ct, axes=added), shape=operand.shape)
 
 
 broadcast = Op(

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from gradloom.ir.graph import Graph, Node, Op, inline, placeholder, project, scope_of, topological
+from gradloom.ir.graph import Graph, Node, Op, inline, placeholder, project, rebuilt
 from gradloom.ir.interpret import evaluate
 from gradloom.ir.tensortype import TensorType, TupleType
 from gradloom.ops.control import Batching, Forward, MaybeNodes, Nested, Results, Transposition, results
@@ -157,22 +157,20 @@ custom_tangents = Op(
 # Executors ------------------------------------------------------------------------------------------------------------
 
 
-def inlined(outputs: Sequence[Node]) -> list[Node]:
-    """``outputs`` with the body in place of each call, not in graphs inside other nodes."""
-    order = topological(outputs)
-    if all(node.op is not custom for node in order):
-        return list(outputs)
+def inlined(graph: Graph) -> Graph:
+    """The graph with the body in place of each call, not in graphs inside other nodes."""
+    if all(node.op is not custom for node in graph.nodes):
+        return graph
     made: dict[Node, Node] = {}
     found: dict[Node, list[Node]] = {}
-    for node in order:
+    for node in graph.nodes:
         if node.op is project and node.inputs[0] in found:
             made[node] = found[node.inputs[0]][node.attrs["index"]]
             continue
-        inputs = [made.get(x, x) for x in node.inputs]
+        inputs = [made[x] for x in node.inputs]
         if node.op is custom:
             body = node.attrs["body"]
-            found[node] = inline(Graph(body.inputs, tuple(inlined(body.outputs)), body.name), inputs)
-        elif any(new is not old for new, old in zip(inputs, node.inputs)):
-            with scope_of(node):
-                made[node] = node.op(*inputs, **node.attrs)
-    return [made.get(x, x) for x in outputs]
+            found[node] = inline(inlined(body), inputs)
+        else:
+            made[node] = rebuilt(node, inputs)
+    return Graph(graph.inputs, tuple(made[y] for y in graph.outputs), graph.name)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, Literal
+
+import numpy as np
 
 from gradloom import functional as fn
 from gradloom import tree
@@ -161,16 +164,19 @@ class ScaleByAdam(Piece):
         squared = _squares(updates if self.squares == "gradient" else mean)
         square = blend(state["square"], squared, values["beta2"])
 
-        def scale(m: Tensor, v: Tensor) -> Tensor:
-            if self.bias_correction:
-                m, v = unbiased(m, values["beta1"], step), unbiased(v, values["beta2"], step)
-            return divide_by_root(m, v, values["eps"], self.eps_mode)
+        m, v = mean, square
+        if self.bias_correction:
+            m, v = unbiased(m, values["beta1"], step), unbiased(v, values["beta2"], step)
+        scaled = tree.map(lambda m, v: divide_by_root(m, v, values["eps"], self.eps_mode), m, v)
+        return scaled, {"step": step, "mean": mean, "square": square}
 
-        return tree.map(scale, mean, square), {"step": step, "mean": mean, "square": square}
 
+def unbiased(averages: Tensors, beta: Any, step: Tensor) -> Tensors:
+    """Exponentially weighted averages of ``step`` values that began at 0, divided by their total weight 1 - βᵗ."""
 
-def unbiased(average: Tensor, beta: Any, step: Tensor) -> Tensor:
-    """An exponentially weighted average of ``step`` values that began at 0, divided by its total weight 1 - βᵗ."""
-    b = tensor(beta, average.dtype)
-    # One division for the whole tensor, for a division takes as long as ten multiplications.
-    return average * (1 / (1 - b ** step.astype(b.dtype)))
+    @cache
+    def inverse(dtype: np.dtype) -> Tensor:
+        # One division for all tensors, for a division takes as long as ten multiplications.
+        return 1 / (1 - tensor(beta, dtype) ** step.astype(dtype))
+
+    return tree.map(lambda average: average * inverse(average.dtype), averages)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gradloom import tree
 from gradloom.optim.adaptive import unbiased
 from gradloom.optim.piece import State, Tensors, blend, no_steps, zeros_like
 from gradloom.options import Flag, Fraction, Options
@@ -39,4 +38,4 @@ class ExponentialAverage(Options):
         """The average so far; NaN with bias correction before the first value."""
         if not self.bias_correction:
             return state["average"]
-        return tree.map(lambda v: unbiased(v, self.beta, state["step"]), state["average"])
+        return unbiased(state["average"], self.beta, state["step"])

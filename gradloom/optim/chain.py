@@ -8,6 +8,7 @@ from typing import Any
 
 from gradloom import tree
 from gradloom.errors import OptionError, ShapeError
+from gradloom.ir.tensortype import TensorType
 from gradloom.optim.names import named, under
 from gradloom.optim.piece import Hyper, Piece, State, Tensors
 from gradloom.tensor import tensor
@@ -76,8 +77,8 @@ def _state_of(piece: Piece, state: object, parameters: Tensors) -> State:
     return found  # type: ignore[return-value]
 
 
-def _types(state: Any) -> list[str]:
-    return [str(tensor(leaf).type) for leaf in tree.leaves(state)]
+def _types(state: Any) -> list[TensorType]:
+    return [tensor(leaf).type for leaf in tree.leaves(state)]
 
 
 def _outline(state: Any) -> str:

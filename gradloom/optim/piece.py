@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
+
+import numpy as np
 
 from gradloom import functional as fn
 from gradloom import tree
@@ -83,9 +86,14 @@ def add(parameters: Tensors, updates: Tensors) -> Tensors:
 def blend(old: Tensors, new: Tensors, beta: Any) -> Tensors:
     """β · old + (1 - β) · new, the step of an exponentially weighted average."""
 
+    @cache
+    def shares(dtype: np.dtype) -> tuple[Tensor, Tensor]:
+        b = tensor(beta, dtype)
+        return b, 1 - b
+
     def blended(x: Tensor, y: Tensor) -> Tensor:
-        b = tensor(beta, x.dtype)
-        return b * x + (1 - b) * y
+        kept, added = shares(x.dtype)
+        return kept * x + added * y
 
     return tree.map(blended, old, new)
 

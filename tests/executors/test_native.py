@@ -300,3 +300,14 @@ def test_many_callers_with_more_threads_than_cores_do_not_block_each_other():
     with ThreadPoolExecutor(12) as pool:
         for future in [pool.submit(programs[i % 4], arrays) for i in range(24)]:
             assert all(np.array_equal(a, b) for a, b in zip(future.result(timeout=60), wanted))
+
+
+@pytest.mark.parametrize("count", [1, 3, 16, 37, 64, 200])
+def test_elements_gathered_for_a_sum_are_those_at_the_positions(count: int):
+    take_last = gl.jit(lambda x, i: gl.sum(gl.take(x, i + 5, mode="raise") * x[5:]), executor="native")
+    x = np.random.default_rng(count).integers(-9, 9, count + 5).astype(np.float64)
+    positions = np.random.default_rng(0).permutation(count)
+    assert take_last(gl.tensor(x), gl.tensor(positions)).item() == np.sum(x[positions + 5] * x[5:])
+    positions[-1] = count
+    with pytest.raises(IndexRangeError):
+        take_last(gl.tensor(x), gl.tensor(positions))

@@ -21,7 +21,7 @@ from gradloom.autodiff.formula.functions import apply, logistic, opposite
 from gradloom.autodiff.formula.reductions import exponential, fresh, reduction, rename, replace, with_softmax
 from gradloom.autodiff.formula.simplify import simplify
 from gradloom.errors import UnsupportedError
-from gradloom.ir.graph import CONSTANT, PLACEHOLDER, Node, Op, topological
+from gradloom.ir.graph import CONSTANT, PLACEHOLDER, Graph, Node, Op, topological
 from gradloom.ops import contraction, core, movement, reduce
 from gradloom.ops import elementwise as ew
 from gradloom.ops.custom import inlined
@@ -54,7 +54,7 @@ class Reader:
         Raises:
             UnsupportedError: a primitive on the way has none.
         """
-        (node,) = inlined([node])
+        (node,) = inlined(Graph((), (node,))).outputs
         for inner in topological([node]):
             if inner not in self._known:
                 found = simplify(with_softmax(self._read(inner, [self._known[x] for x in inner.inputs])))

@@ -163,10 +163,10 @@ class BlockWriter:
             return BlockWriter(b, {instruction.buffer: moved}).load(instruction.buffer, dtype, instruction.place, here)
         found = self._none(_memory(dtype), here)
         stride = here.stride(instruction.place)
+        positions = self._checked(position, instruction, here.existing)
+        start = self.offset(instruction.place, here)
         for lane in range(here.existing):
-            offset = b.iadd(
-                self.checked_position(b.lane(position, lane), instruction), self.offset(instruction.place, here)
-            )
+            offset = b.iadd(b.imul(b.lane(positions, lane), instruction.step), start)
             address = b.at(self.pointers[instruction.buffer], b.iadd(offset, lane * stride), _memory(dtype))
             element = b.load(address, _memory(dtype), dtype.itemsize)
             found = b.insert(found, vector(_memory(dtype), here.lanes), element, lane)
@@ -175,14 +175,17 @@ class BlockWriter:
 
     def checked_position(self, position: Value, instruction: Gathered) -> Index:
         """The distance of a position from the first; outside the axis the flag is set and the first is taken."""
+        return self.b.imul(self._checked(self.b.convert(position, "i64"), instruction, 1), instruction.step)
+
+    def _checked(self, positions: Value, instruction: Gathered, existing: int) -> Value:
+        """Positions, or 0 where one lies outside the axis; the flag is set if one of the first ``existing`` does."""
         b = self.b
-        position = b.convert(position, "i64")
-        inside = b.compare("ult", position, b.const("i64", instruction.size))
+        inside = b.compare("ult", positions, b.const(positions.type, instruction.size))
         if self.fault is not None:
-            outside = b.binary("xor", inside, b.const("i1", 1))
+            outside = b.any_lane(b.binary("xor", inside, b.const(inside.type, 1)), existing)
             with b.when(outside):
                 b.store(b.const("i64", 1), self.fault, 8)
-        return b.imul(b.select(inside, position, b.const("i64", 0)), instruction.step)
+        return b.select(inside, positions, b.const(positions.type, 0))
 
 
 def _memory(dtype: np.dtype) -> str:

@@ -14,6 +14,7 @@ from gradloom.executors.native.kernel import (
 )
 from gradloom.executors.native.loops import Apply, Block, Load, Reader, Scalar, contiguous, variables
 from gradloom.ir.graph import Node
+from gradloom.ir.tensortype import name_of
 from gradloom.ops import index, reduce
 
 
@@ -49,7 +50,7 @@ def _write_region(kernel: Kernel, region: Region, buffers: set[Node]) -> None:
     rank = len(kernel.shape)
     if region.source is None:
         dtype = region.target.dtype
-        value = kernel.block.add(Scalar(region.value, dtype.name), dtype)
+        value = kernel.block.add(Scalar(region.value, name_of(dtype)), dtype)
     else:
         value = Reader(kernel.block, rank, lambda n: n in buffers).read(region.source, variables(rank))
     kernel.stores.append(Store(value, region.target, region.place))
@@ -114,7 +115,7 @@ def _write_product(kernel: Kernel, node: Node, buffers: set[Node]) -> None:
     if vector:
         kernel.reduced = segments[3]
         kernel.inner = block
-        kernel.inner_value = block.add(Apply("mul", (places[0], places[1]), node.dtype.name), node.dtype)
+        kernel.inner_value = block.add(Apply("mul", (places[0], places[1]), name_of(node.dtype)), node.dtype)
         return
     loads = [block.code[p] for p in places]
     assert all(isinstance(load, Load) for load in loads), "operands of products lie in memory"

@@ -264,6 +264,14 @@ class Function:
         text = f"select {condition.type} {condition.text}, {x.type} {x.text}, {y.type} {y.text}"
         return self.emit(x.type, text)
 
+    def any_lane(self, condition: Value, count: int) -> Value:
+        """Whether a condition holds in one of the first ``count`` lanes."""
+        lanes = condition.lanes
+        if lanes == 1:
+            return condition
+        among = condition if count == lanes else self.binary("and", condition, first_lanes(lanes, count))
+        return self.call(f"llvm.vector.reduce.or.v{lanes}i1", "i1", among)
+
     # Index arithmetic: Python ints are folded ---------------------------------------------------------------------
 
     def iadd(self, x: Index, y: Index) -> Index:

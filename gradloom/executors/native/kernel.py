@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import NoneType
 from typing import Any
@@ -193,33 +193,53 @@ def _spelled(x: Any, places: Mapping[Node, int]) -> str:
     Raises:
         TypeError: it is of a kind whose text might not tell all of it.
     """
-    if isinstance(x, (int, str, float, NoneType, np.generic)):
-        return repr(x)
-    if isinstance(x, (tuple, list)):
-        return f"({','.join([_spelled(part, places) for part in x])})"
-    if isinstance(x, Affine):
-        return f"{x.offset}{x.strides}"
-    if isinstance(x, Node):
-        return f"{places.get(x)}:{_spelled(x.type, places)}"
-    if isinstance(x, TensorType):
-        return f"{x.dtype.str}{x.shape}"
-    if isinstance(x, (Op, np.dtype)):
-        return x.name if isinstance(x, Op) else x.str
-    if isinstance(x, dict):
-        return _spelled(sorted(x.items()), places)
-    if isinstance(x, np.ndarray):
-        return f"{x.dtype.str}{x.shape}{x.tobytes().hex()}"
-    if isinstance(x, Kernel):
-        core = x.core and (x.core.op, x.core.attrs, [y.type for y in x.core.inputs])
-        return _spelled((core, *vars(x).values()), places)
-    if isinstance(x, Block):
-        return _spelled((x.code, x.dtypes), places)
-    if isinstance(x, _PARTS):
-        return type(x).__name__ + _spelled(list(vars(x).values()), places)
-    raise TypeError(f"a kernel with a {type(x).__name__} in it cannot be spelled")
+    spelling = _SPELLINGS.get(type(x))
+    if spelling is None:
+        spelling = _SPELLINGS[type(x)] = _spelling(type(x))
+    return spelling(x, places)
 
 
-_PARTS = (Load, Apply, Scalar, Gathered, RandomWord, Given, Store, Region)
+Spelling = Callable[[Any, Mapping[Node, int]], str]
+
+
+def _spelling(kind: type) -> Spelling:
+    """How values of a class are spelled: as those of the nearest of its bases that is in the table."""
+    found = next((_SPELLINGS[base] for base in kind.__mro__ if base in _SPELLINGS), None)
+    if found is None:
+        raise TypeError(f"a kernel with a {kind.__name__} in it cannot be spelled")
+    return found
+
+
+def _listed(x: Iterable[Any], places: Mapping[Node, int]) -> str:
+    return f"({','.join([repr(part) if type(part) in _PLAIN else _spelled(part, places) for part in x])})"
+
+
+def _of_fields(x: Any, places: Mapping[Node, int]) -> str:
+    return type(x).__name__ + _listed(vars(x).values(), places)
+
+
+def _of_kernel(x: Kernel, places: Mapping[Node, int]) -> str:
+    core = x.core and (x.core.op, x.core.attrs, [y.type for y in x.core.inputs])
+    return _listed((core, *vars(x).values()), places)
+
+
+_PLAIN = frozenset((bool, int, str, float, NoneType, Affine))
+"""Classes of values that say all of themselves."""
+
+_SPELLINGS: dict[type, Spelling] = {
+    **dict.fromkeys((*_PLAIN, np.generic), lambda x, places: repr(x)),
+    **dict.fromkeys((tuple, list), _listed),
+    **dict.fromkeys((Load, Apply, Scalar, Gathered, RandomWord, Given, Store, Region), _of_fields),
+    Node: lambda x, places: f"{places.get(x)}:{_spelled(x.type, places)}",
+    TensorType: lambda x, places: f"{x.dtype.str}{x.shape}",
+    Op: lambda x, places: x.name,
+    np.dtype: lambda x, places: x.str,
+    dict: lambda x, places: _listed(sorted(x.items()), places),
+    np.ndarray: lambda x, places: f"{x.dtype.str}{x.shape}{x.tobytes().hex()}",
+    Kernel: _of_kernel,
+    Block: lambda x, places: _listed((x.code, x.dtypes), places),
+}
+"""How values are spelled, by class."""
 
 
 def base_of(node: Node) -> Node:

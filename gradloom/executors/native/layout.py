@@ -16,7 +16,7 @@ import math
 
 from gradloom.executors.native.algebra import simpler
 from gradloom.executors.native.kernel import is_matrix, is_vector_product, product_segments
-from gradloom.ir.graph import Graph, Node, scope_of
+from gradloom.ir.graph import Graph, Node, rebuilt, scope_of
 from gradloom.ops import contraction, core, elementwise
 
 
@@ -24,15 +24,18 @@ def lay_out(graph: Graph) -> Graph:
     """The graph with its products in the form that kernels want."""
     made: dict[Node, Node] = {}
     for node in graph.nodes:
-        inputs = [made.get(x, x) for x in node.inputs]
-        with scope_of(node):
-            if node.op is contraction.contract and _is_outer(node):
-                made[node] = _outer(node, inputs)
-            elif node.op is contraction.contract and _needs_transposing(node):
-                made[node] = _transposed(node, inputs)
-            elif any(a is not b for a, b in zip(inputs, node.inputs)):
-                made[node] = node.op(*inputs, **node.attrs)
-    return Graph(graph.inputs, tuple(made.get(y, y) for y in graph.outputs), graph.name)
+        inputs = [made[x] for x in node.inputs]
+        made[node] = _product(node, inputs) if node.op is contraction.contract else rebuilt(node, inputs)
+    outputs = tuple(made[y] for y in graph.outputs)
+    return graph if outputs == graph.outputs else Graph(graph.inputs, outputs, graph.name)
+
+
+def _product(node: Node, inputs: list[Node]) -> Node:
+    """A product on new operands."""
+    with scope_of(node):
+        if _is_outer(node):
+            return _outer(node, inputs)
+        return _transposed(node, inputs) if _needs_transposing(node) else rebuilt(node, inputs)
 
 
 def _is_outer(node: Node) -> bool:

@@ -13,11 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from gradloom.ir.graph import CONSTANT, Node
+from gradloom.ir.tensortype import name_of
 from gradloom.ops import core, elementwise, index, movement, sampling
 
 ELEMENTWISE = frozenset(
@@ -26,8 +28,7 @@ ELEMENTWISE = frozenset(
 """Primitives whose result at an index depends on the operands at that index alone."""
 
 
-@dataclass(frozen=True)
-class Affine:
+class Affine(NamedTuple):
     """offset + Σ strides[d] · i_d over the variables of a loop nest."""
 
     offset: int
@@ -45,18 +46,29 @@ class Affine:
 Map = tuple[Affine, ...]  # the index into a tensor, one affine form an axis
 
 
+@lru_cache
 def variables(rank: int) -> Map:
     """The loop variables themselves."""
     return tuple(Affine(0, tuple(int(i == d) for i in range(rank))) for d in range(rank))
 
 
-def contiguous(shape: Sequence[int]) -> tuple[int, ...]:
+@lru_cache
+def contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
     """Element strides of a tensor whose last axis is fastest."""
     strides, step = [], 1
     for n in reversed(shape):
         strides.append(step)
         step *= n
     return tuple(reversed(strides))
+
+
+@lru_cache
+def linear(at: Map, strides: tuple[int, ...], rank: int) -> Affine:
+    """The place in a buffer of an index over ``rank`` loops: Σ strides · index."""
+    total = Affine(0, (0,) * rank)
+    for a, s in zip(at, strides):
+        total = total.plus(a.times(s))
+    return total
 
 
 # Instructions of a block: each is named by its place in the list ----------------------------------------------------
@@ -171,14 +183,20 @@ class Block:
 
     def rewritten(self, change: Callable[[Affine], Affine]) -> Block:
         """The block with every affine form changed."""
-        changed = Block()
-        for instruction, dtype in zip(self.code, self.dtypes):
-            fields: dict[str, Any] = {
-                name: change(value) if isinstance(value, Affine) else value for name, value in vars(instruction).items()
-            }
-            changed.code.append(type(instruction)(**fields))
-            changed.dtypes.append(dtype)
-        return changed
+        return Block([_moved(instruction, change) for instruction in self.code], list(self.dtypes))
+
+
+def _moved(x: Instruction, change: Callable[[Affine], Affine]) -> Instruction:
+    """An instruction with its affine forms changed."""
+    match x:
+        case Load():
+            return Load(x.buffer, change(x.place))
+        case Gathered():
+            return replace(x, place=change(x.place))
+        case RandomWord():
+            return RandomWord(x.buffer, change(x.key), change(x.place))
+        case _:
+            return x
 
 
 def uniform_value(node: Node) -> Any:
@@ -235,21 +253,22 @@ class Reader:
     def read(self, node: Node, at: Map) -> int:
         """The place of the instruction that gives ``node`` at an index."""
         key = (node, at)
-        if key not in self._seen:
-            self._seen[key] = self._read(node, at)
-        return self._seen[key]
+        place = self._seen.get(key)
+        if place is None:
+            place = self._seen[key] = self._read(node, at)
+        return place
 
     def _read(self, node: Node, at: Map) -> int:
         if node in self.given:
             return self.block.add(Given(node), node.dtype)
         value = None if self.load_constants else uniform_value(node)
         if value is not None:
-            return self.block.add(Scalar(value, node.dtype.name), node.dtype)
+            return self.block.add(Scalar(value, name_of(node.dtype)), node.dtype)
         if self.is_buffer(node):
             return self.block.add(Load(node, self.linear(at, contiguous(node.shape))), node.dtype)
         if node.op in ELEMENTWISE:
             operands = tuple(self.read(x, at) for x in node.inputs)
-            return self.block.add(Apply(node.op.name, operands, node.dtype.name), node.dtype)
+            return self.block.add(Apply(node.op.name, operands, name_of(node.dtype)), node.dtype)
         if node.op is index.take:
             return self._take(node, at)
         if node.op is index.take_along:
@@ -277,12 +296,9 @@ class Reader:
         read = Gathered(x, self.linear(rest, strides), position, strides[axis], x.shape[axis])
         return self.block.add(read, x.dtype)
 
-    def linear(self, at: Map, strides: Sequence[int]) -> Affine:
+    def linear(self, at: Map, strides: tuple[int, ...]) -> Affine:
         """The place in a buffer of an index: Σ strides · index."""
-        total = self.zero
-        for a, s in zip(at, strides):
-            total = total.plus(a.times(s))
-        return total
+        return linear(at, strides, len(self.zero.strides))
 
     def _operand_index(self, node: Node, at: Map) -> Map:
         """The index into the operand of a movement from the index into its result."""

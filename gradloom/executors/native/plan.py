@@ -223,11 +223,11 @@ def _place(plan: Plan, target: Target) -> None:
     roots = dict.fromkeys(storage(y) for y in plan.graph.outputs)
     plan.outputs = tuple(n for n in roots if n.op not in (PLACEHOLDER, CONSTANT) and n not in plan.copied)
     last_use = {storage(b): step for step, k in enumerate(plan.kernels) for b in (*k.reads(), *k.results)}
-    arena = _Arena()
+    arena, outside = _Arena(), set(plan.outputs)
     dying: dict[int, list[Any]] = {}
     for step, kernel in enumerate(plan.kernels):
         for node in kernel.results:
-            if node not in plan.outputs and node not in arena.offsets and node.op is not PLACEHOLDER:
+            if node not in outside and node not in arena.offsets and node.op is not PLACEHOLDER:
                 arena.put(node, node.tensor_type.size * node.dtype.itemsize)
                 dying.setdefault(last_use[node], []).append(node)
         inner = [(kernel, i) for i in range(len(plan.inner.get(kernel, [])))]

@@ -13,71 +13,80 @@ folded on the way, for a node whose operands are constants is one (ir/graph.py);
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from operator import is_
 from typing import Any
 
 import numpy as np
 
 from gradloom.executors.native.algebra import simpler
 from gradloom.executors.native.trim import trim
-from gradloom.ir.graph import CONSTANT, PLACEHOLDER, Graph, Node, constant, scope_of, substitute, topological
+from gradloom.ir.graph import CONSTANT, PLACEHOLDER, Graph, Node, constant, rebuilt, scope_of
 from gradloom.ops import control, core, elementwise, index
 
 SMALL_CONSTANT = 1024
 """Bytes up to which constants are compared by value."""
 
 
-def simplify(graph: Graph) -> Graph:
-    """The graph with equal nodes shared and the rules of algebra.py applied, in graphs inside it as well."""
-    plain = trim(graph)
-    return Graph(graph.inputs, tuple(_Simplifier(plain).nodes(plain.outputs)), graph.name)
+def simplify(graph: Graph, given: Mapping[Node, Node] | None = None) -> Graph:
+    """The graph with equal nodes shared and the rules of algebra.py applied, in graphs inside it as well.
+
+    Args:
+        graph: what is computed.
+        given: what is known of some inputs: the constant, or the other input, that each is.
+    """
+    return Graph(graph.inputs, _Simplifier(trim(graph), given or {}).outputs(), graph.name)
 
 
 class _Simplifier:
     """One walk over a graph.
 
     Attributes:
+        graph: what is simplified.
+        given: what some of its inputs are.
         made: the simplest form of each node met.
         known: the nodes of the new graph, by what they compute.
         settled: the same nodes as a set.
         looked_up: (positions, axis, size) of each place where elements are taken, which checks the positions.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, given: Mapping[Node, Node]) -> None:
+        self.graph, self.given = graph, given
         self.made: dict[Node, Node] = {}
         self.known: dict[Hashable, Node] = {}
         self.settled: set[Node] = set()
-        self.looked_up = {
-            (n.inputs[1], n.attrs["axis"], n.inputs[0].shape[n.attrs["axis"]])
-            for n in graph.nodes
-            if n.op is index.take_along
-        }
+        self.looked_up = {self._position(n) for n in graph.nodes if n.op is index.take_along}
 
-    def nodes(self, outputs: Sequence[Node]) -> list[Node]:
-        """The simplest forms of some nodes."""
-        for node in topological(outputs):
+    def outputs(self) -> tuple[Node, ...]:
+        """The simplest forms of the graph's outputs."""
+        for node in self.graph.nodes:
             with scope_of(node):
-                self.made[node] = self._shared(self._simpler(node))
-        return [self.made[y] for y in outputs]
+                self.made[node] = self._shared(self._simpler(self.given.get(node, node)))
+        return tuple(self.made[y] for y in self.graph.outputs)
 
     def _simpler(self, node: Node) -> Node:
         inputs = [self.made[x] for x in node.inputs]
         if node.op.nested is not None:
             return _control(node, inputs)
-        changed = any(a is not b for a, b in zip(inputs, node.inputs))
-        return simpler(self._one_hot(node) or (node.op(*inputs, **node.attrs) if changed else node))
+        one_hot = self._one_hot(node) if node.op is index.scatter_add_along else None
+        return simpler(one_hot or rebuilt(node, inputs))
 
     def _shared(self, node: Node) -> Node:
         """The first node that computes the same; of a node that a rule made, the operands too."""
         if node in self.settled:
             return node
-        inputs = [self._shared(x) for x in node.inputs]
-        if any(a is not b for a, b in zip(inputs, node.inputs)):
+        inputs = [x if x in self.settled else self._shared(x) for x in node.inputs]
+        if not all(map(is_, inputs, node.inputs)):
             node = Node(node.op, tuple(inputs), node.attrs, node.type)
         key = _key(node)
         found = node if key is None else self.known.setdefault(key, node)
         self.settled.add(found)
         return found
+
+    def _position(self, node: Node) -> Hashable:
+        """Where a node takes from, or adds to, its first operand."""
+        x, positions, axis = *node.inputs[:2], node.attrs["axis"]
+        return self.given.get(positions, positions), axis, x.shape[axis]
 
     def _one_hot(self, node: Node) -> Node | None:
         """One element added in each line of zeros: a choice by position, which any loop can compute in passing.
@@ -85,17 +94,15 @@ class _Simplifier:
         It is what the derivative of a cross-entropy by its logits adds.  A position outside the axis would go
         unnoticed, so another node must look the same positions up.
         """
-        if node.op is not index.scatter_add_along:
-            return None
-        base, positions, updates = node.inputs
+        base, positions, updates = (self.made[x] for x in node.inputs)
         axis, size = node.attrs["axis"], base.shape[node.attrs["axis"]]
         zero = base.op is CONSTANT and not base.value.any() and base.dtype.kind == "f"
-        if not zero or updates.shape[axis] != 1 or (positions, axis, size) not in self.looked_up:
+        if not zero or updates.shape[axis] != 1 or self._position(node) not in self.looked_up:
             return None
         every = tuple(range(len(node.shape)))
         places = core.broadcast(constant(np.arange(size), positions.dtype), shape=node.shape, axes=(axis,))
-        chosen = elementwise.eq(places, core.broadcast(self.made[positions], shape=node.shape, axes=every))
-        return elementwise.select(chosen, core.broadcast(self.made[updates], shape=node.shape, axes=every), base)
+        chosen = elementwise.eq(places, core.broadcast(positions, shape=node.shape, axes=every))
+        return elementwise.select(chosen, core.broadcast(updates, shape=node.shape, axes=every), base)
 
 
 def _key(node: Node) -> Hashable | None:
@@ -145,10 +152,10 @@ def _informed(graph: Graph, operands: Sequence[Node]) -> Graph:
         one = first.setdefault(operand, operand if operand.op is CONSTANT else x)
         if one is not x:
             known[x] = one
-    return simplify(Graph(graph.inputs, tuple(substitute(graph.outputs, known)), graph.name))
+    return simplify(graph, known)
 
 
 def _used(graph: Graph) -> list[int]:
     """Which inputs the outputs depend on."""
-    nodes = set(topological(graph.outputs))
-    return [i for i, x in enumerate(graph.inputs) if x in nodes]
+    used = {x for node in graph.nodes for x in node.inputs}.union(graph.outputs)
+    return [i for i, x in enumerate(graph.inputs) if x in used]

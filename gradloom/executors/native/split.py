@@ -23,7 +23,7 @@ from gradloom.executors.native.kernels.units import ENOUGH
 from gradloom.executors.native.loops import Affine, Apply, Block, Gathered, Given, Load, Scalar, contiguous
 from gradloom.executors.native.target import Target
 from gradloom.ir.graph import Node
-from gradloom.ir.tensortype import TensorType
+from gradloom.ir.tensortype import TensorType, name_of
 from gradloom.ops import reduce
 
 FEWEST_ELEMENTS = 2**15
@@ -148,10 +148,10 @@ def _find_position(kernel: Kernel, cut: _Cut, positions: Node) -> None:
     assert core is not None
     step, *strides = contiguous(positions.shape)
     chosen = block.add(Given(core), core.dtype)
-    size = block.add(Scalar(cut.size, core.dtype.name), core.dtype)
-    first = block.add(Apply("mul", (chosen, size), core.dtype.name), core.dtype)
+    size = block.add(Scalar(cut.size, name_of(core.dtype)), core.dtype)
+    first = block.add(Apply("mul", (chosen, size), name_of(core.dtype)), core.dtype)
     at = block.add(Gathered(positions, Affine(0, tuple(strides)), chosen, step, cut.parts), core.dtype)
-    position = block.add(Apply("add", (first, at), core.dtype.name), core.dtype)
+    position = block.add(Apply("add", (first, at), name_of(core.dtype)), core.dtype)
     moved = block.append(kernel.block, {Given(core): position})
     kernel.block = block
     kernel.stores = [Store(moved[s.value], s.buffer, s.place) for s in kernel.stores]

@@ -40,7 +40,7 @@ def trim(graph: Graph) -> Graph:
     """The graph without results that nobody asks for; graphs inside its nodes end up with fewer inputs and outputs."""
     if all(node.op.nested is None for node in graph.nodes):
         return graph
-    graph = Graph(graph.inputs, tuple(inlined(graph.outputs)), graph.name)
+    graph = inlined(graph)
     wanted, rests = _wanted(graph)
     made: dict[Node, Node] = {}
     parts: dict[Node, dict[int, Node]] = {}
