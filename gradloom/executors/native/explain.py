@@ -131,7 +131,7 @@ def _shape_of_loops(kernel: Kernel, target: Target) -> str:
         return "NumPy"
     if kernel.whole:
         return "whole tensors"
-    if kernel.operands:
+    if kernel.segments and kernel.operands:
         shared, rows, columns, summed = (math.prod(segment) for segment in kernel.segments)
         t = nest(kernel).tiling(target)
         columns_of_tile = " + ".join(str(v.valid) for v in (t.vectors if t.full else t.rest))
