@@ -21,12 +21,13 @@ from gradloom.executors.native.kernel import Kernel, Store
 from gradloom.executors.native.kernels import conv_weights
 from gradloom.executors.native.kernels.conv_form import sides
 from gradloom.executors.native.loops import Affine, Block, Given, Load, contiguous
+from gradloom.executors.native.target import Target
 from gradloom.ir.graph import Node
 from gradloom.ir.tensortype import TensorType
 from gradloom.ops import convolution, core, elementwise
 
 
-def prepare_convolutions(kernels: list[Kernel]) -> list[Kernel]:
+def prepare_convolutions(kernels: list[Kernel], target: Target) -> list[Kernel]:
     """The kernels with copies of turned kernels, and sums over blocks, around those of convolutions' gradients."""
     found: list[Kernel] = []
     for kernel in kernels:
@@ -34,7 +35,7 @@ def prepare_convolutions(kernels: list[Kernel]) -> list[Kernel]:
         if op is convolution.conv_input_gradient:
             found += [_turn(kernel), kernel]
         elif op is convolution.conv_kernel_gradient:
-            found += _blocks(kernel)
+            found += _blocks(kernel, target)
         else:
             found.append(kernel)
     return found
@@ -57,11 +58,11 @@ def _turn(kernel: Kernel) -> Kernel:
     return copy
 
 
-def _blocks(kernel: Kernel) -> list[Kernel]:
+def _blocks(kernel: Kernel, target: Target) -> list[Kernel]:
     """A kernel that sums blocks, and one that adds these up, with the block of the whole."""
     whole = kernel.core
     assert whole is not None
-    blocks = conv_weights.cut(sides(whole), whole.dtype.itemsize).blocks
+    blocks = conv_weights.cut(sides(whole), whole.dtype.itemsize, target).blocks
     if blocks == 1 and [type(i) for i in kernel.block.code] == [Given] and len(kernel.stores) == 1:
         return [kernel]
     parts = Node(whole.op, whole.inputs, whole.attrs, TensorType((blocks, *whole.shape), whole.dtype))

@@ -93,7 +93,7 @@ def _complete(plan: Plan, target: Target) -> Plan:
         elif node is not None and node.op.nested is not None:
             plan.inner[kernel] = [_plan_branch(graph, target) for graph in inner_graphs(node)]
         kernels.append(kernel)
-    kernels = prepare_convolutions(kernels)
+    kernels = prepare_convolutions(kernels, target)
     kernels = prepare_products(split_reductions(separate_bases(kernels), target), target)
     wanted = {storage(y) for y in plan.graph.outputs} | set(plan.in_place.values())
     plan.kernels = join_rows(kernels, plan.in_place, wanted, target)

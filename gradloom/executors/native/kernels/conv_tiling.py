@@ -12,7 +12,7 @@ distance is a multiple of s meet the same positions of the kernel, every s-th (D
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -20,6 +20,7 @@ LATENCY = 4  # cycles from a multiply-add to the next that needs its sum; two be
 MOST_ROWS = 16  # of a tile: more only make more code
 WIDTHS = (8, 6, 4, 3, 2, 1)  # of tiles, in vectors
 MORE_TILES = 2  # of one height, rather than fewest
+ROW_CYCLES = 0.5  # for each window, that a tile of a gradient takes to go from row to row
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ def _spans(line: Line, start: int, stop: int) -> tuple[Span, ...]:
 
 @dataclass(frozen=True)
 class Stretch:
-    """Windows start ≤ q < stop of a row, which hold elements of the row at the positions first ≤ p < last alone."""
+    """Windows start ≤ q < stop of a row, which hold elements of the row at the taps first ≤ t < last alone."""
 
     start: int
     stop: int
@@ -140,17 +141,17 @@ class Stretch:
     last: int
 
 
-def stretches(line: Line) -> Iterator[Stretch]:
-    """The windows of a row by the positions at which they hold elements; dilation 1 makes these neighbours."""
-    ranges = [line.inside(t) for t in range(line.taps)]
+def stretches(line: Line, taps: tuple[int, int]) -> Iterator[Stretch]:
+    """The windows of a row by those of some taps at which they hold elements."""
+    ranges = [(t, *line.inside(t)) for t in range(*taps)]
 
-    def held(q: int) -> tuple[int, ...]:
-        return tuple(t for t, (first, last) in enumerate(ranges) if first <= q < last)
+    def held(q: int) -> list[int]:
+        return [t for t, first, last in ranges if first <= q < last]
 
-    for taps, same in groupby(range(line.count), key=held):
+    for met, same in groupby(range(line.count), key=held):
         first, *others = same
-        if taps:
-            yield Stretch(first, first + 1 + len(others), taps[0], taps[-1] + 1)
+        if met:
+            yield Stretch(first, first + 1 + len(others), met[0], met[-1] + 1)
 
 
 def heights(count: int, most: int) -> list[int]:
@@ -195,33 +196,75 @@ class GradientCut:
     Attributes:
         lines: rows of windows in all examples.
         blocks: parts of them that are summed apart, and then together, in a fixed order.
-        by_position: whether units are positions of the kernel in blocks; else they are blocks alone.
         chunk: rows of windows that all positions visit before the next.
     """
 
     lines: int
     blocks: int
-    by_position: bool
     chunk: int
 
 
 UNITS = 32  # parts that work is to have, for the threads
-FEWEST_UNITS = 16  # even where blocks cost much
+FEWEST_UNITS = 8  # even where blocks cost much
 PARTIAL_SHARE = 8  # a part of the bytes of both operands that unfinished sums may have
-NEAREST = 24 * 1024  # bytes of rows that are to stay in the nearest cache
+CHUNK_BYTES = 48 * 1024  # of both operands, that are to stay in the nearest caches
+CHUNK_WINDOWS = 128  # at least, for sums go to memory and back between chunks
 
 
-def gradient_cut(lines: int, line_bytes: int, kernel_bytes: int, positions: int) -> GradientCut:
-    """Cut by sizes alone: bytes of both operands a row, bytes of the kernel, number of its positions."""
+def gradient_cut(lines: int, count: int, line_bytes: int, kernel_bytes: int, panels: int) -> GradientCut:
+    """Cut by sizes alone.
+
+    Args:
+        lines: rows of windows.
+        count: windows of a row.
+        line_bytes: of both operands, a row of windows.
+        kernel_bytes: of the result.
+        panels: of output channels; a unit has a block and a panel.
+    """
     affordable = lines * line_bytes // (PARTIAL_SHARE * kernel_bytes)
-    chunk = max(1, NEAREST // line_bytes)
-    if affordable >= UNITS or positions == 1:
-        return GradientCut(lines, max(1, min(lines, UNITS)), False, chunk)
-    blocks = max(1, min(affordable, -(-UNITS // positions)), -(-FEWEST_UNITS // positions))
-    return GradientCut(lines, max(1, min(lines, blocks)), True, chunk)
+    blocks = max(min(affordable, -(-UNITS // panels)), -(-FEWEST_UNITS // panels))
+    chunk = max(CHUNK_BYTES // line_bytes, -(-CHUNK_WINDOWS // count), 1)
+    return GradientCut(lines, max(1, min(lines, blocks)), chunk)
 
 
-def tap_groups(taken: int, taps: Sequence[int], most: int) -> list[tuple[int, int]]:
-    """Neighbouring taps whose input channels together fill a tile of at most so many rows: (first, last)."""
-    together = max(1, most // taken)
-    return [(first, min(first + together, len(taps))) for first in range(0, len(taps), together)]
+@dataclass(frozen=True)
+class GradientTile:
+    """A tile of a kernel's gradient: the input channels of neighbouring taps, by vectors of output channels.
+
+    Attributes:
+        taps: most taps.
+        inputs: most input channels.
+        vectors: most vectors.
+    """
+
+    taps: int
+    inputs: int
+    vectors: int
+
+    def tap_groups(self, window: int) -> list[tuple[int, int]]:
+        """First and last tap of each group."""
+        return [(first, min(first + self.taps, window)) for first in range(0, window, self.taps)]
+
+
+def gradient_tile(
+    window: int, taken: int, across: int, registers: int, *, by_vectors: bool = False
+) -> GradientTile:
+    """The tile that has the fewest cycles for a kernel of so many taps, input channels and vectors of output channels.
+
+    Rows of neighbouring taps share what is loaded of the output's gradient; and a tile that has all taps of a row
+    walks rows of windows a third as often as three that have one.
+    """
+
+    def cost(tile: GradientTile) -> float:
+        groups = [last - first for first, last in tile.tap_groups(window)]
+        rows = [taps * inputs for taps in groups for inputs in heights(taken, tile.inputs)]
+        widths = [tile.vectors] * (across // tile.vectors) + [across % tile.vectors] * bool(across % tile.vectors)
+        cycles = [_cycles(h, w, h * w if by_vectors else h) for h in rows for w in widths]
+        return sum(cycles) + ROW_CYCLES * len(cycles)
+
+    found = []
+    for v in (v for v in WIDTHS if v <= across):
+        most = (registers - 2 - v) // v
+        for taps in {t for t in (window, -(-window // 2), most, 1) if 1 <= t <= min(window, most)}:
+            found.append(GradientTile(taps, min(taken, most // taps), v))
+    return min(found, key=cost)

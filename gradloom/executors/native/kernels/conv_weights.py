@@ -2,9 +2,9 @@
 
     w[p, i, o] = Σ  x[n, stride · q + dilation · p - low, i] · y[n, q, o]   over examples n and windows q
 
-A tile of some input channels by a few vectors of output channels stays in registers while windows pass by: each turn
-loads vectors of y and repeats elements of x.  Where a group has few input channels (a first layer, depthwise
-convolution) the rows of a tile are those of several neighbouring positions, which share what is loaded of y.
+A tile stays in registers while windows pass by: some input channels at neighbouring positions of a row of the kernel,
+by a few vectors of output channels.  Each turn loads vectors of y, and for each row of the tile repeats an element of x.
+Windows near the ends of a row, which do not reach the grid at all positions, are code of their own.
 
 Windows come in blocks that are summed apart (convolve.py adds them up), and in each block in chunks, so that all
 positions and channels find a chunk's rows in the nearest cache.
@@ -23,13 +23,13 @@ from gradloom.executors.native.kernel import Kernel
 from gradloom.executors.native.kernels.conv_form import Form, Sides
 from gradloom.executors.native.kernels.conv_tiling import (
     GradientCut,
+    GradientTile,
     Stretch,
     forward_line,
     gradient_cut,
+    gradient_tile,
     heights,
     stretches,
-    tap_groups,
-    tile_shape,
 )
 from gradloom.executors.native.kernels.grid import Axis
 from gradloom.executors.native.kernels.tiling import Lanes, Split
@@ -37,20 +37,27 @@ from gradloom.executors.native.kernels.whole import Array, nest, unravelled
 from gradloom.executors.native.loops import contiguous
 from gradloom.executors.native.target import Target
 
-FEW_CHANNELS = 8  # of a group, below which the rows of a tile are those of several positions
+UNROLLED = 2  # windows that are written one after the other
 
 
-def cut(s: Sides, itemsize: int) -> GradientCut:
+def _tile_of(s: Sides, itemsize: int, target: Target) -> GradientTile:
+    taken, made = (1, s.groups) if s.depthwise else (s.taken, s.made)
+    across = -(-made // target.lanes(max(itemsize, 4)))
+    return gradient_tile(s.windows.size[-1], taken, across, target.registers, by_vectors=s.depthwise)
+
+
+def cut(s: Sides, itemsize: int, target: Target) -> GradientCut:
     """How the sums are cut; those of halves are not, for their unfinished sums would be rounded."""
     lines = s.examples * math.prod(s.windows.counts[:-1])
     if itemsize == 2 or not lines:
-        return GradientCut(lines, 1, True, max(lines, 1))
+        return GradientCut(lines, 1, max(lines, 1))
     moved = (math.prod(s.x) + math.prod(s.y)) * itemsize
-    return gradient_cut(lines, max(1, moved // lines), math.prod(s.w) * itemsize, math.prod(s.windows.size))
+    panels = -(-s.w[-1] // (_tile_of(s, itemsize, target).vectors * target.lanes(itemsize)))
+    return gradient_cut(lines, s.windows.counts[-1], max(1, moved // lines), math.prod(s.w) * itemsize, panels)
 
 
 def write(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
-    """Write the function's body; units are blocks of windows, with positions of the kernel where blocks are few."""
+    """Write the function's body; units are panels of output channels in blocks of windows."""
     return _Weights(Form(writer, kernel, target)).write()
 
 
@@ -66,11 +73,11 @@ class _Lines:
 
 @dataclass(frozen=True)
 class _Tile:
-    """Some taps (first, last) at a position, or one that is known when the kernel runs, with some input channels of a
-    group, by vectors of output channels."""
+    """Where a tile lies: a position along the outer axes, taps (first, last) of the last, input channels (first,
+    number) of a group, the first output channel and vectors from there on."""
 
     position: list[Index]
-    taps: tuple[int, int] | None
+    taps: tuple[int, int]
     inputs: tuple[Index, int]
     group: Index
     channel: Index
@@ -79,7 +86,7 @@ class _Tile:
     @property
     def rows(self) -> int:
         """Rows of the tile."""
-        return self.inputs[1] * (self.taps[1] - self.taps[0] if self.taps else 1)
+        return self.inputs[1] * (self.taps[1] - self.taps[0])
 
 
 class _Weights:
@@ -93,9 +100,7 @@ class _Weights:
         self.parts = len(shape) > len(s.w)
         pointer = form.writer.pointers[store.buffer]
         self.w = Array(form.b, pointer, form.memory, form.itemsize, contiguous(shape))
-        self.cut = cut(s, form.itemsize)
-        if not self.parts:
-            self.cut = GradientCut(self.cut.lines, 1, self.cut.by_position, self.cut.chunk)
+        self.cut = cut(s, form.itemsize, form.target)
         self.groups, self.taken, self.made = s.groups, s.taken, s.made
         if s.depthwise:
             self.groups, self.made = 1, s.groups
@@ -103,31 +108,28 @@ class _Weights:
         self.last = form.axes[-1]
         a = self.last
         self.line = forward_line(a.size, a.window, a.stride, a.low, a.dilation, a.count)
-        self.several = self.taken < FEW_CHANNELS and a.window > 1 and a.dilation == 1
-        rows = self.taken * (a.window if self.several else 1)
-        across = -(-self.made // form.lanes)
-        self.most, self.wide = tile_shape(rows, across, form.target.registers, by_vectors=s.depthwise)
-        self.tap_groups = tap_groups(self.taken, range(a.window), self.most) if self.several else []
+        self.tile = _tile_of(s, form.itemsize, form.target)
+        self.line_taps = self.tile.tap_groups(a.window)
 
     # Loops around a tile ----------------------------------------------------------------------------------------------
 
     def write(self) -> int:
-        """Blocks of windows, chunks, positions, groups, channels."""
-        b, c = self.b, self.cut
-        positions = (*(axis.window for axis in self.outer), len(self.tap_groups) or self.last.window)
-        counts = (c.blocks, *positions) if c.by_position else (c.blocks,)
+        """Blocks of windows and panels of output channels; chunks, positions, input channels."""
+        b, c, width = self.b, self.cut, self.tile.vectors * self.form.lanes
+        full, rest = self.made // width, self.form.vectors(self.made % width)
+        counts = (c.blocks, self.groups, full + bool(rest))
         split = Split(c.lines, c.blocks)
         with b.loop(b.param("begin"), b.param("end")) as unit:
-            block, *fixed = unravelled(b, unit, counts)
+            block, group, panel = unravelled(b, unit, counts)
             begin, end = b.bounds(split.size, split.larger, block)
-            with self._chunks(block, begin, end) as lines:
-                if fixed:
-                    self._position(lines, fixed)
-                    continue_ranges: list[tuple[Index, Index]] = []
-                else:
-                    continue_ranges = [(0, n) for n in positions]
-                if continue_ranges:
-                    nest(b, continue_ranges, [], lambda p, _: self._position(lines, p))
+            channel = b.iadd(b.imul(group, self.made), b.imul(panel, width))
+            for vectors, which, exists in ((self.form.vectors(width), "slt", full), (rest, "eq", rest)):
+                if exists:
+                    with (
+                        b.when(b.compare(which, b.index(panel), b.index(full))),
+                        self._chunks(block, begin, end) as lines,
+                    ):
+                        self._positions(lines, group, channel, vectors)
         return math.prod(counts)
 
     @contextlib.contextmanager
@@ -141,42 +143,21 @@ class _Weights:
             first = b.compare("eq", start, b.index(begin))
             yield _Lines(block, start, b.imin(b.iadd(start, c.chunk), end), first)
 
-    def _position(self, lines: _Lines, p: list[Index]) -> list[Value]:
-        """All channels at a position of the kernel, or at a group of them."""
+    def _positions(self, lines: _Lines, group: Index, channel: Index, vectors: tuple[Lanes, ...]) -> None:
+        """All positions of the kernel, with all input channels of a group."""
         b = self.b
-        if not self.several:
-            self._channels(lines, p, None)
-        for number, taps in enumerate(self.tap_groups):
-            if len(self.tap_groups) == 1:
-                self._channels(lines, p[:-1], taps)
-            else:
-                with b.when(b.compare("eq", b.index(p[-1]), b.index(number))):
-                    self._channels(lines, p[:-1], taps)
-        return []
 
-    def _channels(self, lines: _Lines, position: list[Index], taps: tuple[int, int] | None) -> None:
-        b, width = self.b, self.wide * self.form.lanes
-        full, rest = self.made // width, self.form.vectors(self.made % width)
-        with b.loop(0, self.groups) as group:
-
-            def inputs(panel: Index, vectors: tuple[Lanes, ...]) -> None:
-                channel = b.iadd(b.imul(group, self.made), b.imul(panel, width))
-                if taps:
-                    self._tile(lines, _Tile(position, taps, (0, self.taken), group, channel, vectors))
-                    return
-                start, sizes = 0, heights(self.taken, self.most)
+        def position(p: list[Index], _: list[Value]) -> list[Value]:
+            for taps in self.line_taps:
+                start, sizes = 0, heights(self.taken, self.tile.inputs)
                 for height in dict.fromkeys(sizes):
-                    count = sizes.count(height)
-                    with b.loop(0, count) as number:
+                    with b.loop(0, sizes.count(height)) as number:
                         first = b.iadd(b.imul(number, height), start)
-                        self._tile(lines, _Tile(position, None, (first, height), group, channel, vectors))
-                    start += count * height
+                        self._tile(lines, _Tile(p, taps, (first, height), group, channel, vectors))
+                    start += sizes.count(height) * height
+            return []
 
-            if full:
-                with b.loop(0, full) as panel:
-                    inputs(panel, self.form.vectors(width))
-            if rest:
-                inputs(full, rest)
+        nest(b, [(0, axis.window) for axis in self.outer], [], position)
 
     # The tile -----------------------------------------------------------------------------------------------------
 
@@ -202,9 +183,8 @@ class _Weights:
         b = self.b
         first, count = t.inputs
         tap, i = divmod(row, count)
-        position = [*t.position, t.taps[0] + tap] if t.taps else t.position
         leading = [lines.block] if self.parts else []
-        return self.w.at(*leading, *position, b.iadd(first, i), t.channel).pointer
+        return self.w.at(*leading, *t.position, t.taps[0] + tap, b.iadd(first, i), t.channel).pointer
 
     def _windows(self, lines: _Lines, t: _Tile, tile: list[Value]) -> list[Value]:
         """Loops over rows of windows that reach the grid at the tile's position."""
@@ -236,38 +216,30 @@ class _Weights:
 
     def _row(self, t: _Tile, of_x: Sequence[Index], of_y: Sequence[Index], tile: list[Value]) -> list[Value]:
         """A row of windows."""
-        b, a = self.b, self.last
+        b = self.b
         channel = t.channel if self.form.sides.depthwise else b.iadd(b.imul(t.group, self.taken), t.inputs[0])
-        y = self.y.at(*of_y, 0, t.channel).pointer
-        if t.taps is None:
-            start = b.iadd(b.imul(t.position[-1], a.dilation), -a.low)
-            x = self.x.at(*of_x, start, channel).pointer
-            offsets = list(range(t.inputs[1]))
-            return nest(b, [a.reached(t.position[-1])], tile, lambda q, sums: self._turn(t, x, y, offsets, q[0], sums))
-        x = self.x.at(*of_x, 0, channel).pointer
-        for stretch in stretches(self.line):
-            tile = self._stretch(t, stretch, x, y, tile)
+        x, y = self.x.at(*of_x, 0, channel).pointer, self.y.at(*of_y, 0, t.channel).pointer
+        for stretch in stretches(self.line, t.taps):
+            begin, end = ((p - t.taps[0]) * t.inputs[1] * len(t.vectors) for p in (stretch.first, stretch.last))
+            tile = [*tile[:begin], *self._stretch(t, stretch, x, y, tile[begin:end]), *tile[end:]]
         return tile
 
     def _stretch(self, t: _Tile, stretch: Stretch, x: Value, y: Value, tile: list[Value]) -> list[Value]:
-        """Windows that hold elements at the same positions."""
-        assert t.taps is not None
-        a, taken, wide = self.last, self.taken, len(t.vectors)
-        first, last = max(t.taps[0], stretch.first), min(t.taps[1], stretch.last)
-        if first >= last:
-            return tile
-        offsets = [(p - a.low) * self.x.strides[-2] + i for p in range(first, last) for i in range(taken)]
-        begin, end = ((p - t.taps[0]) * taken * wide for p in (first, last))
-
-        def turn(q: Index, sums: list[Value]) -> list[Value]:
-            return self._turn(t, x, y, offsets, q, sums)
-
-        some = tile[begin:end]
-        if stretch.stop - stretch.start == 1:
-            some = turn(stretch.start, some)
+        """Windows that reach the grid at the same taps."""
+        b, by_pixel = self.b, self.x.strides[-2]
+        taps = range(stretch.first, stretch.last)
+        offsets = [self.line.element(0, p) * by_pixel + i for p in taps for i in range(t.inputs[1])]
+        rest = stretch.start + (stretch.stop - stretch.start) // UNROLLED * UNROLLED
+        if rest - stretch.start > UNROLLED:
+            q, tile, finish = b.loop_carrying(stretch.start, rest, UNROLLED, tile)
+            for i in range(UNROLLED):
+                tile = self._turn(t, x, y, offsets, b.iadd(q, i), tile)
+            tile = finish(tile)
         else:
-            some = nest(self.b, [(stretch.start, stretch.stop)], some, lambda q, sums: turn(q[0], sums))
-        return [*tile[:begin], *some, *tile[end:]]
+            rest = stretch.start
+        for q in range(rest, stretch.stop):
+            tile = self._turn(t, x, y, offsets, q, tile)
+        return tile
 
     def _turn(
         self, t: _Tile, x: Value, y: Value, offsets: Sequence[int], q: Index, tile: list[Value]
