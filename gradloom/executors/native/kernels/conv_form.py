@@ -133,9 +133,7 @@ class Form:
         b = self.b
         if lanes is None:
             return b.convert(b.load(pointer, self.memory, self.itemsize), self.kind)
-        return b.convert(
-            b.load_some(pointer, vector(self.memory, lanes.width), self.itemsize, lanes.valid), self.kind
-        )
+        return b.convert(b.load_some(pointer, vector(self.memory, lanes.width), self.itemsize, lanes.valid), self.kind)
 
     def add_products(
         self, xs: Sequence[Value], ys: Sequence[Value], tile: Sequence[Value], *, pairwise: bool = False

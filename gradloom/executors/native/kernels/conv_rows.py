@@ -171,9 +171,7 @@ class _Rows:
 
     # The tile -----------------------------------------------------------------------------------------------------
 
-    def _tile(
-        self, place: _Place, ranges: list[tuple[Index, Index]], line: Line, run: Run, first: Index
-    ) -> None:
+    def _tile(self, place: _Place, ranges: list[tuple[Index, Index]], line: Line, run: Run, first: Index) -> None:
         """The results of a row from ``first`` on: summed in registers, then finished."""
         b, form = self.b, self.form
         wide = len(place.vectors)

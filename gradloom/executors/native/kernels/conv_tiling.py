@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 
 LATENCY = 4  # cycles from a multiply-add to the next that needs its sum; two begin in each
 MOST_ROWS = 16  # of a tile: more only make more code
@@ -110,7 +110,7 @@ def runs(line: Line, most: int) -> Iterator[Run]:
     starts = [0]
     for height in heights(line.count, most):
         starts.append(starts[-1] + height)
-    tiles = [(start, stop - start, _spans(line, start, stop)) for start, stop in zip(starts, starts[1:])]
+    tiles = [(start, stop - start, _spans(line, start, stop)) for start, stop in pairwise(starts)]
     for (height, spans), same in groupby(tiles, key=lambda tile: tile[1:]):
         first, *others = same
         yield Run(first[0], height, 1 + len(others), spans)
@@ -208,7 +208,7 @@ UNITS = 32  # parts that work is to have, for the threads
 FEWEST_UNITS = 8  # even where blocks cost much
 PARTIAL_SHARE = 8  # a part of the bytes of both operands that unfinished sums may have
 CHUNK_BYTES = 48 * 1024  # of both operands, that are to stay in the nearest caches
-CHUNK_WINDOWS = 128  # at least, for sums go to memory and back between chunks
+CHUNK_WINDOWS = 64  # at least, for sums go to memory and back between chunks
 
 
 def gradient_cut(lines: int, count: int, line_bytes: int, kernel_bytes: int, panels: int) -> GradientCut:
@@ -246,9 +246,7 @@ class GradientTile:
         return [(first, min(first + self.taps, window)) for first in range(0, window, self.taps)]
 
 
-def gradient_tile(
-    window: int, taken: int, across: int, registers: int, *, by_vectors: bool = False
-) -> GradientTile:
+def gradient_tile(window: int, taken: int, across: int, registers: int, *, by_vectors: bool = False) -> GradientTile:
     """The tile that has the fewest cycles for a kernel of so many taps, input channels and vectors of output channels.
 
     Rows of neighbouring taps share what is loaded of the output's gradient; and a tile that has all taps of a row
@@ -264,7 +262,7 @@ def gradient_tile(
 
     found = []
     for v in (v for v in WIDTHS if v <= across):
-        most = (registers - 2 - v) // v
+        most = max(1, registers * 5 // 8 // v)  # few enough for the vectors of several windows
         for taps in {t for t in (window, -(-window // 2), most, 1) if 1 <= t <= min(window, most)}:
             found.append(GradientTile(taps, min(taken, most // taps), v))
     return min(found, key=cost)

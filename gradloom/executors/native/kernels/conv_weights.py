@@ -3,8 +3,8 @@
     w[p, i, o] = Σ  x[n, stride · q + dilation · p - low, i] · y[n, q, o]   over examples n and windows q
 
 A tile stays in registers while windows pass by: some input channels at neighbouring positions of a row of the kernel,
-by a few vectors of output channels.  Each turn loads vectors of y, and for each row of the tile repeats an element of x.
-Windows near the ends of a row, which do not reach the grid at all positions, are code of their own.
+by a few vectors of output channels.  Each turn loads vectors of y and, for each row of the tile, repeats an element of
+x.  Windows near the ends of a row, which do not reach the grid at all positions, are code of their own.
 
 Windows come in blocks that are summed apart (convolve.py adds them up), and in each block in chunks, so that all
 positions and channels find a chunk's rows in the nearest cache.
@@ -145,16 +145,17 @@ class _Weights:
 
     def _positions(self, lines: _Lines, group: Index, channel: Index, vectors: tuple[Lanes, ...]) -> None:
         """All positions of the kernel, with all input channels of a group."""
-        b = self.b
+        b, sizes = self.b, heights(self.taken, self.tile.inputs)
 
         def position(p: list[Index], _: list[Value]) -> list[Value]:
             for taps in self.line_taps:
-                start, sizes = 0, heights(self.taken, self.tile.inputs)
+                start = 0
                 for height in dict.fromkeys(sizes):
-                    with b.loop(0, sizes.count(height)) as number:
-                        first = b.iadd(b.imul(number, height), start)
-                        self._tile(lines, _Tile(p, taps, (first, height), group, channel, vectors))
-                    start += sizes.count(height) * height
+                    count = sizes.count(height)
+                    with b.loop(0, count) as number:
+                        inputs = b.iadd(b.imul(number, height), start), height
+                        self._tile(lines, _Tile(p, taps, inputs, group, channel, vectors))
+                    start += count * height
             return []
 
         nest(b, [(0, axis.window) for axis in self.outer], [], position)
@@ -241,9 +242,7 @@ class _Weights:
             tile = self._turn(t, x, y, offsets, q, tile)
         return tile
 
-    def _turn(
-        self, t: _Tile, x: Value, y: Value, offsets: Sequence[int], q: Index, tile: list[Value]
-    ) -> list[Value]:
+    def _turn(self, t: _Tile, x: Value, y: Value, offsets: Sequence[int], q: Index, tile: list[Value]) -> list[Value]:
         """One window."""
         b, form = self.b, self.form
         y = b.at(y, b.imul(q, self.y.strides[-2]), form.memory)
