@@ -116,10 +116,10 @@ def _of_elements(node: Node, inputs: list[Node], form: Sides) -> Node | None:
 
 def _of_grids(node: Node, inputs: list[Node], form: Sides) -> Node:
     """One window, as large as the grid: each example's elements times a matrix."""
-    elements = math.prod(form.w[:-1])
+    elements, windows = math.prod(form.w[:-1]), form.windows.counts
     x, w, y = (form.examples, elements), (elements, form.made), (form.examples, form.made)
     shapes, left, right = {
-        convolution.conv: ((x, w), 1, 0),
+        convolution.conv: (((form.examples, *windows, elements), w), 1 + len(windows), 0),
         convolution.conv_input_gradient: ((y, w), 1, 1),
         convolution.conv_kernel_gradient: ((x, y), 0, 0),
     }[node.op]

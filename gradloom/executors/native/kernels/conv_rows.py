@@ -45,7 +45,7 @@ Outer = Callable[[list[Index], list[Index], list[Value]], list[Value]]
 
 
 def write(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
-    """Write the body of a convolution's function; units are rows of results, and panels of channels of a large kernel."""
+    """Write the body of a convolution's function; units are rows, and panels of a large kernel."""
     return _Rows(Form(writer, kernel, target), backward=False).write()
 
 
