@@ -224,7 +224,7 @@ def shapes(draw: st.DrawFn) -> Shape:
     return Shape(axes, draw(st.integers(1, 3)), groups, draw(channels), draw(channels))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(shapes())
 def test_any_geometry(shape: Shape):
     check(shape, "float64")

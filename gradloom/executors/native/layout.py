@@ -124,7 +124,7 @@ def _of_grids(node: Node, inputs: list[Node], form: Sides) -> Node:
         convolution.conv_kernel_gradient: ((x, y), 0, 0),
     }[node.op]
     a, b = (core.reshape(value, shape=shape) for value, shape in zip(inputs, shapes))
-    return core.reshape(_contracted(a, b, left, right), shape=node.shape)
+    return simpler(core.reshape(_contracted(a, b, left, right), shape=node.shape))
 
 
 def _contracted(a: Node, b: Node, left: int, right: int) -> Node:

@@ -40,6 +40,8 @@ from gradloom.ops.geometry import Sizes
 LARGE_KERNEL = 400 * 1024  # bytes from which units go through all rows before the next channels
 MOST_UNROLLED = 4  # turns of the inner loop that are written one after the other
 LINE = 64  # bytes of a cache line
+NEAREST = 24 * 1024  # bytes of a kernel beyond which its lines are asked for before they are read
+AHEAD = 8  # so many turns of the inner loop
 
 Outer = Callable[[list[Index], list[Index], list[Value]], list[Value]]
 
@@ -79,6 +81,7 @@ class _Rows:
         self.kernel_shape: Sizes = (*windows.size, self.taken, self.result[-1])
         self.source, self.kernel = form.operand(0, source), form.operand(1, self.kernel_shape)
         self.channels = source[-1]
+        self.far = math.prod(self.kernel_shape) * form.itemsize > NEAREST
         low = windows.padding[-1][0]
         last = (windows.spatial[-1], windows.size[-1], windows.strides[-1], low, windows.dilation[-1])
         count = windows.counts[-1]
@@ -225,6 +228,9 @@ class _Rows:
     ) -> list[Value]:
         """One summed element."""
         b, form = self.b, self.form
+        if self.far:
+            for lanes in vectors:
+                b.prefetch(b.at(w, AHEAD * self.kernel.strides[-2] + lanes.first, form.memory))
         ys = [form.load(b.at(w, lanes.first, form.memory), lanes) for lanes in vectors]
         if self.depthwise:
             starts = [place + lanes.first for place in places for lanes in vectors]
