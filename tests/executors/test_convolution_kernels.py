@@ -243,6 +243,7 @@ TYPICAL = {
     "the whole grid": Shape(square(4, 4), 5, 1, 6, 10),
     "wide dilation": Shape((Geometry(60, 3, 1, 40, 0, 20),), 2, 1, 3, 8),
     "a large kernel": Shape(square(3, 3, low=1), 1, 1, 130, 100),
+    "a large kernel in panels": Shape(square(5, 3, low=1), 1, 1, 64, 256),
 }
 
 

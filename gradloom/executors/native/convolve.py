@@ -5,6 +5,8 @@ first, the channels of each group exchanged.  A copy lies so, made once before a
 
     input gradient(y, w)   →   t[p, o, i] = w[last - p, i, o];   y * t
 
+Copies lie in panels, as wide as a tile, and so do those of large kernels that are not turned.
+
 The gradient of a kernel has few elements, each a sum over all windows.  So that all threads have a part of it, blocks
 of windows are summed apart, and then together, with what followed from the sum:
 
@@ -18,7 +20,7 @@ from __future__ import annotations
 import math
 
 from gradloom.executors.native.kernel import Kernel, Store
-from gradloom.executors.native.kernels import conv_weights
+from gradloom.executors.native.kernels import conv_rows, conv_weights
 from gradloom.executors.native.kernels.conv_form import sides
 from gradloom.executors.native.loops import Affine, Block, Given, Load, contiguous
 from gradloom.executors.native.target import Target
@@ -32,8 +34,8 @@ def prepare_convolutions(kernels: list[Kernel], target: Target) -> list[Kernel]:
     found: list[Kernel] = []
     for kernel in kernels:
         op = kernel.core.op if kernel.core is not None and math.prod(kernel.shape) else None
-        if op is convolution.conv_input_gradient:
-            found += [_turn(kernel), kernel]
+        if op in (convolution.conv, convolution.conv_input_gradient):
+            found += [*_copy(kernel, target), kernel]
         elif op is convolution.conv_kernel_gradient:
             found += _blocks(kernel, target)
         else:
@@ -41,21 +43,34 @@ def prepare_convolutions(kernels: list[Kernel], target: Target) -> list[Kernel]:
     return found
 
 
-def _turn(kernel: Kernel) -> Kernel:
-    """Make the gradient of an input read a turned kernel; gives the kernel that copies it."""
+def _copy(kernel: Kernel, target: Target) -> list[Kernel]:
+    """Make a convolution or the gradient of an input read a copy of the kernel; gives what copies it, if it needs one.
+
+    A copy lies in panels of output channels: those of the gradient of an input are the convolution's input channels.
+    """
     assert kernel.core is not None
     s, (values, weights) = sides(kernel.core), kernel.operands
+    backward = kernel.core.op is convolution.conv_input_gradient
+    panels = conv_rows.panels(s, kernel.core.dtype.itemsize, target, backward=backward)
+    if not panels:
+        return []
     size = s.windows.size
-    shape = (*size, s.made, s.groups, s.taken)
-    buffer = Node(elementwise.stop_gradient, (weights.buffer,), {}, TensorType(shape, weights.buffer.dtype))
     *positions, by_input, by_output = contiguous(s.w)
-    last = sum((n - 1) * stride for n, stride in zip(size, positions))
-    source = Load(weights.buffer, Affine(last, (*(-p for p in positions), by_output, s.made * by_output, by_input)))
+    if backward:
+        last, turned = sum((n - 1) * stride for n, stride in zip(size, positions)), [-p for p in positions]
+        width = s.taken // panels
+        shape = (panels, *size, s.made, s.groups, width)
+        place = Affine(last, (width * by_input, *turned, by_output, s.made * by_output, by_input))
+    else:
+        width = s.made // panels
+        shape = (panels, *size, s.taken, width)
+        place = Affine(0, (width, *positions, by_input, by_output))
+    buffer = Node(elementwise.stop_gradient, (weights.buffer,), {}, TensorType(shape, weights.buffer.dtype))
     copy = Kernel(shape, nodes=[buffer])
-    place = Affine(0, contiguous(shape))
-    copy.stores.append(Store(copy.block.add(source, buffer.dtype), buffer, place))
-    kernel.operands = values, Load(buffer, place)
-    return copy
+    whole = Affine(0, contiguous(shape))
+    copy.stores.append(Store(copy.block.add(Load(weights.buffer, place), buffer.dtype), buffer, whole))
+    kernel.operands = values, Load(buffer, whole)
+    return [copy]
 
 
 def _blocks(kernel: Kernel, target: Target) -> list[Kernel]:

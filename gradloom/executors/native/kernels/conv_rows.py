@@ -21,7 +21,7 @@ from functools import cached_property
 from gradloom.executors.native.blocks import BlockWriter
 from gradloom.executors.native.builder import Index, Value, vector
 from gradloom.executors.native.kernel import Kernel
-from gradloom.executors.native.kernels.conv_form import Form
+from gradloom.executors.native.kernels.conv_form import Form, Sides
 from gradloom.executors.native.kernels.conv_tiling import (
     Line,
     Run,
@@ -43,6 +43,8 @@ LINE = 64  # bytes of a cache line
 NEAREST = 24 * 1024  # bytes of a kernel beyond which its lines are asked for before they are read
 AHEAD = 8  # so many turns of the inner loop
 
+FAR_APART = 1024  # bytes between rows of a large kernel, from which a copy in panels pays for itself
+
 Outer = Callable[[list[Index], list[Index], list[Value]], list[Value]]
 
 
@@ -56,12 +58,37 @@ def write_input_gradient(writer: BlockWriter, kernel: Kernel, target: Target) ->
     return _Rows(Form(writer, kernel, target), backward=True).write()
 
 
+def panels(s: Sides, itemsize: int, target: Target, *, backward: bool) -> int:
+    """Into how many panels of channels the copy of a kernel is divided, each in one piece; 0 where none is needed.
+
+    The gradient of an input needs a copy in any case.  Elsewhere it pays for large kernels whose rows lie far apart:
+    what a tile reads of them falls into few sets of a cache.
+    """
+    tile = tile_of(s, itemsize, target, backward=backward)
+    made = s.taken if backward else s.made
+    width = tile[1] * target.lanes(max(itemsize, 4))
+    even = s.groups == 1 and made % width == 0
+    if backward:
+        return made // width if even else 1
+    large = math.prod(s.w) * itemsize > LARGE_KERNEL and made * itemsize >= FAR_APART
+    return made // width if even and large and made > width else 0
+
+
+def tile_of(s: Sides, itemsize: int, target: Target, *, backward: bool) -> tuple[int, int]:
+    """Most rows and vectors of a tile."""
+    made = s.groups if s.depthwise else s.taken if backward else s.made
+    longest = -(-s.windows.spatial[-1] // s.windows.strides[-1]) if backward else s.windows.counts[-1]
+    across = -(-made // target.lanes(max(itemsize, 4)))
+    return tile_shape(longest, across, target.registers, by_vectors=s.depthwise)
+
+
 @dataclass(frozen=True)
 class _Place:
-    """Where tiles lie: the row (example and outer axes), the group, its first channel, the vectors of channels."""
+    """Where tiles lie: the row (example and outer axes), group and panel, first channel, vectors of channels."""
 
     row: list[Index]
     group: Index
+    panel: Index
     channel: Index
     vectors: tuple[Lanes, ...]
 
@@ -78,19 +105,18 @@ class _Rows:
         if self.depthwise:
             self.made, self.groups = self.groups, 1
         source, self.result = (sides.y, sides.x) if backward else (sides.x, sides.y)
-        self.kernel_shape: Sizes = (*windows.size, self.taken, self.result[-1])
+        self.most, self.wide = tile_of(sides, form.itemsize, form.target, backward=backward)
+        self.panels = panels(sides, form.itemsize, form.target, backward=backward)
+        beside = self.result[-1] // max(self.panels, 1)
+        self.kernel_shape: Sizes = (*windows.size, self.taken, beside)
         self.source, self.kernel = form.operand(0, source), form.operand(1, self.kernel_shape)
         self.channels = source[-1]
-        self.far = math.prod(self.kernel_shape) * form.itemsize > NEAREST
+        self.far = math.prod(sides.w) * form.itemsize > NEAREST
         low = windows.padding[-1][0]
         last = (windows.spatial[-1], windows.size[-1], windows.strides[-1], low, windows.dilation[-1])
         count = windows.counts[-1]
         self.lines = backward_lines(*last, count) if backward else [forward_line(*last, count)]
         self.outer = [self._turned(axis) for axis in form.axes[:-1]] if backward else form.axes[:-1]
-        across = -(-self.made // form.lanes)
-        longest = max((line.count for line in self.lines), default=1)
-        registers = form.target.registers
-        self.most, self.wide = tile_shape(longest, across, registers, by_vectors=self.depthwise)
 
     def _turned(self, axis: Axis) -> Axis:
         """The axis of a gradient: with stride 1 another convolution's; else the convolution's own."""
@@ -106,9 +132,8 @@ class _Rows:
         b, width = self.b, self.wide * self.form.lanes
         full, rest = self.made // width, self.form.vectors(self.made % width)
         front = self.result[:-2]
-        large = math.prod(self.kernel_shape) * self.form.itemsize > LARGE_KERNEL
-        panels = full + bool(rest)
-        counts = (self.groups, panels, *front) if large else front
+        large = math.prod(self.form.sides.w) * self.form.itemsize > LARGE_KERNEL
+        counts = (self.groups, full + bool(rest), *front) if large else front
         with b.loop(b.param("begin"), b.param("end")) as unit:
             found = unravelled(b, unit, counts)
             row = found[-len(front) :]
@@ -116,7 +141,7 @@ class _Rows:
 
             def cover(group: Index, panel: Index, vectors: tuple[Lanes, ...]) -> None:
                 channel = b.iadd(b.imul(group, self.made), b.imul(panel, width))
-                self._row(_Place(row, group, channel, vectors), ranges)
+                self._row(_Place(row, group, panel, channel, vectors), ranges)
 
             if large:
                 if full:
@@ -182,7 +207,7 @@ class _Rows:
         def position(ps: list[Index], elements: list[Index], tile: list[Value]) -> list[Value]:
             channel = place.channel if self.depthwise else b.imul(place.group, self.taken)
             x = self.source.at(place.row[0], *elements, b.imul(first, line.stride), channel).pointer
-            w = self.kernel.at(*ps, 0, 0, place.channel).pointer
+            w = self._kernel_at(place, ps)
             for span in run.spans:
                 begin, end = (row * wide for row in span.rows)
                 tile = [*tile[:begin], *self._span(line, span, x, w, place.vectors, tile[begin:end]), *tile[end:]]
@@ -191,6 +216,13 @@ class _Rows:
         zeros = form.zeros(run.height, place.vectors)
         tile = self._outside(ranges, place.row[1:], zeros, position) if run.spans else zeros
         self._finish(place, line, run, first, tile)
+
+    def _kernel_at(self, place: _Place, positions: list[Index]) -> Value:
+        """The kernel at the first tap, for the first channels of a tile."""
+        if self.panels <= 1:
+            return self.kernel.at(*positions, 0, 0, place.channel).pointer
+        start = self.b.imul(place.panel, math.prod(self.kernel_shape))
+        return self.b.at(self.kernel.at(*positions).pointer, start, self.form.memory)
 
     def _span(
         self, line: Line, span: Span, x: Value, w: Value, vectors: Sequence[Lanes], tile: list[Value]
