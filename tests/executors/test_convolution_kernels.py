@@ -184,7 +184,7 @@ def trilinear(shape: Shape, x: np.ndarray, w: np.ndarray, y: np.ndarray) -> list
             at = (slice(None), *cut, i)
             found_y[..., o] += padded[at] @ w[(*p, slice(None), o)]
             found_x[at] += y[..., o] @ w[(*p, slice(None), o)].T
-            found_w[(*p, slice(None), o)] += np.tensordot(padded[at], y[..., o], (range(y.ndim - 1),) * 2)
+            found_w[(*p, slice(None), o)] += padded[at].reshape(-1, shape.taken).T @ y[..., o].reshape(-1, shape.made)
     inside = tuple(slice(g.low, g.low + g.size) for g in shape.axes)
     return [found_y, found_x[(slice(None), *inside)], found_w]
 
@@ -207,7 +207,7 @@ def check(shape: Shape, dtype: str, target: Target | None = None) -> None:
         assert one.tobytes() == three.tobytes()
     terms = max(arrays[1].size // arrays[1].shape[-1], arrays[2].size // arrays[2].shape[-1])
     for values, wanted in zip(found, trilinear(shape, *arrays)):
-        bound = math.sqrt(terms) * 8 * np.finfo(dtype).eps * max(1.0, float(np.abs(wanted).max()))
+        bound = math.sqrt(terms) * 8 * float(np.finfo(dtype).eps) * max(1.0, float(np.abs(wanted).max()))
         np.testing.assert_allclose(values, wanted, rtol=0, atol=bound)
 
 
