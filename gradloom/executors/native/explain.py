@@ -63,7 +63,7 @@ def _kind(kernel: Kernel) -> str:
         return "row after row"
     if kernel.host:
         return "on the host"
-    if kernel.operands:
+    if kernel.is_product:
         return "matrix products"
     if kernel.core is not None:
         return f"around {kernel.core.op.name}"
@@ -132,7 +132,7 @@ def _shape_of_loops(kernel: Kernel, target: Target) -> str:
         return "NumPy"
     if kernel.whole:
         return "whole tensors"
-    if kernel.segments and kernel.operands:
+    if kernel.is_product:
         shared, rows, columns, summed = (math.prod(segment) for segment in kernel.segments)
         t = nest(kernel).tiling(target)
         columns_of_tile = " + ".join(str(v.valid) for v in (t.vectors if t.full else t.rest))

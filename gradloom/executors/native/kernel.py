@@ -136,6 +136,11 @@ class Kernel:
         return self.whole and self.core is not None and self.core.op not in WHOLE and not self.core.op.nested
 
     @property
+    def is_product(self) -> bool:
+        """Whether it is a product of matrices; one with a vector is a reduction."""
+        return bool(self.segments and self.operands)
+
+    @property
     def results(self) -> list[Node]:
         """The buffers it writes."""
         if self.whole:

@@ -99,7 +99,7 @@ def operations(kernel: Kernel) -> int | None:
 
 def scratch(kernel: Kernel, target: Target) -> int:
     """Bytes of working memory that a kernel needs."""
-    if kernel.segments and kernel.operands:
+    if kernel.is_product:
         return product.scratch(kernel, target)
     node = kernel.core
     needed = FAMILIES[node.op].scratch if node and node.op in FAMILIES else None
