@@ -208,7 +208,8 @@ UNITS = 32  # parts that work is to have, for the threads
 FEWEST_UNITS = 8  # even where blocks cost much
 PARTIAL_SHARE = 8  # a part of the bytes of both operands that unfinished sums may have
 CHUNK_BYTES = 48 * 1024  # of both operands, that are to stay in the nearest caches
-CHUNK_WINDOWS = 64  # at least, for sums go to memory and back between chunks
+CHUNK_WINDOWS = 64  # at least, for sums go to memory and back between chunks; twice as many where these are large
+LARGE_PANEL = 128 * 1024  # bytes of them
 
 
 def gradient_cut(lines: int, count: int, line_bytes: int, kernel_bytes: int, panels: int) -> GradientCut:
@@ -223,7 +224,8 @@ def gradient_cut(lines: int, count: int, line_bytes: int, kernel_bytes: int, pan
     """
     affordable = lines * line_bytes // (PARTIAL_SHARE * kernel_bytes)
     blocks = max(min(affordable, -(-UNITS // panels)), -(-FEWEST_UNITS // panels))
-    chunk = max(CHUNK_BYTES // line_bytes, -(-CHUNK_WINDOWS // count), 1)
+    windows = CHUNK_WINDOWS * (2 if kernel_bytes > LARGE_PANEL * panels else 1)
+    chunk = max(CHUNK_BYTES // line_bytes, -(-windows // count), 1)
     return GradientCut(lines, max(1, min(lines, blocks)), chunk)
 
 
