@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gradloom.executors.native.kernel import (
+    CONVOLUTIONS,
     REDUCTIONS,
     SCATTERS,
     Kernel,
@@ -12,7 +13,7 @@ from gradloom.executors.native.kernel import (
     is_vector_product,
     product_segments,
 )
-from gradloom.executors.native.loops import Apply, Block, Load, Reader, Scalar, contiguous, variables
+from gradloom.executors.native.loops import Affine, Apply, Block, Load, Reader, Scalar, contiguous, variables
 from gradloom.ir.graph import Node
 from gradloom.ir.tensortype import name_of
 from gradloom.ops import index, reduce
@@ -41,6 +42,8 @@ def write_bodies(kernel: Kernel, buffers: set[Node]) -> None:
         _write_cumsum(kernel, kernel.core, buffers)
     elif kernel.core.op in REDUCTIONS:
         _write_reduction(kernel, kernel.core, buffers)
+    elif kernel.core.op in CONVOLUTIONS:
+        kernel.operands = tuple(Load(x, Affine(0, contiguous(x.shape))) for x in kernel.core.inputs)
     else:
         _write_product(kernel, kernel.core, buffers)
 

@@ -45,7 +45,7 @@ def operations(kernel: Kernel) -> int:
         return counted
     results = math.prod(kernel.shape)
     count = results * _applied(kernel.block)
-    if kernel.operands:
+    if kernel.is_product:
         count += results * 2 * math.prod(kernel.segments[3])
     elif kernel.inner is not None:
         count += kernel.inner_turns * (1 + _applied(kernel.inner))
@@ -80,7 +80,8 @@ def _reads(kernel: Kernel) -> list[Touched]:
         found += _loads(kernel.inner, kernel.reduced if scatters else (*results, *kernel.reduced))
         found += _scattered(kernel) if scatters else []
     loops = [n for segment in kernel.segments for n in segment]
-    found += [(storage(load.buffer), load.place, _reached(load.place, loops)) for load in kernel.operands]
+    for load in kernel.operands:  # those of convolutions have no loops of their own, and are read whole
+        found.append((storage(load.buffer), load.place, _reached(load.place, loops)) if loops else _all_of(load.buffer))
     return found + ([_all_of(kernel.partial.buffer)] if kernel.partial else [])
 
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from itertools import count
 
 from gradloom.executors.native.cost import Cost, cost
-from gradloom.executors.native.kernel import Kernel
+from gradloom.executors.native.kernel import CONVOLUTIONS, Kernel
+from gradloom.executors.native.kernels.conv_form import sides
 from gradloom.executors.native.kernels.elementwise import lanes_of, merged_loops
 from gradloom.executors.native.kernels.tiling import Packs
 from gradloom.executors.native.layout import lay_out
@@ -62,7 +63,7 @@ def _kind(kernel: Kernel) -> str:
         return "row after row"
     if kernel.host:
         return "on the host"
-    if kernel.operands:
+    if kernel.is_product:
         return "matrix products"
     if kernel.core is not None:
         return f"around {kernel.core.op.name}"
@@ -131,7 +132,7 @@ def _shape_of_loops(kernel: Kernel, target: Target) -> str:
         return "NumPy"
     if kernel.whole:
         return "whole tensors"
-    if kernel.operands:
+    if kernel.is_product:
         shared, rows, columns, summed = (math.prod(segment) for segment in kernel.segments)
         t = nest(kernel).tiling(target)
         columns_of_tile = " + ".join(str(v.valid) for v in (t.vectors if t.full else t.rest))
@@ -139,6 +140,11 @@ def _shape_of_loops(kernel: Kernel, target: Target) -> str:
         steps = f" in {t.steps} steps" if t.steps > 1 else ""
         packed = ", right operand packed" if t.packing is Packs.ALWAYS else ""
         return f"{size}{steps}, tiles of {t.height} rows x {columns_of_tile} columns{packed}"
+    if kernel.core is not None and kernel.core.op in CONVOLUTIONS:
+        s = sides(kernel.core)
+        grid, window = ("x".join(map(str, sizes)) for sizes in (s.windows.counts, s.windows.size))
+        groups = f" in each of {s.groups} groups" if s.groups > 1 else ""
+        return f"{s.examples} x {grid} windows of {window}, {s.taken} to {s.made} channels{groups}"
     if kernel.core is None:
         sizes = merged_loops(kernel).sizes
         return f"loops {' x '.join(map(str, sizes)) or '1'} by {lanes_of(target, kernel.block)}"

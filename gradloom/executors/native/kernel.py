@@ -43,13 +43,15 @@ DEAR = frozenset(
 )
 """Primitives that are worth a trip to memory rather than computing them twice."""
 
-FUSED = REDUCTIONS | SCATTERS | {contraction.contract, reduce.cumsum}
+CONVOLUTIONS = frozenset(
+    (convolution.conv, convolution.conv_input_gradient, convolution.conv_kernel_gradient),
+)
+FUSED = REDUCTIONS | SCATTERS | CONVOLUTIONS | {contraction.contract, reduce.cumsum}
 """Primitives with a kernel of their own, into which what is read, and for some what follows, is fused."""
 
 SORTS = frozenset((index.sort, index.argsort, index.arg_top_k))
 WHOLE = SORTS | {
     *(linalg.cholesky, linalg.solve, linalg.triangular_solve),
-    *(convolution.conv, convolution.conv_input_gradient, convolution.conv_kernel_gradient),
     *(window.patches, window.fold_patches, window.window_sum, window.window_max, window.window_argmax),
 }
 """Primitives with a kernel of their own that reads whole operands from memory, and whose loops nothing shares."""
@@ -92,7 +94,8 @@ class Kernel:
         region: for plain loops that fill a part of a buffer, what and where.
         whole: whether ``core`` reads whole operands from memory and writes whole results: primitives of WHOLE, loops
             and branches, and what NumPy computes on the host.
-        operands: for matrix products, where the operands are read, over loops (results, reduced).
+        operands: for matrix products, where the operands are read, over loops (results, reduced); for convolutions, the
+            operands in one piece each.
         members: for joined kernels (rows.py), the kernels that run row after row.
         local: for joined kernels, the buffers that only they use, a block of rows at a time.
         rows: for joined kernels, how many rows a block has; for their members, how many outer loops are over rows.
@@ -131,6 +134,11 @@ class Kernel:
     def host(self) -> bool:
         """Whether NumPy computes ``core``, between kernels: a primitive that the compiler does not know."""
         return self.whole and self.core is not None and self.core.op not in WHOLE and not self.core.op.nested
+
+    @property
+    def is_product(self) -> bool:
+        """Whether it is a product of matrices; one with a vector is a reduction."""
+        return bool(self.segments and self.operands)
 
     @property
     def results(self) -> list[Node]:

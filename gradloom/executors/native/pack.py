@@ -29,7 +29,7 @@ def prepare_products(kernels: list[Kernel], target: Target) -> list[Kernel]:
     """The kernels with a copying kernel in front of each product whose left operand is transposed back."""
     found: list[Kernel] = []
     for kernel in kernels:
-        if kernel.operands and math.prod(kernel.shape):
+        if kernel.is_product and math.prod(kernel.shape):
             merged = nest(kernel)
             cut = merged.tiling(target)
             if _left_is_scattered(merged, cut):

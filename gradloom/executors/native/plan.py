@@ -13,6 +13,7 @@ from typing import Any
 
 from gradloom.executors.native.bases import drop_base, separate_bases
 from gradloom.executors.native.bodies import write_bodies
+from gradloom.executors.native.convolve import prepare_convolutions
 from gradloom.executors.native.fuse import fuse
 from gradloom.executors.native.kernel import SCATTERS, Kernel, Region, storage
 from gradloom.executors.native.kernels import scratch
@@ -92,6 +93,7 @@ def _complete(plan: Plan, target: Target) -> Plan:
         elif node is not None and node.op.nested is not None:
             plan.inner[kernel] = [_plan_branch(graph, target) for graph in inner_graphs(node)]
         kernels.append(kernel)
+    kernels = prepare_convolutions(kernels, target)
     kernels = prepare_products(split_reductions(separate_bases(kernels), target), target)
     wanted = {storage(y) for y in plan.graph.outputs} | set(plan.in_place.values())
     plan.kernels = join_rows(kernels, plan.in_place, wanted, target)

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from gradloom.executors.native.blocks import BlockWriter
 from gradloom.executors.native.kernel import REDUCTIONS, SCATTERS, SORTS, Kernel
 from gradloom.executors.native.kernels import (
-    convolution,
+    conv_form,
+    conv_rows,
+    conv_weights,
     cumulative,
     elementwise,
     linalg,
@@ -68,9 +70,9 @@ FAMILIES: dict[Op, Family] = {
     la.cholesky: Family(linalg.write_cholesky, linalg.operations, linalg.scratch),
     la.solve: Family(linalg.write_solve, linalg.operations, linalg.scratch),
     la.triangular_solve: Family(linalg.write_triangular_solve, linalg.operations),
-    conv.conv: Family(convolution.write, convolution.operations),
-    conv.conv_input_gradient: Family(convolution.write_input_gradient, convolution.operations),
-    conv.conv_kernel_gradient: Family(convolution.write_kernel_gradient, convolution.operations),
+    conv.conv: Family(conv_rows.write, conv_form.operations),
+    conv.conv_input_gradient: Family(conv_rows.write_input_gradient, conv_form.operations),
+    conv.conv_kernel_gradient: Family(conv_weights.write, conv_form.operations),
     win.patches: Family(window.write_patches, window.operations),
     win.fold_patches: Family(window.write_fold, window.operations),
     **dict.fromkeys(
@@ -97,7 +99,7 @@ def operations(kernel: Kernel) -> int | None:
 
 def scratch(kernel: Kernel, target: Target) -> int:
     """Bytes of working memory that a kernel needs."""
-    if kernel.operands:
+    if kernel.is_product:
         return product.scratch(kernel, target)
     node = kernel.core
     needed = FAMILIES[node.op].scratch if node and node.op in FAMILIES else None

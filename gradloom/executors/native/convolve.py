@@ -1,0 +1,94 @@
+"""Decide what convolutions need in memory beside their operands: turned kernels, unfinished sums.
+
+The gradient of a convolution's input is a convolution with the kernel turned: read from its last position to its
+first, the channels of each group exchanged.  A copy lies so, made once before all threads:
+
+    input gradient(y, w)   →   t[p, o, i] = w[last - p, i, o];   y * t
+
+Copies lie in panels, as wide as a tile, and so do those of large kernels that are not turned.
+
+The gradient of a kernel has few elements, each a sum over all windows.  So that all threads have a part of it, blocks
+of windows are summed apart, and then together, with what followed from the sum:
+
+    kernel gradient(x, y)   →   part[b] = kernel gradient(x, y) over block b of the windows;   Σ_b part[b]
+
+Which blocks depends on the sizes alone.
+"""
+
+from __future__ import annotations
+
+import math
+
+from gradloom.executors.native.kernel import Kernel, Store
+from gradloom.executors.native.kernels import conv_rows, conv_weights
+from gradloom.executors.native.kernels.conv_form import sides
+from gradloom.executors.native.loops import Affine, Block, Given, Load, contiguous
+from gradloom.executors.native.target import Target
+from gradloom.ir.graph import Node
+from gradloom.ir.tensortype import TensorType
+from gradloom.ops import convolution, core, elementwise
+
+
+def prepare_convolutions(kernels: list[Kernel], target: Target) -> list[Kernel]:
+    """The kernels with copies of turned kernels, and sums over blocks, around those of convolutions' gradients."""
+    found: list[Kernel] = []
+    for kernel in kernels:
+        op = kernel.core.op if kernel.core is not None and math.prod(kernel.shape) else None
+        if op in (convolution.conv, convolution.conv_input_gradient):
+            found += [*_copy(kernel, target), kernel]
+        elif op is convolution.conv_kernel_gradient:
+            found += _blocks(kernel, target)
+        else:
+            found.append(kernel)
+    return found
+
+
+def _copy(kernel: Kernel, target: Target) -> list[Kernel]:
+    """Make a convolution or the gradient of an input read a copy of the kernel; gives what copies it, if it needs one.
+
+    A copy lies in panels of output channels: those of the gradient of an input are the convolution's input channels.
+    """
+    assert kernel.core is not None
+    s, (values, weights) = sides(kernel.core), kernel.operands
+    backward = kernel.core.op is convolution.conv_input_gradient
+    panels = conv_rows.panels(s, kernel.core.dtype.itemsize, target, backward=backward)
+    if not panels:
+        return []
+    size = s.windows.size
+    *positions, by_input, by_output = contiguous(s.w)
+    if backward:
+        last, turned = sum((n - 1) * stride for n, stride in zip(size, positions)), [-p for p in positions]
+        width = s.taken // panels
+        shape = (panels, *size, s.made, s.groups, width)
+        place = Affine(last, (width * by_input, *turned, by_output, s.made * by_output, by_input))
+    else:
+        width = s.made // panels
+        shape = (panels, *size, s.taken, width)
+        place = Affine(0, (width, *positions, by_input, by_output))
+    buffer = Node(elementwise.stop_gradient, (weights.buffer,), {}, TensorType(shape, weights.buffer.dtype))
+    copy = Kernel(shape, nodes=[buffer])
+    whole = Affine(0, contiguous(shape))
+    copy.stores.append(Store(copy.block.add(Load(weights.buffer, place), buffer.dtype), buffer, whole))
+    kernel.operands = values, Load(buffer, whole)
+    return [copy]
+
+
+def _blocks(kernel: Kernel, target: Target) -> list[Kernel]:
+    """A kernel that sums blocks, and one that adds these up, with the block of the whole."""
+    whole = kernel.core
+    assert whole is not None
+    blocks = conv_weights.cut(sides(whole), whole.dtype.itemsize, target).blocks
+    if blocks == 1 and [type(i) for i in kernel.block.code] == [Given] and len(kernel.stores) == 1:
+        return [kernel]
+    parts = Node(whole.op, whole.inputs, whole.attrs, TensorType((blocks, *whole.shape), whole.dtype))
+    part = Kernel(parts.shape, parts, nodes=[parts], operands=kernel.operands)
+    part.stores.append(Store(part.block.add(Given(parts), parts.dtype), parts, Affine(0, contiguous(parts.shape))))
+    total = Node(core.reduce_sum, (parts,), {"axes": (0,)}, whole.type)
+    block = Block()
+    moved = block.append(kernel.block, {Given(whole): block.add(Given(total), total.dtype)})
+    stores = [Store(moved[s.value], s.buffer, s.place) for s in kernel.stores]
+    sum_of_parts = Kernel(whole.shape, total, kernel.nodes, block, stores, reduced=(blocks,))
+    step, *strides = contiguous(parts.shape)
+    sum_of_parts.inner = Block()
+    sum_of_parts.inner_value = sum_of_parts.inner.add(Load(parts, Affine(0, (*strides, step))), parts.dtype)
+    return [part, sum_of_parts]

@@ -1,0 +1,300 @@
+"""Convolution, and the gradient of its input: rows of results, each a sum over the kernel of rows of a source.
+
+    forward:   y[n, q, o] = Σ  x[n, stride · q + dilation · p - low, i] · w[p, i, o]
+    backward:  x[n, u, i] = Σ  y[n, (u + low - dilation · p) / stride, o] · w[p, i, o],   where that is whole
+
+The backward form reads the kernel from its last position to its first and with its channels exchanged (``turned``, a
+copy that the plan made); with stride 1 it is the forward form then.
+
+A tile of the result, some neighbours in a row by a few vectors of channels, stays in registers.  Each turn of the
+inner loop loads vectors of the kernel and, for every row of the tile, repeats one element of the source: rows ×
+vectors multiply-adds.  Input channels and positions that lie side by side in both arrays are one loop.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from gradloom.executors.native.blocks import BlockWriter
+from gradloom.executors.native.builder import Index, Value, vector
+from gradloom.executors.native.kernel import Kernel
+from gradloom.executors.native.kernels.conv_form import Form, Sides
+from gradloom.executors.native.kernels.conv_tiling import (
+    Line,
+    Run,
+    Span,
+    backward_lines,
+    forward_line,
+    runs,
+    tile_shape,
+)
+from gradloom.executors.native.kernels.grid import Axis
+from gradloom.executors.native.kernels.tiling import Lanes
+from gradloom.executors.native.kernels.whole import nest, unravelled
+from gradloom.executors.native.target import Target
+from gradloom.ops.geometry import Sizes
+
+LARGE_KERNEL = 400 * 1024  # bytes from which units go through all rows before the next channels
+MOST_UNROLLED = 4  # turns of the inner loop that are written one after the other
+LINE = 64  # bytes of a cache line
+NEAREST = 24 * 1024  # bytes of a kernel beyond which its lines are asked for before they are read
+AHEAD = 8  # so many turns of the inner loop
+
+FAR_APART = 1024  # bytes between rows of a large kernel, from which a copy in panels pays for itself
+
+Outer = Callable[[list[Index], list[Index], list[Value]], list[Value]]
+
+
+def write(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
+    """Write the body of a convolution's function; units are rows, and panels of a large kernel."""
+    return _Rows(Form(writer, kernel, target), backward=False).write()
+
+
+def write_input_gradient(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
+    """Write the body of the function of an input's gradient; units likewise."""
+    return _Rows(Form(writer, kernel, target), backward=True).write()
+
+
+def panels(s: Sides, itemsize: int, target: Target, *, backward: bool) -> int:
+    """Into how many panels of channels the copy of a kernel is divided, each in one piece; 0 where none is needed.
+
+    The gradient of an input needs a copy in any case.  Elsewhere it pays for large kernels whose rows lie far apart:
+    what a tile reads of them falls into few sets of a cache.
+    """
+    tile = tile_of(s, itemsize, target, backward=backward)
+    made = s.taken if backward else s.made
+    width = tile[1] * target.lanes(max(itemsize, 4))
+    even = s.groups == 1 and made % width == 0
+    if backward:
+        return made // width if even else 1
+    large = math.prod(s.w) * itemsize > LARGE_KERNEL and made * itemsize >= FAR_APART
+    return made // width if even and large and made > width else 0
+
+
+def tile_of(s: Sides, itemsize: int, target: Target, *, backward: bool) -> tuple[int, int]:
+    """Most rows and vectors of a tile."""
+    made = s.groups if s.depthwise else s.taken if backward else s.made
+    longest = -(-s.windows.spatial[-1] // s.windows.strides[-1]) if backward else s.windows.counts[-1]
+    across = -(-made // target.lanes(max(itemsize, 4)))
+    return tile_shape(longest, across, target.registers, by_vectors=s.depthwise)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where tiles lie: the row (example and outer axes), group and panel, first channel, vectors of channels."""
+
+    row: list[Index]
+    group: Index
+    panel: Index
+    channel: Index
+    vectors: tuple[Lanes, ...]
+
+
+class _Rows:
+    """Writes the loops from the units down to the tile."""
+
+    def __init__(self, form: Form, *, backward: bool) -> None:
+        self.form, self.b = form, form.b
+        sides, windows = form.sides, form.sides.windows
+        self.backward, self.depthwise = backward, sides.depthwise
+        self.taken, self.made = (sides.made, sides.taken) if backward else (sides.taken, sides.made)
+        self.groups = sides.groups
+        if self.depthwise:
+            self.made, self.groups = self.groups, 1
+        source, self.result = (sides.y, sides.x) if backward else (sides.x, sides.y)
+        self.most, self.wide = tile_of(sides, form.itemsize, form.target, backward=backward)
+        self.panels = panels(sides, form.itemsize, form.target, backward=backward)
+        beside = self.result[-1] // max(self.panels, 1)
+        self.kernel_shape: Sizes = (*windows.size, self.taken, beside)
+        self.source, self.kernel = form.operand(0, source), form.operand(1, self.kernel_shape)
+        self.channels = source[-1]
+        self.far = math.prod(sides.w) * form.itemsize > NEAREST
+        low = windows.padding[-1][0]
+        last = (windows.spatial[-1], windows.size[-1], windows.strides[-1], low, windows.dilation[-1])
+        count = windows.counts[-1]
+        self.lines = backward_lines(*last, count) if backward else [forward_line(*last, count)]
+        self.outer = [self._turned(axis) for axis in form.axes[:-1]] if backward else form.axes[:-1]
+
+    def _turned(self, axis: Axis) -> Axis:
+        """The axis of a gradient: with stride 1 another convolution's; else the convolution's own."""
+        if axis.stride > 1:
+            return axis
+        low = axis.dilation * (axis.window - 1) - axis.low
+        return Axis(self.b, axis.count, axis.window, 1, low, axis.dilation, axis.size)
+
+    # Loops around a tile ----------------------------------------------------------------------------------------------
+
+    def write(self) -> int:
+        """Rows, groups, panels of channels, tiles."""
+        b, width = self.b, self.wide * self.form.lanes
+        full, rest = self.made // width, self.form.vectors(self.made % width)
+        front = self.result[:-2]
+        large = math.prod(self.form.sides.w) * self.form.itemsize > LARGE_KERNEL
+        counts = (self.groups, full + bool(rest), *front) if large else front
+        with b.loop(b.param("begin"), b.param("end")) as unit:
+            found = unravelled(b, unit, counts)
+            row = found[-len(front) :]
+            ranges = self._outer_ranges(row[1:])
+
+            def cover(group: Index, panel: Index, vectors: tuple[Lanes, ...]) -> None:
+                channel = b.iadd(b.imul(group, self.made), b.imul(panel, width))
+                self._row(_Place(row, group, panel, channel, vectors), ranges)
+
+            if large:
+                if full:
+                    with b.when(b.compare("slt", b.index(found[1]), b.index(full))):
+                        cover(found[0], found[1], self.form.vectors(width))
+                if rest:
+                    with b.when(b.compare("eq", b.index(found[1]), b.index(full))):
+                        cover(found[0], full, rest)
+                return math.prod(counts)
+            with b.loop(0, self.groups) as group:
+                if full:
+                    with b.loop(0, full) as panel:
+                        cover(group, panel, self.form.vectors(width))
+                if rest:
+                    cover(group, full, rest)
+        return math.prod(counts)
+
+    def _row(self, place: _Place, ranges: list[tuple[Index, Index]]) -> None:
+        """All tiles of a row, some channels of each."""
+        b = self.b
+        for line in self.lines:
+            for run in runs(line, self.most):
+                if run.count == 1:
+                    self._tile(place, ranges, line, run, run.start)
+                else:
+                    with b.loop(0, run.count) as number:
+                        self._tile(place, ranges, line, run, b.iadd(b.imul(number, run.height), run.start))
+
+    def _outer_ranges(self, at: Sequence[Index]) -> list[tuple[Index, Index]]:
+        """The positions along each outer axis that the rows of a unit visit."""
+        strided = [self.backward and axis.stride > 1 for axis in self.outer]
+        return [(0, axis.window) if s else axis.inside(q) for s, axis, q in zip(strided, self.outer, at)]
+
+    def _outside(
+        self, ranges: Sequence[tuple[Index, Index]], at: Sequence[Index], tile: list[Value], body: Outer
+    ) -> list[Value]:
+        """Loops over positions along the outer axes; ``body(positions, elements, tile)``."""
+        b = self.b
+        if not ranges:
+            return body([], [], tile)
+        axis = self.outer[len(self.outer) - len(ranges)]
+
+        def position(p: list[Index], tile: list[Value]) -> list[Value]:
+            def further(element: Index, tile: list[Value]) -> list[Value]:
+                rest = lambda ps, es, values: body([*p, *ps], [element, *es], values)  # noqa: E731
+                return self._outside(ranges[1:], at[1:], tile, rest)
+
+            if not (self.backward and axis.stride > 1):
+                return further(axis.element(at[0], p[0]), tile)
+            exists, window = axis.window_with(at[0], b.iadd(b.imul(p[0], -1), axis.window - 1))
+            once = b.select(exists, b.index(1), b.index(0))
+            return nest(b, [(0, once)], tile, lambda _, tile: further(window, tile))
+
+        return nest(b, [ranges[0]], tile, position)
+
+    # The tile -----------------------------------------------------------------------------------------------------
+
+    def _tile(self, place: _Place, ranges: list[tuple[Index, Index]], line: Line, run: Run, first: Index) -> None:
+        """The results of a row from ``first`` on: summed in registers, then finished."""
+        b, form = self.b, self.form
+        wide = len(place.vectors)
+
+        def position(ps: list[Index], elements: list[Index], tile: list[Value]) -> list[Value]:
+            channel = place.channel if self.depthwise else b.imul(place.group, self.taken)
+            x = self.source.at(place.row[0], *elements, b.imul(first, line.stride), channel).pointer
+            w = self._kernel_at(place, ps)
+            for span in run.spans:
+                begin, end = (row * wide for row in span.rows)
+                tile = [*tile[:begin], *self._span(line, span, x, w, place.vectors, tile[begin:end]), *tile[end:]]
+            return tile
+
+        zeros = form.zeros(run.height, place.vectors)
+        tile = self._outside(ranges, place.row[1:], zeros, position) if run.spans else zeros
+        self._finish(place, line, run, first, tile)
+
+    def _kernel_at(self, place: _Place, positions: list[Index]) -> Value:
+        """The kernel at the first tap, for the first channels of a tile."""
+        if self.panels <= 1:
+            return self.kernel.at(*positions, 0, 0, place.channel).pointer
+        start = self.b.imul(place.panel, math.prod(self.kernel_shape))
+        return self.b.at(self.kernel.at(*positions).pointer, start, self.form.memory)
+
+    def _span(
+        self, line: Line, span: Span, x: Value, w: Value, vectors: Sequence[Lanes], tile: list[Value]
+    ) -> list[Value]:
+        """Add what some taps give to the rows that meet them."""
+        b, memory, row = self.b, self.form.memory, self.kernel.strides[-2]
+        by_tap = line.tap_step * self.kernel.strides[-3]
+        taps = span.last - span.first
+        w = b.at(w, (line.first_tap + span.first * line.tap_step) * self.kernel.strides[-3], memory)
+        places = [line.element(r, span.first) * self.channels for r in range(*span.rows)]
+
+        def run(count: int, dx: int, dw: int, x: Value, w: Value, tile: list[Value]) -> list[Value]:
+            if count <= MOST_UNROLLED:
+                for k in range(count):
+                    at = [place + k * dx for place in places]
+                    tile = self._turn(at, x, b.at(w, k * dw, memory), vectors, tile)
+                return tile
+            k, inside, finish = b.loop_carrying(0, count, 1, tile)
+            x, w = b.at(x, b.imul(k, dx), memory), b.at(w, b.imul(k, dw), memory)
+            return finish(self._turn(places, x, w, vectors, inside))
+
+        if self.taken == self.channels and line.step == line.tap_step == 1:
+            return run(taps * self.taken, 1, row, x, w, tile)
+        if self.taken == 1:
+            return run(taps, line.step * self.channels, by_tap, x, w, tile)
+
+        def tap(t: list[Index], tile: list[Value]) -> list[Value]:
+            x_t = b.at(x, b.imul(t[0], line.step * self.channels), memory)
+            return run(self.taken, 1, row, x_t, b.at(w, b.imul(t[0], by_tap), memory), tile)
+
+        return tap([0], tile) if taps == 1 else nest(b, [(0, taps)], tile, tap)
+
+    def _turn(
+        self, places: Sequence[int], x: Value, w: Value, vectors: Sequence[Lanes], tile: list[Value]
+    ) -> list[Value]:
+        """One summed element."""
+        b, form = self.b, self.form
+        if self.far:
+            for lanes in vectors:
+                b.prefetch(b.at(w, AHEAD * self.kernel.strides[-2] + lanes.first, form.memory))
+        ys = [form.load(b.at(w, lanes.first, form.memory), lanes) for lanes in vectors]
+        if self.depthwise:
+            starts = [place + lanes.first for place in places for lanes in vectors]
+            xs = [form.load(b.at(x, at, form.memory), vectors[i % len(vectors)]) for i, at in enumerate(starts)]
+            return form.add_products(xs, ys, tile, pairwise=True)
+        return form.add_products([form.load(b.at(x, place, form.memory)) for place in places], ys, tile)
+
+    def _finish(self, place: _Place, line: Line, run: Run, first: Index, tile: list[Value]) -> None:
+        """What follows from the sums: written out where they are only stored, else a loop over the tile's rows."""
+        b, form, vectors = self.b, self.form, place.vectors
+
+        def row(i: Index, totals: Sequence[Value]) -> None:
+            result = b.iadd(b.imul(b.iadd(first, i), line.result_step), line.first_result)
+            for total, lanes in zip(totals, vectors):
+                form.finish(total, [*place.row, result, b.iadd(place.channel, lanes.first)], lanes)
+
+        wide = len(vectors)
+        if form.only_stored:
+            for i in range(run.height):
+                row(i, tile[i * wide : (i + 1) * wide])
+            return
+        width = sum(lanes.width for lanes in vectors)
+        size = 8 if form.kind == "double" else 4
+        for number, total in enumerate(tile):
+            at = number // wide * width + vectors[number % wide].first
+            b.store(total, b.at(self._sums, at, form.kind), size)
+        with b.loop(0, run.height) as i:
+            start = b.at(self._sums, b.imul(i, width), form.kind)
+            kinds = [vector(form.kind, lanes.width) for lanes in vectors]
+            row(i, [b.load(b.at(start, v.first, form.kind), kind, size) for v, kind in zip(vectors, kinds)])
+
+    @cached_property
+    def _sums(self) -> Value:
+        """Room on the stack for the sums of a tile."""
+        return self.b.local(f"[{self.most * self.wide * self.form.lanes} x {self.form.kind}]", LINE)
