@@ -21,7 +21,7 @@ NETWORKS: Mapping[str, Network] = {
     TINY: Network((20, 64, 32, 2), 32, 512),
     MEDIUM: Network((784, 256, 128, 10), 128, 64),
 }
-TRAINERS = tuple(system for system in SYSTEMS if system != "peak")
+TRAINERS = tuple(system for system in SYSTEMS if system not in ("peak", "HIPS autograd"))
 PYTORCH = tuple(system for system in SYSTEMS if system.startswith(("PyTorch", "torch")))
 
 
