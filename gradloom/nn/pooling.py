@@ -10,7 +10,8 @@ import numpy as np
 from gradloom import functional as fn
 from gradloom import options, pooling
 from gradloom.errors import OptionError, ShapeError
-from gradloom.nn.geometry import Padding, Sizes, check_image, padding, sizes, spread
+from gradloom.nn.geometry import Padding, Sizes, check_image, sizes, spread
+from gradloom.nn.geometry import padding as checked_padding
 from gradloom.nn.module import Module
 from gradloom.tensor import Tensor
 
@@ -18,11 +19,13 @@ from gradloom.tensor import Tensor
 class _Pool(Module):
     """Options of windows.  x is (N, *spatial, C), the result (N, *out, C)."""
 
-    def __init__(self, size: Sizes, strides: Sizes | None, padding_: Padding, dilation: Sizes) -> None:
+    def __init__(
+        self, size: Sizes = 2, *, strides: Sizes | None = None, padding: Padding = "valid", dilation: Sizes = 1
+    ) -> None:
         who = type(self).__name__
         self.size = sizes(who, "size", size)
         self.strides = None if strides is None else sizes(who, "strides", strides)
-        self.padding, self.dilation = padding(who, padding_), sizes(who, "dilation", dilation)
+        self.padding, self.dilation = checked_padding(who, padding), sizes(who, "dilation", dilation)
 
     def _windows(self) -> dict[str, Any]:
         return {"strides": self.strides, "padding": self.padding, "dilation": self.dilation}
@@ -38,11 +41,6 @@ class MaxPool(_Pool):
         dilation: steps between elements of a window.
     """
 
-    def __init__(
-        self, size: Sizes = 2, *, strides: Sizes | None = None, padding: Padding = "valid", dilation: Sizes = 1
-    ) -> None:
-        super().__init__(size, strides, padding, dilation)
-
     def forward(self, x: Tensor) -> Tensor:
         """One element a window."""
         return pooling.max_pool(x, self.size, **self._windows())
@@ -57,11 +55,6 @@ class MedianPool(_Pool):
         padding: as in :class:`Conv`; what lies outside the image does not count.
         dilation: steps between elements of a window.
     """
-
-    def __init__(
-        self, size: Sizes = 2, *, strides: Sizes | None = None, padding: Padding = "valid", dilation: Sizes = 1
-    ) -> None:
-        super().__init__(size, strides, padding, dilation)
 
     def forward(self, x: Tensor) -> Tensor:
         """One element a window."""
@@ -88,7 +81,7 @@ class LpPool(_Pool):
         padding: Padding = "valid",
         dilation: Sizes = 1,
     ) -> None:
-        super().__init__(size, strides, padding, dilation)
+        super().__init__(size, strides=strides, padding=padding, dilation=dilation)
         self.p = options.number("LpPool", "p", p, low=1, fix="Use 2 for the Euclidean norm.")
 
     def forward(self, x: Tensor) -> Tensor:
@@ -122,7 +115,7 @@ class AvgPool(_Pool):
         count_padding: bool = False,
         weights: Any = None,
     ) -> None:
-        super().__init__(size, strides, padding, dilation)
+        super().__init__(size, strides=strides, padding=padding, dilation=dilation)
         self.count_padding = options.flag("AvgPool", "count_padding", count_padding)
         self.weights = None if weights is None else self._checked(weights)
 

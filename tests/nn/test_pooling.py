@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.ndimage
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import gradloom as gl
@@ -50,8 +50,7 @@ def test_each_window_of_a_series(size: int, stride: int, padding: int, dilation:
         [i for i in range(s, s + dilation * size, dilation) if 0 <= i < 9]
         for s in range(-padding, 9 + padding - dilation * (size - 1), stride)
     ]
-    if not all(places):
-        return
+    assume(all(places))
     options = {"strides": stride, "padding": padding, "dilation": dilation}
     for layer, meaning in (
         (nn.MaxPool(size, **options), np.max),
