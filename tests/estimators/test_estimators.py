@@ -1,0 +1,205 @@
+"""The estimators among scikit-learn's own: its checks, its tools, and results beside its own models."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+from sklearn import datasets
+from sklearn.base import clone
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from gradloom import nn
+from gradloom.errors import OptionError, UnknownNameError
+from gradloom.estimators import NeuralClassifier, NeuralRegressor, NeuralTransformer, Perceptron
+
+
+@pytest.mark.filterwarnings("ignore")
+@parametrize_with_checks([NeuralClassifier(), NeuralRegressor(), NeuralTransformer(), Perceptron()])
+def test_scikit_learn_finds_nothing(estimator, check):
+    check(estimator)
+
+
+# Results --------------------------------------------------------------------------------------------------------
+
+
+def test_without_hidden_layers_it_is_scikit_learns_logistic_regression():
+    x, y = datasets.load_iris(return_X_y=True)
+    x = StandardScaler().fit_transform(x)
+    ours = NeuralClassifier((), l2=0.01, epochs=3000, patience=None, standardize=False, random_state=0).fit(x, y)
+    theirs = LogisticRegression(C=1 / (2 * 0.01 * len(x)), tol=1e-9, max_iter=10_000).fit(x, y)
+    assert np.allclose(ours.predict_proba(x), theirs.predict_proba(x), atol=1e-4)
+
+
+def test_without_hidden_layers_the_regressor_finds_least_squares():
+    x, y = datasets.load_diabetes(return_X_y=True)
+    ours = NeuralRegressor((), epochs=6000, learning_rate=0.03, patience=None, random_state=0).fit(x, y)
+    assert ours.predict(x) == pytest.approx(LinearRegression().fit(x, y).predict(x), abs=0.5)
+
+
+@pytest.mark.parametrize("multiclass", ["softmax", "one_vs_rest"])
+def test_it_generalises_on_wine(multiclass):
+    x, y = datasets.load_wine(return_X_y=True)
+    model = NeuralClassifier((32,), multiclass=multiclass, l2=1e-3, random_state=0)
+    assert cross_val_score(model, x, y, cv=3).mean() > 0.95
+    probabilities = model.fit(x, y).predict_proba(x)
+    assert probabilities.sum(1) == pytest.approx(1)
+    assert (model.classes_[probabilities.argmax(1)] == model.predict(x)).all()
+
+
+def test_several_targets_keep_their_units():
+    x = np.random.default_rng(0).standard_normal((200, 3))
+    y = np.stack([1000 * x[:, 0], 0.01 * x[:, 1] + 5], 1)
+    model = NeuralRegressor((), epochs=2000, learning_rate=0.03, patience=None, random_state=0).fit(x, y)
+    assert model.predict(x).shape == (200, 2)
+    assert model.score(x, y) > 0.9999
+
+
+def test_a_transformer_without_hidden_layers_finds_the_space_of_pca():
+    x = StandardScaler().fit_transform(datasets.load_iris().data)
+    model = NeuralTransformer((), components=2, epochs=4000, patience=None, standardize=False, random_state=0).fit(x)
+    back = model.inverse_transform(model.transform(x))
+    lost = np.linalg.svd(x, compute_uv=False)[2:]
+    assert np.square(x - back).sum() == pytest.approx(np.square(lost).sum(), rel=0.01)
+
+
+# Weights --------------------------------------------------------------------------------------------------------
+
+
+def test_a_weight_of_two_is_a_row_given_twice():
+    x, y = datasets.load_iris(return_X_y=True)
+    weights = np.random.default_rng(0).integers(0, 3, len(x))
+    options = {"hidden": (8,), "epochs": 50, "random_state": 0}
+    weighted = NeuralClassifier(**options).fit(x, y, sample_weight=weights)
+    repeated = NeuralClassifier(**options).fit(np.repeat(x, weights, 0), np.repeat(y, weights))
+    assert np.allclose(weighted.predict_proba(x), repeated.predict_proba(x), atol=1e-7)
+
+
+def test_class_weights_move_the_boundary():
+    random = np.random.default_rng(0)
+    x = np.concatenate([random.normal(0, 1, (300, 2)), random.normal(1.5, 1, (30, 2))])
+    y = np.repeat([0, 1], [300, 30])
+    plain, balanced = (
+        NeuralClassifier((), class_weight=w, random_state=0).fit(x, y).predict(x[300:]).mean()
+        for w in (None, "balanced")
+    )
+    assert balanced > plain + 0.1
+
+
+# Tools ----------------------------------------------------------------------------------------------------------
+
+
+def test_pipeline_grid_search_and_clone():
+    x, y = datasets.load_iris(return_X_y=True)
+    pipeline = make_pipeline(StandardScaler(), NeuralClassifier(epochs=30, random_state=0))
+    search = GridSearchCV(pipeline, {"neuralclassifier__hidden": [(), (8,)]}, cv=2).fit(x, y)
+    assert search.best_score_ > 0.8
+    assert clone(search.best_estimator_).get_params()["neuralclassifier__epochs"] == 30
+
+
+def test_set_output_names_the_features():
+    x = datasets.load_iris(as_frame=True).data
+    codes = NeuralTransformer((4,), components=3, epochs=2).set_output(transform="pandas").fit_transform(x)
+    assert list(codes.columns) == ["neuraltransformer0", "neuraltransformer1", "neuraltransformer2"]
+
+
+def test_partial_fit_follows_a_drift():
+    random = np.random.default_rng(0)
+    model = NeuralClassifier((), random_state=0, learning_rate=0.05)
+
+    def rows(sign):
+        x = random.standard_normal((100, 2))
+        return x, np.where(sign * x[:, 0] > 0, "up", "down")
+
+    for sign in (1, -1):
+        for _ in range(60):
+            model.partial_fit(*rows(sign), classes=["down", "up"])
+        assert model.score(*rows(sign)) > 0.9
+    with pytest.raises(OptionError, match="sideways"):
+        model.partial_fit(np.zeros((1, 2)), ["sideways"])
+
+
+def test_warm_start_goes_on():
+    x, y = datasets.load_iris(return_X_y=True)
+    model = NeuralClassifier((8,), epochs=5, warm_start=True, random_state=0).fit(x, y)
+    first = model.loss_
+    model.fit(x, y)
+    assert model.n_iter_ == 10
+    assert model.loss_ < first
+    assert model.set_params(warm_start=False).fit(x, y).n_iter_ == 5
+
+
+def test_own_validation_rows_stop_training():
+    x, y = datasets.load_breast_cancer(return_X_y=True)
+    x, held_x, y, held_y = train_test_split(x, y, random_state=0)
+    model = NeuralClassifier((64,), patience=3, epochs=500, random_state=0).fit(x, y, validation=(held_x, held_y))
+    assert model.n_iter_ < 500
+    assert "val_loss" in model.trainer_.history.rows[0]
+    assert model.score(held_x, held_y) > 0.93
+
+
+def test_a_pickle_holds_the_model_file_and_goes_on():
+    x, y = datasets.load_iris(return_X_y=True)
+    model = NeuralClassifier((8,), epochs=5, warm_start=True, random_state=0).fit(x, y)
+    copied = pickle.loads(pickle.dumps(model))
+    assert np.array_equal(copied.predict_proba(x), model.predict_proba(x))
+    assert np.array_equal(copied.fit(x, y).predict_proba(x), model.fit(x, y).predict_proba(x))
+
+
+def own_model(outputs: int) -> nn.Module:
+    return nn.Sequential(nn.Dense(6, activation="tanh"), nn.LayerNorm(), nn.Dense(outputs))
+
+
+def test_a_model_of_your_own():
+    x, y = datasets.load_iris(return_X_y=True)
+    assert NeuralClassifier(model=own_model, random_state=0).fit(x, y).score(x, y) > 0.95
+
+
+def test_options_are_checked_in_fit():
+    x, y = datasets.load_iris(return_X_y=True)
+    with pytest.raises(UnknownNameError, match="adam"):
+        NeuralClassifier(optimizer="adan").fit(x, y)
+    with pytest.raises(OptionError, match="multiclass"):
+        NeuralClassifier(multiclass="ovr").fit(x, y)
+    with pytest.raises(OptionError, match="1 class"):
+        NeuralClassifier().fit(x, np.zeros(len(x)))
+    with pytest.raises(OptionError, match="sample_weight is 0"):
+        NeuralClassifier().fit(x, y, sample_weight=np.zeros(len(x)))
+
+
+# The perceptron -------------------------------------------------------------------------------------------------
+
+
+def test_the_perceptron_follows_its_rule():
+    """Against the rule as the notes write it, a row at a time."""
+    random = np.random.default_rng(3)
+    x = random.standard_normal((40, 2))
+    y = np.where(x @ [1.0, -2.0] > 0.3, 1, -1)
+    model = Perceptron(0.5, shuffle=False).fit(x, y)
+    weights, mistakes = np.zeros(3), []
+    while not mistakes or mistakes[-1]:
+        mistakes.append(0)
+        for row, wanted in zip(np.hstack([np.full((40, 1), -1), x]), y):
+            if (1 if weights @ row >= 0 else -1) != wanted:
+                weights = weights + 0.5 * wanted * row
+                mistakes[-1] += 1
+    assert model.mistakes_ == mistakes
+    assert np.allclose([-model.intercept_[0], *model.coef_[0]], weights)
+    assert model.score(x, y) == 1
+
+
+def test_no_perceptron_computes_exclusive_or_but_a_network_does():
+    x, y = np.array([[0.0, 0], [0, 1], [1, 0], [1, 1]]), np.array([0, 1, 1, 0])
+    assert Perceptron(epochs=200).fit(x, y).score(x, y) < 1
+    network = NeuralClassifier((8,), activation="tanh", random_state=0, patience=None).fit(x, y)
+    assert network.score(x, y) == 1
+
+
+def test_several_perceptrons_tell_each_class_from_the_rest():
+    x, y = datasets.load_iris(return_X_y=True)
+    assert Perceptron(average=True, random_state=0).fit(x, y).score(x, y) > 0.85
