@@ -19,7 +19,6 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from gradloom import nn, optim, options, train
-from gradloom.errors import OptionError
 
 FULL_BATCH = 2000
 """Rows up to which an update sees all of them (catalogue 105).  Then a weight of 2 is exactly a row given twice."""
@@ -150,12 +149,7 @@ class NeuralEstimator(BaseEstimator):
         return self.warm_start and hasattr(self, "trainer_")
 
     def _weights(self, weights: Any, x: np.ndarray) -> np.ndarray:
-        found = _check_sample_weight(weights, x, dtype=x.dtype, ensure_non_negative=True)
-        if not found.any():
-            raise OptionError(
-                type(self).__name__, rule="at least one row must count", got="sample_weight is 0 for all rows"
-            )
-        return found
+        return _check_sample_weight(weights, x, dtype=x.dtype, ensure_non_negative=True)
 
     # Using ------------------------------------------------------------------------------------------------------
 
