@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
-from sklearn import datasets
+from sklearn import datasets as bundled
 from sklearn.base import clone
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_split
@@ -17,6 +18,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from gradloom import nn
 from gradloom.errors import OptionError, UnknownNameError
 from gradloom.estimators import NeuralClassifier, NeuralRegressor, NeuralTransformer, Perceptron
+
+datasets: Any = bundled  # what its functions give depends on their arguments
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -99,7 +102,8 @@ def test_pipeline_grid_search_and_clone():
     pipeline = make_pipeline(StandardScaler(), NeuralClassifier(epochs=200, random_state=0))
     search = GridSearchCV(pipeline, {"neuralclassifier__hidden": [(), (8,)]}, cv=2).fit(x, y)
     assert search.best_score_ > 0.8
-    assert clone(search.best_estimator_).get_params()["neuralclassifier__epochs"] == 200
+    again: Any = clone(search.best_estimator_)
+    assert again.get_params()["neuralclassifier__epochs"] == 200
 
 
 def test_set_output_names_the_features():
@@ -168,7 +172,7 @@ def test_options_are_checked_in_fit():
         NeuralClassifier(multiclass="ovr").fit(x, y)
     with pytest.raises(OptionError, match="1 class"):
         NeuralClassifier().fit(x, np.zeros(len(x)))
-    with pytest.raises(ValueError, match="[Ww]eights"):
+    with pytest.raises(ValueError, match="eights"):
         NeuralClassifier().fit(x, y, sample_weight=np.zeros(len(x)))
 
 
