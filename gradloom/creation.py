@@ -9,7 +9,7 @@ import numpy as np
 
 from gradloom import semantics
 from gradloom.ir.graph import fill
-from gradloom.ir.tensortype import DEFAULT_FLOAT, DEFAULT_INT, TensorType, as_dtype
+from gradloom.ir.tensortype import DEFAULT_FLOAT, DEFAULT_INT, TensorType, as_dtype, is_float
 from gradloom.semantics import to_node
 from gradloom.tensor import Tensor, TensorLike, node_of, tensor
 
@@ -47,7 +47,7 @@ def arange(start: float, stop: float | None = None, step: float = 1, dtype: Any 
     """Numbers from ``start`` (0 if only one bound is given) to before ``stop`` in steps."""
     first, last = (0, start) if stop is None else (start, stop)
     numbers = np.arange(first, last, step)
-    default = DEFAULT_FLOAT if numbers.dtype.kind == "f" else DEFAULT_INT
+    default = DEFAULT_FLOAT if is_float(numbers.dtype) else DEFAULT_INT
     return tensor(numbers, default if dtype is None else dtype)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from gradloom.ir.graph import CONSTANT, PLACEHOLDER, Graph, Node
 from gradloom.ir.interpret import evaluate
+from gradloom.ir.tensortype import is_float
 from gradloom.ops import control
 from gradloom.ops.custom import custom
 from gradloom.tracing import Arguments, Function, graph_and_results
@@ -227,7 +228,7 @@ def _state(value: Any) -> State:
     if isinstance(value, tuple):
         return max(map(_state, value), default=State.FINITE)
     array = np.asarray(value)
-    if array.dtype.kind != "f" or np.isfinite(array).all():
+    if not is_float(array.dtype) or np.isfinite(array).all():
         return State.FINITE
     return State.NAN if np.isnan(array).any() else State.INFINITE
 

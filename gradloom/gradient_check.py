@@ -22,6 +22,7 @@ from gradloom.autodiff.reverse import pullback
 from gradloom.autodiff.slopes import Line, Slope, quick, sweep
 from gradloom.errors import DTypeError
 from gradloom.ir.graph import CONSTANT, Graph, Node, constant
+from gradloom.ir.tensortype import is_float
 from gradloom.tensor import Tensor
 from gradloom.tracing import Arguments, Function, Results, parameter_names
 
@@ -287,7 +288,7 @@ def _in_float64(leaf: Any) -> Any:
     """Floats, whatever holds them, as float64 tensors; anything else as it is."""
     if isinstance(leaf, (float, np.ndarray, np.generic, Tensor)):
         array = np.asarray(leaf)
-        return Tensor(constant(array.astype(np.float64))) if array.dtype.kind == "f" else leaf
+        return Tensor(constant(array.astype(np.float64))) if is_float(array.dtype) else leaf
     return leaf
 
 

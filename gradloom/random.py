@@ -17,7 +17,7 @@ import numpy as np
 from gradloom import functional as fn
 from gradloom.errors import DTypeError, OptionError
 from gradloom.ir.graph import constant
-from gradloom.ir.tensortype import DEFAULT_FLOAT, as_dtype
+from gradloom.ir.tensortype import DEFAULT_FLOAT, as_dtype, is_float
 from gradloom.ops import elementwise, sampling
 from gradloom.semantics import normal_shape
 from gradloom.tensor import Tensor, tensor
@@ -76,7 +76,7 @@ def uniform(key: Tensor, shape: Shape = (), low: float = 0.0, high: float = 1.0,
         DTypeError: the numbers are not to be floats.
     """
     wanted = as_dtype(dtype, "random.uniform")
-    if wanted.kind != "f":
+    if not is_float(wanted):
         raise DTypeError("random.uniform", rule="the numbers are floats", got=wanted.name, fix="Use random.randint.")
     if low > high:
         raise OptionError("random.uniform", rule="low must not be above high", got=f"{low} and {high}")

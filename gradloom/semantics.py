@@ -15,7 +15,7 @@ import numpy as np
 
 from gradloom.errors import DTypeError, ShapeError
 from gradloom.ir.graph import Node, Op, constant, fill
-from gradloom.ir.tensortype import DEFAULT_FLOAT, DEFAULT_INT, TensorType, as_dtype, promote, promote_scalar
+from gradloom.ir.tensortype import DEFAULT_FLOAT, DEFAULT_INT, TensorType, as_dtype, kind_of, promote, promote_scalar
 from gradloom.ops import core, elementwise, movement
 from gradloom.ops.contraction import contract
 from gradloom.ops.rules import without_axes
@@ -49,7 +49,7 @@ def to_node(value: Any, who: str, dtype: Any = None) -> Node:
     if dtype is not None:
         found = as_dtype(dtype, who)
     elif not isinstance(value, (np.ndarray, np.generic)):
-        found = {"f": DEFAULT_FLOAT, "i": DEFAULT_INT}.get(found.kind, found)
+        found = {"f": DEFAULT_FLOAT, "i": DEFAULT_INT}.get(kind_of(found), found)
     _check_range(who, array, found)
     with np.errstate(all="ignore"):  # a float too large for its type is infinite
         return constant(array.astype(found, copy=True))

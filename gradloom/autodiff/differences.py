@@ -26,6 +26,7 @@ import numpy as np
 
 from gradloom import options, tree
 from gradloom.errors import DTypeError, UnsupportedError
+from gradloom.ir.tensortype import is_float, kind_of
 
 Array = np.ndarray
 Values = Callable[[Array], Array]
@@ -132,7 +133,7 @@ def _in_float64(leaf: Any) -> Any:
     if not isinstance(leaf, (float, np.ndarray, np.generic)) and not hasattr(leaf, "__array__"):
         return leaf
     array = np.asarray(leaf)
-    return array.astype(np.float64)[()] if array.dtype.kind == "f" else leaf
+    return array.astype(np.float64)[()] if is_float(array.dtype) else leaf
 
 
 @dataclass(frozen=True)
@@ -191,7 +192,7 @@ class _Partial:
 
 def _real_array(leaf: Any) -> Array:
     array = np.asarray(leaf)
-    if array.dtype.kind not in "fiu":
+    if kind_of(array.dtype) not in "fiu":
         raise DTypeError(
             "numerical",
             rule="a derivative exists with respect to numbers alone",

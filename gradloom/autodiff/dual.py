@@ -24,7 +24,7 @@ import numpy as np
 from gradloom.autodiff.forward import pushforward
 from gradloom.errors import DomainError, DTypeError, UnsupportedError
 from gradloom.ir.graph import CONSTANT, PRIMITIVES, Graph, Op, placeholder
-from gradloom.ir.tensortype import TensorType
+from gradloom.ir.tensortype import TensorType, is_float
 from gradloom.ops import elementwise
 from gradloom.ops.core import add, batch_all
 
@@ -404,7 +404,7 @@ def _float_type(values: Sequence[Number]) -> np.dtype:
 
 def _narrowed(found: Number, given: Sequence[Number]) -> Number:
     """A result in the type of what was given: a choice between two of Python's numbers by an array is in float64."""
-    if isinstance(found, (np.ndarray, np.generic)) and found.dtype.kind == "f":
+    if isinstance(found, (np.ndarray, np.generic)) and is_float(found.dtype):
         return found.astype(_float_type(given), copy=False)
     return found
 

@@ -51,7 +51,7 @@ class TensorType:
     @property
     def is_float(self) -> bool:
         """Whether a derivative with respect to such a tensor exists."""
-        return self.dtype.kind == "f"
+        return is_float(self.dtype)
 
     def with_shape(self, shape: tuple[int, ...]) -> TensorType:
         """The same data type in another shape."""
@@ -73,6 +73,24 @@ class TupleType:
 
     def __str__(self) -> str:
         return f"({', '.join(map(str, self.parts))})"
+
+
+def kind_of(dtype: np.dtype) -> str:
+    """What a data type holds, as NumPy's letter: "b" booleans, "u" and "i" integers, "f" floats.
+
+    NumPy takes bfloat16, which is not its own, for raw bytes ("V"); so ask here, not for ``dtype.kind``.
+    """
+    return "f" if is_bfloat16(dtype) else dtype.kind
+
+
+def is_float(dtype: np.dtype) -> bool:
+    """Whether a data type holds floats."""
+    return kind_of(dtype) == "f"
+
+
+def is_bfloat16(dtype: np.dtype) -> bool:
+    """Whether a data type is the upper half of a float32."""
+    return dtype.kind == "V" and dtype.name == "bfloat16"
 
 
 def name_of(dtype: np.dtype) -> str:
@@ -121,7 +139,7 @@ def promote(first: np.dtype, second: np.dtype) -> np.dtype:
 
 def promote_scalar(dtype: np.dtype, scalar: bool | int | float) -> np.dtype:
     """The data type of the result when a tensor meets a Python number, which is weak."""
-    if isinstance(scalar, bool) or dtype.kind == "f":
+    if isinstance(scalar, bool) or is_float(dtype):
         return dtype
     if isinstance(scalar, int):
         return DEFAULT_INT if dtype.kind == "b" else dtype

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gradloom.errors import DTypeError, ShapeError
-from gradloom.ir.tensortype import TensorType
+from gradloom.ir.tensortype import TensorType, kind_of
 
 KIND_NAMES = {"f": "floating", "i": "signed integer", "u": "unsigned integer", "b": "boolean"}
 NUMBERS = "fiu"
@@ -14,7 +14,7 @@ ANYTHING = "fiub"
 
 def check_kind(who: str, type: TensorType, kinds: str) -> None:
     """Refuse operands whose data type is not of one of these NumPy kinds."""
-    if type.dtype.kind not in kinds:
+    if kind_of(type.dtype) not in kinds:
         wanted = " or ".join(KIND_NAMES[k] for k in kinds)
         raise DTypeError(
             who,

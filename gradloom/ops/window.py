@@ -12,7 +12,7 @@ import numpy as np
 
 from gradloom.errors import ShapeError
 from gradloom.ir.graph import Node, Op
-from gradloom.ir.tensortype import TensorType
+from gradloom.ir.tensortype import TensorType, is_float
 from gradloom.ops.core import broadcast, linear_in_first, reshape, transpose_first
 from gradloom.ops.geometry import Padding, Sizes, Windows, accumulator, check_channels_last
 from gradloom.ops.index import take_along
@@ -160,7 +160,7 @@ def _max_type(who: str, result: str | None) -> Callable[..., TensorType]:
 
 def _lowest(dtype: np.dtype) -> float:
     """A value that no element of this type is below."""
-    return -math.inf if dtype.kind == "f" else int(np.iinfo(dtype).min)
+    return -math.inf if is_float(dtype) else int(np.iinfo(dtype).min)
 
 
 def _window_max(x: np.ndarray, window: Sizes, strides: Sizes, padding: Padding, dilation: Sizes) -> np.ndarray:

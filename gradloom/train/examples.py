@@ -12,6 +12,7 @@ import numpy as np
 from gradloom import random
 from gradloom.errors import DataError, OptionError, ShapeError
 from gradloom.functional import zeros
+from gradloom.ir.tensortype import is_float, kind_of
 from gradloom.semantics import unevenness
 from gradloom.tensor import Tensor
 
@@ -137,7 +138,7 @@ def _checked(values: Any, who: str, floats: np.dtype) -> np.ndarray:
             got=unevenness(values),
             fix="Fill up the short rows, or cut the long ones.",
         ) from None
-    if array.dtype.kind not in "fiub":
+    if kind_of(array.dtype) not in "fiub":
         raise DataError(
             who,
             rule="values must be numbers",
@@ -146,7 +147,7 @@ def _checked(values: Any, who: str, floats: np.dtype) -> np.ndarray:
         )
     if array.ndim == 0 or len(array) == 0:
         raise DataError(who, rule="at least one row is needed", got=f"shape {array.shape}")
-    if array.dtype.kind == "f":
+    if is_float(array.dtype):
         return _finite(array, who, floats)
     return array if array.dtype == np.uint8 else array.astype(np.int64)
 

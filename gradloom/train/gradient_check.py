@@ -17,6 +17,7 @@ import numpy as np
 
 from gradloom import options
 from gradloom.gradient_check import GradientReport, check_gradients
+from gradloom.ir.tensortype import is_float
 from gradloom.tensor import Tensor, tensor
 from gradloom.train.step import Recipe, Tensors
 from gradloom.transforms import jit
@@ -67,4 +68,4 @@ def check_model(
 
 
 def _in_float64(x: Tensor) -> Tensor:
-    return tensor(x.numpy(), "float64") if x.dtype.kind == "f" else x
+    return tensor(x.numpy(), "float64") if is_float(x.dtype) else x

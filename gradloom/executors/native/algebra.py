@@ -89,13 +89,13 @@ def _add(node: Node) -> Node | None:
 
 def _adds_nothing(x: Node) -> bool:
     value = uniform_value(x)
-    return value is not None and value == 0 and (x.dtype.kind != "f" or math.copysign(1, value) < 0)
+    return value is not None and value == 0 and (not x.tensor_type.is_float or math.copysign(1, value) < 0)
 
 
 def _sub(node: Node) -> Node | None:
     x, y = node.inputs
     value = uniform_value(y)
-    if value is not None and value == 0 and (y.dtype.kind != "f" or math.copysign(1, value) > 0):
+    if value is not None and value == 0 and (not y.tensor_type.is_float or math.copysign(1, value) > 0):
         return x
     return core.add(x, y.inputs[0]) if y.op is elementwise.neg else None
 
@@ -130,7 +130,7 @@ def _neg(node: Node) -> Node | None:
 
 def _power(node: Node) -> Node | None:
     x, y = node.inputs
-    exponent = uniform_value(y) if x.dtype.kind == "f" else None
+    exponent = uniform_value(y) if x.tensor_type.is_float else None
     if exponent == 1:
         return x
     if exponent == 2:

@@ -96,7 +96,7 @@ class _Simplifier:
         """
         base, positions, updates = (self.made[x] for x in node.inputs)
         axis, size = node.attrs["axis"], base.shape[node.attrs["axis"]]
-        zero = base.op is CONSTANT and not base.value.any() and base.dtype.kind == "f"
+        zero = base.op is CONSTANT and not base.value.any() and base.tensor_type.is_float
         if not zero or updates.shape[axis] != 1 or self._position(node) not in self.looked_up:
             return None
         every = tuple(range(len(node.shape)))
