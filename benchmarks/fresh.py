@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.work import Network, from_json, to_json
+from benchmarks.work import Images, Network, from_json, to_json
 from benchmarks.worker import LIMIT, ROOT, Failed, in_a_line
 
 _AS_INSTALLED = {"PYTHONDONTWRITEBYTECODE": ""}
@@ -38,7 +38,7 @@ class FirstRun:
     memory: float
 
 
-def first_run(system: str, network: Network, environment: Mapping[str, str]) -> FirstRun:
+def first_run(system: str, network: Network | Images, environment: Mapping[str, str]) -> FirstRun:
     """Start a process for a system and let it do its first run.
 
     Raises:
@@ -92,7 +92,7 @@ def _main(name: str, work: str) -> None:
     begin = time.perf_counter()
     try:
         network = from_json(json.loads(work))
-        assert isinstance(network, Network)
+        assert isinstance(network, (Network, Images))
         system.first_step(network)
     except Exception as problem:
         print(json.dumps({"error": in_a_line(problem)}))

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import networks
+
 LEARNING_RATE = 1e-4
 """Of Adam, with β₁ = 0.9, β₂ = 0.999, ε = 1e-8 everywhere."""
 
@@ -119,8 +121,104 @@ class Derivative:
         return [(matrix(a, b), np.zeros(b, np.float32)) for a, b in pairwise(self.sizes)]
 
 
-Work = Network | Product | Derivative
-_KINDS: dict[str, type[Work]] = {"Network": Network, "Product": Product, "Derivative": Derivative}
+@dataclass(frozen=True)
+class Images:
+    """Training a network of networks.py: cross-entropy of logits (of each pixel, for a UNet), Adam.
+
+    Attributes:
+        name: of the network.
+        image: height, width, channels.
+        classes: of an image, or of each pixel.
+        batch: images a step.
+        steps: steps of a run; each has a batch of its own.
+    """
+
+    name: str
+    image: tuple[int, ...]
+    classes: int
+    batch: int
+    steps: int
+
+    def data(self) -> tuple[np.ndarray, np.ndarray]:
+        """Images (steps, batch, height, width, channels) in float32 and labels in int64."""
+        rng = np.random.default_rng(0)
+        images = rng.standard_normal((self.steps, self.batch, *self.image), np.float32)
+        places = self.image[:-1] if self.name == "UNet" else ()
+        return images, rng.integers(0, self.classes, (self.steps, self.batch, *places))
+
+    @property
+    def layers(self) -> networks.Layers:
+        """The network."""
+        return networks.layers(self.name, self.classes)
+
+    def parameters(self) -> list[list[np.ndarray]]:
+        """What training begins with, see :func:`networks.parameters`."""
+        return networks.parameters(self.layers, self.image)
+
+    def moved(self, first: Any) -> float:
+        """How far the first kernel has come, in the order of :meth:`parameters`."""
+        return float(np.linalg.norm(np.asarray(first, np.float64) - self.parameters()[0][0]))
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """``count`` convolutions in one direction, one after the other: images differ, the kernel stays.
+
+    Attributes:
+        batch: images.
+        image: height, width, channels.
+        layer: filters, size, stride, padding and groups, as in :class:`networks.Conv`.
+        direction: "forward", "by data" (the gradient of the images) or "by weights" (of the kernel).
+        count: how many.
+        transposed: whether it is a transposed convolution, whose images grow.
+    """
+
+    batch: int
+    image: tuple[int, ...]
+    layer: tuple[int, ...]
+    direction: str
+    count: int
+    transposed: bool = False
+
+    @property
+    def conv(self) -> networks.Conv:
+        """The convolution; of a transposed one that whose gradient it is."""
+        filters, size, stride, padding, groups = self.layer
+        return networks.Conv(filters, size, stride, padding, groups=groups)
+
+    @property
+    def large(self) -> tuple[int, ...]:
+        """Shape of the input of :attr:`conv`: of the images, or of what a transposed convolution makes of them."""
+        if not self.transposed:
+            return self.batch, *self.image
+        c = self.conv
+        return self.batch, *((n - 1) * c.stride + c.size - 2 * c.padding for n in self.image[:-1]), c.filters
+
+    @property
+    def small(self) -> tuple[int, ...]:
+        """Shape of the output of :attr:`conv`."""
+        return (self.batch, *(self.image if self.transposed else networks.result(self.conv, self.image)))
+
+    @property
+    def kernel(self) -> tuple[int, ...]:
+        """(height, width, channels in, channels out) of :attr:`conv`."""
+        c = self.conv
+        return c.size, c.size, self.large[-1] // c.groups, self.small[-1]
+
+    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Large and small images, each (count, batch, height, width, channels), and the kernel."""
+        rng = np.random.default_rng(0)
+        large, small = (rng.standard_normal((self.count, *s), np.float32) for s in (self.large, self.small))
+        return large, small, rng.standard_normal(self.kernel, np.float32)
+
+    @property
+    def flops(self) -> int:
+        """Operations of one convolution, with those that meet zeros around the image."""
+        return 2 * int(np.prod(self.small)) * int(np.prod(self.kernel[:-1]))
+
+
+Work = Network | Product | Derivative | Images | Convolution
+_KINDS: dict[str, type[Work]] = {k.__name__: k for k in (Network, Product, Derivative, Images, Convolution)}
 
 
 def to_json(work: Work) -> dict[str, Any]:

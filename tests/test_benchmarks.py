@@ -8,12 +8,26 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import report
+from benchmarks import networks, report
 from benchmarks.measured import Found, Measured, from_json, to_json
-from benchmarks.parts import PARTS, compiling, derivatives, disk, fit, matmul, memory, predict, startup, steps, sweep
+from benchmarks.parts import (
+    PARTS,
+    compiling,
+    convolutions,
+    derivatives,
+    disk,
+    fit,
+    matmul,
+    memory,
+    predict,
+    startup,
+    steps,
+    sweep,
+    vision,
+)
 from benchmarks.rounds import _disagreements, interleaved
 from benchmarks.systems import JAX_BEST, NATIVE, TORCH_BEST
-from benchmarks.work import Derivative, Network, Product
+from benchmarks.work import Convolution, Derivative, Images, Network, Product
 
 TINY = Network((5, 8, 3), 4, 3)
 HAND = "NumPy by hand"
@@ -50,6 +64,47 @@ def test_derivatives_are_measured(asked: Derivative):
         assert measured.median > 0
 
 
+BOTH = (NATIVE, "gradloom reference")
+
+
+def test_networks_for_images_are_trained_alike():
+    for measured in vision.measure(1, {"net": Images("LeNet-5", (28, 28, 1), 3, 2, 2)}, BOTH)["net"].values():
+        assert not measured.problem
+        assert measured.median > 0
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_convolutions_are_measured_in_all_directions(transposed: bool):
+    works = {way: Convolution(2, (5, 5, 3), (4, 3, 2, 1, 1), way, 2, transposed) for way in convolutions.DIRECTIONS}
+    for row in convolutions.measure(1, works, BOTH).values():
+        assert all(m.median > 0 and not m.problem for m in row.values())
+
+
+@pytest.mark.parametrize(
+    ("title", "count"),
+    [(vision.LENET, 61_706), (vision.RESNET, 269_722), (vision.WIDE, 2_748_890), (vision.UNET, 481_762)],
+)
+def test_networks_have_as_many_parameters_as_their_papers_say(title: str, count: int):
+    assert sum(a.size for layer in vision.NETWORKS[title].parameters() for a in layer) == count
+
+
+def test_every_convolution_of_the_networks_is_measured():
+    shapes = {title.rpartition("; ")[0] for title in convolutions.CONVOLUTIONS}
+    assert len(convolutions.CONVOLUTIONS) == len(shapes) * len(convolutions.DIRECTIONS)
+    assert "128 x 32x32x16 to 32, 3x3 / 2" in shapes
+    assert "4 x 16x16x128 to 64, 2x2 / 2 transposed" in shapes
+    wide = convolutions.CONVOLUTIONS["64 x 32x32x16 to 64, 1x1; forward"]
+    assert wide.flops == 2 * 64 * 32 * 32 * 16 * 64
+    up = convolutions.CONVOLUTIONS["16 x 16x16x64 to 32, 4x4 / 2 transposed; forward"]
+    assert (up.small, up.large, up.kernel) == ((16, 16, 16, 64), (16, 32, 32, 32), (4, 4, 32, 64))
+
+
+def test_a_layers_shape_follows_from_its_inputs():
+    joined = networks.Join((networks.Pool(), networks.Up(5)))
+    assert networks.result(joined, (8, 8, 3)) == (8, 8, 8)
+    assert networks.result(networks.Conv(4, 5, stride=2, padding=0), (11, 11, 3)) == (4, 4, 4)
+
+
 def test_what_cannot_be_measured_is_named():
     row = interleaved({"net": TINY}, {HAND: (HAND, "fit"), "nobody": ("peak", "train")}, rounds=1)["net"]
     assert all(math.isnan(m.median) and "NotImplementedError" in m.problem for m in row.values())
@@ -64,7 +119,7 @@ def test_who_does_other_work_is_named():
 def test_a_first_run_is_measured_from_nothing(tmp_path: Path):
     grown = compiling.measure(1, layers=(2,), systems=(HAND,))
     held = memory.measure(1, {"net": TINY}, (HAND,))
-    started = startup.measure(1, {"NumPy": "import numpy"}, {startup.COLD: startup.Start(HAND)}, TINY)
+    started = startup.measure(1, {"NumPy": "import numpy"}, {startup.COLD: startup.Start(HAND)}, {startup.FIRST: TINY})
     assert 0 < grown["2 layers"][HAND].median < started[startup.FIRST][startup.COLD].median
     assert held["net"][HAND].median > 10e6
     assert "### Import" in startup.show(started)
@@ -88,9 +143,15 @@ def test_goals_follow_from_the_figures():
     assert [g.met for g in fit.goals(found(n={fit.BARE: 1.0, fit.FIT: 1.04}))] == [True]
     assert [g.met for g in predict.goals(found(**{steps.MEDIUM: {NATIVE: 60e-6}}))] == [False]
     starts = found(**{startup.FIRST: {startup.COLD: 0.9, startup.WARM: 0.5}})
-    assert [g.met for g in startup.goals(starts)] == [True, False]
+    assert [g.met for g in startup.goals(starts)] == [True, False, None, None]
     products = found(**{title: {NATIVE: 1.0, HAND: 0.9, matmul.PEAK: 0.8} for title in matmul.PRODUCTS})
     assert all(g.met for g in matmul.goals(products))
+    shapes = found(**{title: {NATIVE: 1.0, convolutions.ONEDNN: 0.95} for title in convolutions.CONVOLUTIONS})
+    assert [g.met for g in convolutions.goals(shapes)] == [True, False]
+    assert "0 of" in convolutions.show(shapes)
+    images = found(**{title: {NATIVE: 1.0, TORCH_BEST: 2.6, "JAX, jitted step": 9.0} for title in vision.NETWORKS})
+    assert [g.met for g in vision.goals(images)] == [False, True, True, True, True, True]
+    assert [g.met for g in memory.goals(found(**{memory.RESNET: {NATIVE: 1.0, TORCH_BEST: 0.9}}))] == [False]
     beside = found(**{title: {NATIVE: 1.0, "JAX, jitted step": 1.1, HAND: 0.5} for title in derivatives.WORKS})
     assert all(g.met for g in derivatives.goals(beside))
 

@@ -8,10 +8,26 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from benchmarks.parts import compiling, derivatives, disk, fit, matmul, memory, predict, startup, steps, sweep
+from benchmarks.parts import (
+    compiling,
+    convolutions,
+    derivatives,
+    disk,
+    fit,
+    matmul,
+    memory,
+    predict,
+    startup,
+    steps,
+    sweep,
+    vision,
+)
 
 PARTS: dict[str, ModuleType] = {
     module.__name__.rpartition(".")[2]: module
-    for module in (steps, sweep, matmul, fit, predict, derivatives, startup, compiling, memory, disk)
+    for module in (
+        *(steps, sweep, vision, matmul, convolutions, fit),
+        *(predict, derivatives, startup, compiling, memory, disk),
+    )
 }
 """By name, in the order of RESULTS.md."""

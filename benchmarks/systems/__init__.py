@@ -28,6 +28,9 @@ SYSTEMS: dict[str, tuple[str, str, dict[str, Any]]] = {
 }
 """Module, class and options of each."""
 
+IMAGES = (NATIVE, "PyTorch eager", TORCH_BEST, "torch.compile, fused Adam", "JAX, jitted step")
+"""Those that train networks for images."""
+
 
 def load(name: str) -> System:
     """The system of this name, its library imported."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.work import Derivative, Network, Product
+from benchmarks.work import Convolution, Derivative, Images, Network, Product
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,17 @@ class System:
         """A derivative, many times in a run, of data in whatever kind of array the library has."""
         raise NotImplementedError
 
-    def first_step(self, network: Network) -> None:
+    def train_images(self, images: Images) -> Job:
+        """All steps of a run of a network for images."""
+        raise NotImplementedError
+
+    def convolve(self, convolution: Convolution) -> Job:
+        """Convolutions of images that lie in memory, channels last; or their gradients."""
+        raise NotImplementedError
+
+    def first_step(self, network: Network | Images) -> None:
         """From nothing to the end of a run, as a user would write it."""
-        self.train(network).run()
+        (self.train_images(network) if isinstance(network, Images) else self.train(network)).run()
 
 
 PREDICTIONS = 200

@@ -10,7 +10,8 @@ import numpy as np
 import gradloom as gl
 from benchmarks.functions import logistic_loss, network_loss, recurrent_step
 from benchmarks.systems.base import Job, System, derivatives, distance, predictions
-from benchmarks.work import LEARNING_RATE, Derivative, Network, Product
+from benchmarks.systems.gradloom_images import convolve, image_model
+from benchmarks.work import LEARNING_RATE, Convolution, Derivative, Images, Network, Product
 from gradloom import nn, optim, train, tree
 from gradloom.train.step import Recipe
 
@@ -31,13 +32,24 @@ class Gradloom(System):
             network: what to train.
             rows: the order of the examples; None as they lie.
         """
-        recipe = Recipe(_model(network), nn.losses.CrossEntropy(), optim.Adam(LEARNING_RATE), [])
+        order = np.arange(network.steps * network.batch) if rows is None else rows
+        return self._train(network, _model(network), order, lambda p: _distance(network, p))
+
+    def train_images(self, images: Images) -> Job:
+        """The same loop for images."""
+
+        def moved(parameters: Any) -> float:
+            return images.moved(next(iter(parameters.values()))["weight"].numpy())
+
+        return self._train(images, image_model(images), np.arange(images.steps * images.batch), moved)
+
+    def _train(self, work: Network | Images, model: nn.Module, order: np.ndarray, moved: Callable[[Any], float]) -> Job:
+        recipe = Recipe(model, nn.losses.CrossEntropy(), optim.Adam(LEARNING_RATE), [])
         run = gl.jit(recipe.train_many, self.executor, flush_denormals=True)
         parameters = recipe.model.parameters()
-        x, y = _flat(network)
+        x, y = _flat(work)
         data = gl.tensor(x), gl.tensor(y), gl.ones(len(x))
-        order = np.arange(len(x)) if rows is None else rows
-        chosen = gl.tensor(order.reshape(network.steps, network.batch))
+        chosen = gl.tensor(order.reshape(work.steps, work.batch))
         hyper = {name: gl.tensor(v, "float64") for name, v in recipe.hyperparameters(0.0, 0.0).items()}
         key = gl.random.key(0)
         carry: Any = {
@@ -51,7 +63,7 @@ class Gradloom(System):
             nonlocal carry
             carry, _ = run(carry, data, chosen, key, hyper)
 
-        return Job(steps, network.steps, lambda: _distance(network, carry["parameters"]))
+        return Job(steps, work.steps, lambda: moved(carry["parameters"]))
 
     def train_mixed(self, network: Network) -> Job:
         """The same loop, handed the examples in a random order, as often as ``fit`` goes through them."""
@@ -100,12 +112,17 @@ class Gradloom(System):
         compiled = gl.jit(_DERIVATIVES[derivative.name], self.executor, flush_denormals=True)
         return derivatives(lambda: [t.numpy() for t in tree.leaves(compiled(point, direction, x, y))], derivative)
 
-    def first_step(self, network: Network) -> None:
+    def convolve(self, convolution: Convolution) -> Job:
+        """A loop over the images as one program."""
+        return convolve(convolution, self.executor)
+
+    def first_step(self, network: Network | Images) -> None:
         """A trainer, and ``fit`` on the batches there are."""
         self._trainer(network).fit(_flat(network), epochs=1, batch_size=network.batch, progress="silent")
 
-    def _trainer(self, network: Network, rate: float = LEARNING_RATE) -> train.Trainer:
-        return train.Trainer(_model(network), "cross_entropy", optim.Adam(rate), executor=self.executor)
+    def _trainer(self, work: Network | Images, rate: float = LEARNING_RATE) -> train.Trainer:
+        model = image_model(work) if isinstance(work, Images) else _model(work)
+        return train.Trainer(model, "cross_entropy", optim.Adam(rate), executor=self.executor)
 
 
 def _loss(parameters: Any, x: Any, y: Any) -> Any:
@@ -137,10 +154,10 @@ def _model(network: Network) -> nn.Sequential:
     return model
 
 
-def _flat(network: Network) -> tuple[np.ndarray, np.ndarray]:
+def _flat(work: Network | Images) -> tuple[np.ndarray, np.ndarray]:
     """Examples in a row, as data sets come."""
-    x, y = network.data()
-    return x.reshape(-1, network.sizes[0]), y.reshape(-1)
+    x, y = work.data()
+    return x.reshape(-1, *x.shape[2:]), y.reshape(-1, *y.shape[2:])
 
 
 def _distance(network: Network, parameters: Any) -> float:

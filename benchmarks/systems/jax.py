@@ -11,7 +11,8 @@ import numpy as np
 
 from benchmarks.functions import logistic_loss, network_loss, recurrent_step
 from benchmarks.systems.base import Job, System, derivatives, distance, predictions
-from benchmarks.work import LEARNING_RATE, Derivative, Network, Product
+from benchmarks.systems.jax_images import forward as image_logits
+from benchmarks.work import LEARNING_RATE, Derivative, Images, Network, Product
 
 
 class Jax(System):
@@ -22,24 +23,39 @@ class Jax(System):
 
     def train(self, network: Network) -> Job:
         """One call a step or one a run; the data are JAX's own arrays."""
-        x, y = (jnp.asarray(a) for a in network.data())
-        parameters = _parameters(network)
+        return self._train(network, _parameters(network), _logits, lambda w: distance(network, w))
+
+    def train_images(self, images: Images) -> Job:
+        """The same for images."""
+        parameters = [[jnp.array(a) for a in layer] for layer in images.parameters()]
+        network = images.layers
+        return self._train(images, parameters, lambda p, x: image_logits(network, iter(p), x), images.moved)
+
+    def _train(
+        self,
+        work: Network | Images,
+        parameters: Any,
+        logits: Callable[[Any, Any], Any],
+        moved: Callable[[np.ndarray], float],
+    ) -> Job:
+        x, y = (jnp.asarray(a) for a in work.data())
         # Each buffer is donated by itself, so no two may be one.
         zeros = [jax.tree.map(jnp.zeros_like, parameters) for _ in range(2)]
         carry: Any = (parameters, *zeros, jnp.zeros(()))
-        whole = jax.jit(lambda carry, x, y: jax.lax.scan(_step, carry, (x, y)), donate_argnums=0)
-        single = jax.jit(_step, donate_argnums=0)
+        step = _adam(logits)
+        whole = jax.jit(lambda carry, x, y: jax.lax.scan(step, carry, (x, y)), donate_argnums=0)
+        single = jax.jit(step, donate_argnums=0)
 
         def steps() -> None:
             nonlocal carry
             if self.scan:
                 carry, loss = whole(carry, x, y)
             else:
-                for i in range(network.steps):
+                for i in range(work.steps):
                     carry, loss = single(carry, (x[i], y[i]))
             jax.block_until_ready((carry, loss))
 
-        return Job(steps, network.steps, lambda: distance(network, np.asarray(carry[0][0][0])))
+        return Job(steps, work.steps, lambda: moved(np.asarray(carry[0][0][0])))
 
     def predict(self, network: Network) -> Job:
         """The jitted forward pass."""
@@ -100,17 +116,24 @@ def _logits(parameters: Any, x: Any) -> Any:
     return x @ weight + bias
 
 
-def _step(carry: Any, batch: Any) -> Any:
-    parameters, means, squares, t = carry
+def _adam(logits: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """A step of Adam."""
 
-    def loss_of(parameters: Any) -> Any:
-        x, y = batch
-        return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(_logits(parameters, x)), y[:, None], 1))
+    def step(carry: Any, batch: Any) -> Any:
+        parameters, means, squares, t = carry
 
-    loss, gradients = jax.value_and_grad(loss_of)(parameters)
-    t = t + 1
-    means = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, means, gradients)
-    squares = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, squares, gradients)
-    rate, unbias = LEARNING_RATE / (1 - 0.9**t), 1 / (1 - 0.999**t)
-    parameters = jax.tree.map(lambda p, m, v: p - rate * m / (jnp.sqrt(v * unbias) + 1e-8), parameters, means, squares)
-    return (parameters, means, squares, t), loss
+        def loss_of(parameters: Any) -> Any:
+            x, y = batch
+            return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(logits(parameters, x)), y[..., None], -1))
+
+        loss, gradients = jax.value_and_grad(loss_of)(parameters)
+        t = t + 1
+        means = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, means, gradients)
+        squares = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, squares, gradients)
+        rate, unbias = LEARNING_RATE / (1 - 0.9**t), 1 / (1 - 0.999**t)
+        parameters = jax.tree.map(
+            lambda p, m, v: p - rate * m / (jnp.sqrt(v * unbias) + 1e-8), parameters, means, squares
+        )
+        return (parameters, means, squares, t), loss
+
+    return step

@@ -14,12 +14,14 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from benchmarks.functions import logistic_loss, network_loss, recurrent_step
 from benchmarks.systems.base import Job, System, derivatives, distance, predictions
-from benchmarks.work import LEARNING_RATE, Derivative, Network, Product
+from benchmarks.systems.pytorch_images import Convolving, batches, first_kernel
+from benchmarks.systems.pytorch_images import model as image_model
+from benchmarks.work import LEARNING_RATE, Convolution, Derivative, Images, Network, Product
 
 
 class PyTorch(System):
-    """``best``: the fused optimiser, and one thread where that is faster.  ``compiled``: forward pass and loss by
-    torch.compile, and with them their gradients."""
+    """``best``: the fused optimiser, and one thread where that is faster; images with channels last.  ``compiled``:
+    forward pass and loss by torch.compile, and with them their gradients."""
 
     def __init__(self, best: bool = False, compiled: bool = False) -> None:
         self.best, self.compiled = best, compiled
@@ -33,6 +35,17 @@ class PyTorch(System):
     def _train(self, network: Network) -> Job:
         x, y = (torch.from_numpy(a) for a in network.data())
         model = _model(network)
+        steps = self._steps(model, list(zip(x, y)))
+        return Job(steps, network.steps, lambda: distance(network, model[0].weight.detach().numpy().T))
+
+    def train_images(self, images: Images) -> Job:
+        """The same of a network for images; the best ways have the channels last in memory."""
+        layout = torch.channels_last if self.best else torch.contiguous_format
+        model = image_model(images).to(memory_format=layout)
+        steps = self._steps(model, batches(images, layout))
+        return Job(steps, images.steps, lambda: images.moved(first_kernel(model)))
+
+    def _steps(self, model: torch.nn.Module, given: list[tuple[torch.Tensor, torch.Tensor]]) -> Callable[[], None]:
         optimizer = torch.optim.Adam(model.parameters(), LEARNING_RATE, fused=self.best or None)
 
         def loss_of(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -41,12 +54,17 @@ class PyTorch(System):
         loss = torch.compile(loss_of) if self.compiled else loss_of
 
         def steps() -> None:
-            for i in range(network.steps):
+            for x, y in given:
                 optimizer.zero_grad(set_to_none=True)
-                loss(x[i], y[i]).backward()
+                loss(x, y).backward()
                 optimizer.step()
 
-        return Job(steps, network.steps, lambda: distance(network, model[0].weight.detach().numpy().T))
+        return steps
+
+    def convolve(self, convolution: Convolution) -> Job:
+        """oneDNN's convolutions, channels last, each into a new result."""
+        made = Convolving(convolution)
+        return Job(made.run, convolution.count, made.size)
 
     def predict(self, network: Network) -> Job:
         """The model in inference mode."""
