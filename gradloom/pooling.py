@@ -63,13 +63,17 @@ def avg_pool(
     dilation: Sizes = 1,
     count_padding: bool = False,
 ) -> Tensor:
-    """The mean of each window: over its elements inside ``x``, or with ``count_padding`` over all, padding being 0."""
+    """The mean of each window: over its elements inside ``x``, or with ``count_padding`` over all, padding being 0.
+
+    Raises:
+        ShapeError: a window holds nothing but padding, and padding does not count.
+    """
     node = semantics.to_float(semantics.to_node(unwrap(x), "avg_pool"))
     given = _options("avg_pool", node, size, strides, padding, dilation)
     sums = Tensor(window.window_sum(node, **given))
     if options.flag("avg_pool", "count_padding", count_padding):
         return sums / math.prod(given["window"])
-    return sums / _inside(node, given).sum(axis=-2).astype(np.float64).astype(node.dtype)
+    return sums / _counts("avg_pool", _inside(node, given), given)[..., 0, :].astype(np.float64).astype(node.dtype)
 
 
 def _inside(x: Node, given: Mapping[str, Any]) -> np.ndarray:
@@ -77,6 +81,15 @@ def _inside(x: Node, given: Mapping[str, Any]) -> np.ndarray:
     windows = Windows(x.shape[1:-1], given["window"], given["strides"], given["padding"], given["dilation"])
     padded = windows.pad(np.ones((1, *windows.spatial, 1), bool))
     return np.stack([padded[place] for _, place in windows.places()], axis=-2)
+
+
+def _counts(who: str, inside: np.ndarray, given: Mapping[str, Any]) -> np.ndarray:
+    """How many elements of x each window holds, (1, *out, 1, 1); a window of none has no value and is refused."""
+    counts = inside.sum(axis=-2, keepdims=True)
+    if not counts.all():
+        got = f"padding {given['padding']} for windows of {given['window']}"
+        raise ShapeError(who, rule="every window must hold an element of x", got=got, fix="Use less padding.")
+    return counts
 
 
 def weighted_avg_pool(
@@ -92,7 +105,7 @@ def weighted_avg_pool(
         dilation: steps between elements of a window.
 
     Raises:
-        ShapeError: the weights have not one axis for each spatial axis.
+        ShapeError: the weights have not one axis for each spatial axis, or a window holds nothing but padding.
     """
     image = tensor(x)
     image = Tensor(semantics.to_float(image.node))
@@ -101,6 +114,7 @@ def weighted_avg_pool(
         rule = "weights have one axis for each spatial axis"
         raise ShapeError("weighted_avg_pool", rule=rule, got=f"{kernel.type} for {image.type}")
     given = _options("weighted_avg_pool", image.node, kernel.shape, strides, padding, dilation)
+    _counts("weighted_avg_pool", _inside(image.node, given), given)
     del given["window"]
     everywhere = ones((1, *image.shape[1:-1], 1), image.dtype)
     single = kernel.reshape(*kernel.shape, 1, 1)
@@ -151,10 +165,7 @@ def median_pool(
     node = semantics.to_float(semantics.to_node(unwrap(x), "median_pool"))
     given = _options("median_pool", node, size, strides, padding, dilation)
     inside = _inside(node, given)
-    counts = inside.sum(axis=-2, keepdims=True)
-    if not counts.all():
-        rule, fix = "every window must hold an element of x", "Use less padding."
-        raise ShapeError("median_pool", rule=rule, got=f"padding {given['padding']} for windows of {size}", fix=fix)
+    counts = _counts("median_pool", inside, given)
     ordered = sort(where(inside, Tensor(window.patches(node, **given)), np.inf), axis=-2)
     wide = (*ordered.shape[:-2], 1, ordered.shape[-1])
     low, high = (

@@ -45,6 +45,9 @@ def padding_pairs(
             who, rule="padding is 'same', 'valid', a number, or numbers or pairs for each axis", got=repr(padding)
         )
     listed = [padding] * count if isinstance(padding, int) else list(padding)
+    if len(listed) != count:
+        rule = f"padding is one number or an entry for each of the {count} spatial axes"
+        raise OptionError(who, rule=rule, got=str(padding))
     return tuple((p, p) if isinstance(p, int) else (int(p[0]), int(p[1])) for p in listed)
 
 

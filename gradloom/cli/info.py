@@ -28,7 +28,7 @@ from gradloom.data.summary import ColumnSummary, describe
 from gradloom.data.table import Table
 from gradloom.errors import GradloomError, ModelFileError
 from gradloom.nn import registry
-from gradloom.nn.summary import layers
+from gradloom.nn.summary import HEAD, layers
 from gradloom.train import Preprocessing, read_header
 
 MOST_NAMES = 12
@@ -93,7 +93,7 @@ def _show_model(path: Path, screen: Screen) -> None:
             fix="Use a copy of the file that is whole.",
         ) from None
     screen.table(str(path), ["", "value"], [[name, text] for name, text in facts.items()], texts=2)
-    screen.table("", ["layer", "class", "output", "parameters"], table, texts=3)
+    screen.table("", list(HEAD), table, texts=3)
 
 
 def _facts(description: dict[str, Any]) -> dict[str, str]:
@@ -125,5 +125,5 @@ def _layers(description: dict[str, Any]) -> list[list[str]]:
     dtype, shape = description["input"]
     example = np.broadcast_to(np.zeros((), dtype), (1, *shape))
     rows, total, _ = layers(registry.build(description["model"]), example)
-    inner = [[".".join(row.path), row.kind, row.output, f"{row.parameters:,}"] for row in rows if row.path]
-    return [*inner, ["", "", "", f"{total:,}"]]
+    inner = [list(row.cells) for row in rows if row.path]
+    return [*inner, ["", "", "", f"{total:,}", f"{sum(row.multiply_adds for row in rows):,}"]]

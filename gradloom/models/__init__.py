@@ -1,7 +1,7 @@
 """Networks of the literature, ready to be trained.
 
 Each is a function that returns a network of the layers of ``nn``, so that it can be saved, looked into and changed
-like one's own.  All take images with channels last.
+like one's own.  All take images with channels last, (N, height, width, channels).
 """
 
 from gradloom.models.alexnet import AlexNetSmall

@@ -21,7 +21,7 @@ def AlexNetSmall(classes: int = 10, *, width: int = 64, dropout: float = 0.5) ->
 
     def block() -> list[nn.Module]:
         norm = nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=2.0, alpha_over_n=False)
-        return [nn.Conv(width, 5, activation="relu"), norm, nn.MaxPool(3, strides=2)]
+        return [nn.Conv(width, (5, 5), activation="relu"), norm, nn.MaxPool(3, strides=2)]
 
     return nn.Sequential(
         *block(),

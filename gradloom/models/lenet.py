@@ -21,7 +21,7 @@ def LeNet5(classes: int = 10, *, activation: str = "tanh", pool: str = "avg") ->
     """
     chosen = {"avg": nn.AvgPool, "max": nn.MaxPool}[options.choice("LeNet5", "pool", pool, ("avg", "max"))]
     return nn.Sequential(
-        nn.Conv(6, 5, padding=2, activation=activation),
+        nn.Conv(6, (5, 5), padding=2, activation=activation),
         chosen(2),
         nn.Conv(16, 5, padding="valid", activation=activation),
         chosen(2),

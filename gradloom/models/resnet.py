@@ -55,13 +55,13 @@ def _large(counts: tuple[int, ...], bottleneck: bool, classes: int, version: int
             changes = i == 0 and (stage > 0 or bottleneck)
             strides = 2 if stage and not i else 1
             blocks.append(_block(64 << stage, strides, version, bottleneck, "project" if changes else ""))
-    stem: list[nn.Module] = [nn.Conv(64, 7, strides=2, padding=3, bias=False)]
+    stem: list[nn.Module] = [nn.Conv(64, (7, 7), strides=2, padding=3, bias=False)]
     stem += [*(_normed() if version == 1 else []), nn.MaxPool(3, strides=2, padding=1)]
     return nn.Sequential(*stem, *blocks, *_head(classes, version))
 
 
 def _stem(channels: int, version: int) -> list[nn.Module]:
-    return [nn.Conv(channels, 3, bias=False), *(_normed() if version == 1 else [])]
+    return [nn.Conv(channels, (3, 3), bias=False), *(_normed() if version == 1 else [])]
 
 
 def _head(classes: int, version: int) -> list[nn.Module]:

@@ -14,7 +14,7 @@ def SmallCNN(classes: int = 10, *, width: int = 32, dropout: float = 0.0) -> nn.
         dropout: the rate before the last layer.
     """
     return nn.Sequential(
-        nn.Conv(width, 3, activation="relu"),
+        nn.Conv(width, (3, 3), activation="relu"),
         nn.MaxPool(2),
         nn.Conv(2 * width, 3, activation="relu"),
         nn.MaxPool(2),

@@ -36,7 +36,7 @@ def WideResNet(depth: int = 16, width: int = 4, classes: int = 10, *, dropout: f
             blocks.append(_block(channels, out, strides, dropout))
             channels = out
     return nn.Sequential(
-        nn.Conv(16, 3, bias=False), *blocks, nn.BatchNorm(), nn.ReLU(), nn.GlobalAvgPool(), nn.Dense(classes)
+        nn.Conv(16, (3, 3), bias=False), *blocks, nn.BatchNorm(), nn.ReLU(), nn.GlobalAvgPool(), nn.Dense(classes)
     )
 
 

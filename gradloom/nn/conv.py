@@ -8,38 +8,45 @@ from gradloom import functional as fn
 from gradloom import options, windows
 from gradloom.errors import ShapeError
 from gradloom.ir.tensortype import TensorType
-from gradloom.nn import activations
-from gradloom.nn.geometry import Padding, Sizes, check_image, padding, sizes, spread
+from gradloom.nn import activations, geometry
+from gradloom.nn.geometry import Padding, Sizes
 from gradloom.nn.init import Initializer
 from gradloom.nn.init import get as initializer
 from gradloom.nn.module import Module
 from gradloom.tensor import Tensor
+from gradloom.transforms import vjp
 
 
 class _Convolution(Module):
-    """What both kinds have in common: filters, bias, activation, and the check of the input's channels."""
+    """The options of both kinds, the bias and the activation, and the check of the input's channels."""
 
     weight: Tensor
+    signed_padding = False  # whether padding after an axis may be negative
 
     def __init__(
         self,
         filters: int,
         size: Sizes,
         *,
-        strides: Sizes,
-        padding_: Padding,
-        dilation: Sizes,
-        groups: int,
-        activation: str | Module | None,
-        bias: bool,
-        init: str | Initializer,
-        bias_init: str | Initializer,
+        strides: Sizes = 1,
+        padding: Padding = "same",
+        dilation: Sizes = 1,
+        groups: int = 1,
+        padding_mode: str = "zero",
+        flip: bool = False,
+        activation: str | Module | None = None,
+        bias: bool = True,
+        init: str | Initializer = "he_normal",
+        bias_init: str | Initializer = "zeros",
     ) -> None:
         who = type(self).__name__
         self.filters = options.whole(who, "filters", filters)
-        self.size, self.strides = sizes(who, "size", size), sizes(who, "strides", strides)
-        self.dilation, self.padding = sizes(who, "dilation", dilation), padding(who, padding_)
+        self.size, self.strides = geometry.sizes(who, "size", size), geometry.sizes(who, "strides", strides)
+        self.padding = geometry.padding(who, padding, signed=self.signed_padding)
+        self.dilation = geometry.sizes(who, "dilation", dilation)
         self.groups = options.whole(who, "groups", groups)
+        self.padding_mode = options.choice(who, "padding_mode", padding_mode, windows.PADDING_MODES)
+        self.flip = options.flag(who, "flip", flip)
         self.activation = None if activation is None else activations.get(activation)
         self.has_bias = options.flag(who, "bias", bias)
         for chosen in (init, bias_init):
@@ -47,7 +54,12 @@ class _Convolution(Module):
         self.init, self.bias_init = init, bias_init
         self.bias: Tensor | None = None
         if self.filters % self.groups:
-            raise ShapeError(who, rule="the groups divide the filters", got=f"{groups} groups of {filters} filters")
+            raise ShapeError(
+                who,
+                rule="the groups divide the filters",
+                got=f"{groups} groups of {filters} filters",
+                fix=f"Use a multiple of {groups} filters.",
+            )
 
     def config(self) -> dict[str, Any]:
         """The options; ``bias`` says whether there is one, while the attribute is the tensor itself."""
@@ -55,25 +67,43 @@ class _Convolution(Module):
 
     def _kernel_sizes(self, x: TensorType) -> tuple[int, ...]:
         who = type(self).__name__
-        found = spread(self.size, check_image(who, x.shape, x))
+        found = geometry.spread(self.size, geometry.check_image(who, x.shape, x))
         if len(found) != x.rank - 2:
-            raise ShapeError(who, rule="size has one number for each spatial axis", got=f"{self.size} for {x}")
+            raise ShapeError(
+                who,
+                rule="size has one number for each spatial axis",
+                got=f"size {self.size} for {x}, which has {x.rank - 2}",
+                fix="The input is (N, *spatial, C): add an axis of channels with gl.expand_dims(x, -1), or one of "
+                "examples with gl.expand_dims(x, 0).",
+            )
         if x.shape[-1] % self.groups:
-            raise ShapeError(who, rule="the groups divide the channels", got=f"{self.groups} groups for {x}")
+            raise ShapeError(
+                who,
+                rule="the groups divide the channels",
+                got=f"{self.groups} groups for {x.shape[-1]} channels, {x}",
+                fix="Use a number of groups that divides both the channels and the filters.",
+            )
         return found
 
     def _add_bias(self) -> None:
         if self.has_bias:
             self.add_parameter("bias", (self.filters,), initializer(self.bias_init))
 
-    def _check_channels(self, x: Tensor, expected: int) -> None:
-        if x.shape[-1:] != (expected,):
-            raise ShapeError(
-                type(self).__name__,
-                rule=f"expected {expected} channels on the last axis",
-                got=str(x.type),
-                fix="The layer took its channels from its first input: give inputs of that kind, or make a new layer.",
-            )
+    def _checked_rank(self, x: Tensor, channels: int) -> int:
+        """The number of spatial axes of x, which must have as many as the kernel, and this many channels."""
+        rank = self.weight.ndim - 2
+        if x.ndim != rank + 2:
+            rule, got = f"expected (N, *spatial, C) with {rank} spatial axes", str(x.type)
+        else:
+            rule, got = f"expected {channels} channels on the last axis", f"{x.shape[-1]} in {x.type}"
+        if x.ndim != rank + 2 or x.shape[-1] != channels:
+            fix = "The layer took its kind from its first input: give inputs of that kind, or make a new layer."
+            raise ShapeError(type(self).__name__, rule=rule, got=got, fix=fix)
+        return rank
+
+    def _kernel(self) -> Tensor:
+        """W as the primitives take it, which do not turn it around."""
+        return fn.flip(self.weight, tuple(range(self.weight.ndim - 2))) if self.flip else self.weight
 
     def _finished(self, y: Tensor) -> Tensor:
         y = y if self.bias is None else y + self.bias
@@ -95,7 +125,8 @@ class Conv(_Convolution):
             sides, or a number or pair (before, after) for each axis.
         dilation: steps between elements of a window.
         groups: groups of channels that do not mix; as many as channels make a depthwise convolution.
-        padding_mode: what lies around: "zero", "reflect", "edge" or "circular".
+        padding_mode: what lies around: "zero", "reflect" (mirrored), "edge" (the outermost element repeated) or
+            "circular" (the other end).
         flip: whether the kernel is turned around, as in mathematics' convolution; learned kernels do not need it.
         activation: name or module of g; None for a linear layer.
         bias: whether there is a b.
@@ -109,37 +140,6 @@ class Conv(_Convolution):
     Source: the notes (catalogue rows 227 to 231); Dumoulin and Visin (2016) for the arithmetic.
     """
 
-    def __init__(
-        self,
-        filters: int,
-        size: Sizes,
-        *,
-        strides: Sizes = 1,
-        padding: Padding = "same",
-        dilation: Sizes = 1,
-        groups: int = 1,
-        padding_mode: str = "zero",
-        flip: bool = False,
-        activation: str | Module | None = None,
-        bias: bool = True,
-        init: str | Initializer = "he_normal",
-        bias_init: str | Initializer = "zeros",
-    ) -> None:
-        super().__init__(
-            filters,
-            size,
-            strides=strides,
-            padding_=padding,
-            dilation=dilation,
-            groups=groups,
-            activation=activation,
-            bias=bias,
-            init=init,
-            bias_init=bias_init,
-        )
-        self.padding_mode = options.choice("Conv", "padding_mode", padding_mode, windows.PADDING_MODES)
-        self.flip = options.flag("Conv", "flip", flip)
-
     def build(self, x: TensorType) -> None:
         """Make W and b for the channels of x."""
         shape = (*self._kernel_sizes(x), x.shape[-1] // self.groups, self.filters)
@@ -148,12 +148,11 @@ class Conv(_Convolution):
 
     def forward(self, x: Tensor) -> Tensor:
         """g(x ∗ W + b)."""
-        self._check_channels(x, self.weight.shape[-2] * self.groups)
-        weight = fn.flip(self.weight, tuple(range(self.weight.ndim - 2))) if self.flip else self.weight
+        self._checked_rank(x, self.weight.shape[-2] * self.groups)
         return self._finished(
             windows.conv(
                 x,
-                weight,
+                self._kernel(),
                 strides=self.strides,
                 padding=self.padding,
                 dilation=self.dilation,
@@ -164,21 +163,25 @@ class Conv(_Convolution):
 
 
 class ConvTranspose(_Convolution):
-    """The transpose of :class:`Conv`, which makes images larger: a step of 1/stride ("fractionally strided").
+    """The transpose of a :class:`Conv`, which makes images larger: a step of 1/stride ("fractionally strided").
 
     Every element of x adds the kernel, times itself, to the output at stride times its place.  Equivalently x is
     spread out with stride - 1 zeros between its elements and convolved with the kernel turned by 180°.  x is
-    (N, *spatial, C), W (*size, filters / groups, C).
+    (N, *spatial, C), W (*size, filters / groups, C).  The options are those of the Conv that it is the transpose of;
+    a trained deconvolution by 1/3 is ``ConvTranspose(filters, 3, strides=3)``.
 
     Args:
         filters: channels of the output.
         size: of the kernel.
         strides: how far apart the elements of x come to lie.
         padding: how much of the result is cut off: "valid" nothing, (W - 1)·stride + size elements stay; "same" so
-            much that W·stride stay; or numbers as in :class:`Conv`.
-        output_padding: elements more after each axis, since several sizes of an input give one of the output.
+            much that W·stride stay; or numbers as in :class:`Conv`.  Since several sizes of an input of a Conv give
+            one of its output, less than a stride may be added after an axis by a negative number: ((1, 0), (1, -1))
+            is what other libraries call padding 1 and "output padding" (1, 2).
         dilation: steps between the elements of the kernel.
         groups: groups of channels that do not mix.
+        padding_mode: where that which is cut off goes: "zero" drops it, the others add it to the elements that a Conv
+            of this mode would have read in its place ("circular" to those of the other end).
         flip: whether the kernel is turned around, so that x spread out is cross-correlated with W itself.
         activation: name or module of g; None for a linear layer.
         bias: whether there is a b.
@@ -193,36 +196,7 @@ class ConvTranspose(_Convolution):
     (2016).
     """
 
-    def __init__(
-        self,
-        filters: int,
-        size: Sizes,
-        *,
-        strides: Sizes = 1,
-        padding: Padding = "same",
-        output_padding: Sizes = 0,
-        dilation: Sizes = 1,
-        groups: int = 1,
-        flip: bool = False,
-        activation: str | Module | None = None,
-        bias: bool = True,
-        init: str | Initializer = "he_normal",
-        bias_init: str | Initializer = "zeros",
-    ) -> None:
-        super().__init__(
-            filters,
-            size,
-            strides=strides,
-            padding_=padding,
-            dilation=dilation,
-            groups=groups,
-            activation=activation,
-            bias=bias,
-            init=init,
-            bias_init=bias_init,
-        )
-        self.output_padding = sizes("ConvTranspose", "output_padding", output_padding, least=0)
-        self.flip = options.flag("ConvTranspose", "flip", flip)
+    signed_padding = True
 
     def build(self, x: TensorType) -> None:
         """Make W and b for the channels of x."""
@@ -238,29 +212,43 @@ class ConvTranspose(_Convolution):
 
     def forward(self, x: Tensor) -> Tensor:
         """g(x ∗ᵀ W + b)."""
-        self._check_channels(x, self.weight.shape[-1])
-        rank = x.ndim - 2
-        steps, spacing = spread(self.strides, rank), spread(self.dilation, rank)
+        who, rank = "ConvTranspose", self._checked_rank(x, self.weight.shape[-1])
+        steps = windows.spread(who, "strides", self.strides, rank)
+        spacing = windows.spread(who, "dilation", self.dilation, rank)
         extents = [d * (k - 1) + 1 for k, d in zip(self.weight.shape, spacing)]
-        extra = spread(self.output_padding, rank)
         pairs = self._cut(extents, steps)
-        spatial = tuple(
-            (n - 1) * s + max(e, s if self.padding == "same" else 0) - low - high + more
-            for n, s, e, (low, high), more in zip(x.shape[1:-1], steps, extents, pairs, extra, strict=True)
-        )
-        weight = fn.flip(self.weight, tuple(range(rank))) if self.flip else self.weight
-        return self._finished(
-            windows.conv_transpose(
-                x, weight, spatial=spatial, strides=steps, padding=pairs, dilation=spacing, groups=self.groups
+        whole = [(n - 1) * s + e for n, s, e in zip(x.shape[1:-1], steps, extents)]
+        spatial = tuple(n - low - high for n, (low, high) in zip(whole, pairs))
+        if min(spatial) < 1 or any(-high >= s for (_, high), s in zip(pairs, steps)):
+            raise ShapeError(
+                who,
+                rule="padding leaves something of the result, and adds less than a stride after it",
+                got=f"padding {pairs} of a result of {tuple(whole)}, strides {steps}, for {x.type}",
+                fix="Use less padding.",
             )
+        cut = [(low, max(high, 0)) for low, high in pairs]
+        fold = self.padding_mode != "zero"
+        y = windows.conv_transpose(
+            x,
+            self._kernel(),
+            spatial=[n + low + high for n, (low, high) in zip(spatial, cut)] if fold else spatial,
+            strides=steps,
+            padding="valid" if fold else cut,
+            dilation=spacing,
+            groups=self.groups,
         )
+        return self._finished(self._folded(y, spatial, cut) if fold else y)
 
     def _cut(self, extents: list[int], steps: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
         """How much is cut off before and after each axis."""
-        if self.padding == "valid":
-            return ((0, 0),) * len(steps)
         if self.padding == "same":
-            totals = [max(e - s, 0) for e, s in zip(extents, steps)]
-            return tuple((t // 2, t - t // 2) for t in totals)
-        given = self.padding if isinstance(self.padding, tuple) else (self.padding,) * len(steps)
-        return tuple((p, p) if isinstance(p, int) else p for p in given)
+            lows = [max(e - s, 0) // 2 for e, s in zip(extents, steps)]
+            return tuple((low, e - s - low) for low, e, s in zip(lows, extents, steps))
+        return windows.padding_pairs("ConvTranspose", self.padding, extents, extents, steps, steps)
+
+    def _folded(self, y: Tensor, spatial: tuple[int, ...], cut: list[tuple[int, int]]) -> Tensor:
+        """The transpose of padding: what came to lie outside, added to the elements that padding would repeat."""
+        image = fn.zeros((y.shape[0], *spatial, y.shape[-1]), y.dtype)
+        mode = windows.PADDING_MODES[self.padding_mode]
+        _, transposed = vjp(lambda inside: fn.pad(inside, [(0, 0), *cut, (0, 0)], mode=mode), image)
+        return transposed(y)[0]

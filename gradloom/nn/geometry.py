@@ -22,18 +22,33 @@ def sizes(who: str, name: str, value: object, *, least: int = 1) -> Sizes:
     return options.whole(who, name, value, least=least)
 
 
-def padding(who: str, value: object) -> Padding:
-    """ "same", "valid", a number, or numbers or pairs (before, after) for each spatial axis."""
+def padding(who: str, value: object, *, signed: bool = False) -> Padding:
+    """ "same", "valid", a number, or numbers or pairs (before, after) for each spatial axis.
+
+    Args:
+        who: the layer, for messages.
+        value: the option.
+        signed: whether the number after an axis may be negative.
+    """
     if isinstance(value, str):
         return options.choice(who, "padding", value, ("same", "valid"))
-    if isinstance(value, (tuple, list)):
-        return tuple(
-            tuple(options.whole(who, "padding", n, least=0) for n in item)
-            if isinstance(item, (tuple, list))
-            else options.whole(who, "padding", item, least=0)
-            for item in value
-        )
-    return options.whole(who, "padding", value, least=0)
+    if not isinstance(value, (tuple, list)):
+        return options.whole(who, "padding", value, least=0)
+    return tuple(
+        _pair(who, item, signed) if isinstance(item, (tuple, list)) else options.whole(who, "padding", item, least=0)
+        for item in value
+    )
+
+
+_any_whole = options.whole_where(lambda _: True, "is a whole number")
+
+
+def _pair(who: str, item: Sequence[object], signed: bool) -> tuple[int, int]:
+    if len(item) != 2:
+        fix = "Write ((1, 2), (1, 2)) for 1 before and 2 after each of two axes."
+        raise OptionError(who, rule="padding of an axis is a number or a pair (before, after)", got=repr(item), fix=fix)
+    before = options.whole(who, "padding", item[0], least=0)
+    return before, _any_whole(who, "padding", item[1]) if signed else options.whole(who, "padding", item[1], least=0)
 
 
 def spread(value: Sizes, rank: int) -> tuple[int, ...]:

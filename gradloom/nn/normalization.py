@@ -16,19 +16,23 @@ class BatchNorm(Module):
 
         y = γ (x - μ) / √(σ² + ε) + β
 
-    While training μ and σ² are those of the batch, over all axes but the last; σ² is biased (divided by the count),
-    here and in the running statistics.  When predicting they are the running ones,
-    ``running = (1 - momentum) · running + momentum · batch``.
+    While training μ and σ² are those of the batch, over all axes but the last; σ² is biased (divided by the count).
+    When predicting they are the running ones, ``running = (1 - momentum) · running + momentum · batch``.
 
     Args:
-        momentum: weight of the new batch in the running statistics.
+        momentum: weight of the new batch in the running statistics; with ``momentum_of="old"`` that of the old ones.
         eps: ε.
         affine: whether there are γ (``scale``) and β (``shift``); without them fewer functions can be represented.
+            "shift" is β alone, which is enough where the next layer can scale.
+        momentum_of: "new" as in the notes, or "old".
+        running_variance: "biased" as in training, or "unbiased": times m / (m - 1) for m values a channel.
+        eps_mode: what x - μ is divided by: "inside" √(σ² + ε); "outside" √σ² + ε, whose gradient is NaN for a channel
+            of one value; "variance" σ² + ε, a slip in part of the notes, which does not give variance 1.
 
     Raises:
         ShapeError: a training batch has one value a channel, or the number of channels changes.
 
-    Source: Ioffe and Szegedy (2015).
+    Source: Ioffe and Szegedy (2015); the notes (catalogue rows 159 to 163, A-V 9, typo 42).
     """
 
     scale: Tensor
@@ -36,18 +40,32 @@ class BatchNorm(Module):
     running_mean: Tensor
     running_var: Tensor
 
-    def __init__(self, *, momentum: float = 0.1, eps: float = 1e-5, affine: bool = True) -> None:
-        self.momentum = options.number("BatchNorm", "momentum", momentum, low=0, high=1, fix="Usual is 0.1.")
-        self.eps = options.epsilon("BatchNorm", "eps", eps)
-        self.affine = options.flag("BatchNorm", "affine", affine)
+    def __init__(
+        self,
+        *,
+        momentum: float = 0.1,
+        eps: float = 1e-5,
+        affine: bool | str = True,
+        momentum_of: str = "new",
+        running_variance: str = "biased",
+        eps_mode: str = "inside",
+    ) -> None:
+        who = "BatchNorm"
+        self.momentum = options.number(who, "momentum", momentum, low=0, high=1, fix="Usual is 0.1.")
+        self.eps = options.epsilon(who, "eps", eps)
+        self.affine = options.words(True, False, "shift")(who, "affine", affine)
+        self.momentum_of = options.choice(who, "momentum_of", momentum_of, ("new", "old"))
+        self.running_variance = options.choice(who, "running_variance", running_variance, ("biased", "unbiased"))
+        self.eps_mode = options.choice(who, "eps_mode", eps_mode, ("inside", "outside", "variance"))
 
     def build(self, x: TensorType) -> None:
         """Make γ, β and the running statistics for the channels of x."""
         if x.rank < 2:
             raise ShapeError("BatchNorm", rule="the input needs axes of examples and of channels", got=str(x))
         channels = x.shape[-1:]
-        if self.affine:
+        if self.affine is True:
             self.add_parameter("scale", channels, init.ones)
+        if self.affine:
             self.add_parameter("shift", channels, init.zeros)
         self.add_state("running_mean", fn.zeros(channels))
         self.add_state("running_var", fn.ones(channels))
@@ -56,10 +74,17 @@ class BatchNorm(Module):
         """The normalised x."""
         if x.shape[-1:] != self.running_mean.shape:
             rule = f"expected {self.running_mean.shape[0]} channels on the last axis"
-            raise ShapeError("BatchNorm", rule=rule, got=str(x.type), fix="Give it the width of its first input.")
+            got = f"{x.shape[-1]} in {x.type}" if x.shape else str(x.type)
+            raise ShapeError("BatchNorm", rule=rule, got=got, fix="Give it the width of its first input.")
         mean, var = self._of_batch(x) if current_call().training else (self.running_mean, self.running_var)
-        y = (x - mean) * fn.rsqrt(var + self.eps)
-        return y * self.scale + self.shift if self.affine else y
+        y = (x - mean) * self._inverse_scale(var)
+        y = y * self.scale if self.affine is True else y
+        return y + self.shift if self.affine else y
+
+    def _inverse_scale(self, var: Tensor) -> Tensor:
+        if self.eps_mode == "inside":
+            return fn.rsqrt(var + self.eps)
+        return 1 / (self.eps + (fn.sqrt(var) if self.eps_mode == "outside" else var))
 
     def _of_batch(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The statistics of the batch, which are also mixed into the running ones."""
@@ -73,11 +98,15 @@ class BatchNorm(Module):
         axes = tuple(range(x.ndim - 1))
         mean, var = fn.mean(x, axes), fn.var(x, axes)
         self.running_mean = self._mixed(self.running_mean, mean)
-        self.running_var = self._mixed(self.running_var, var)
+        count = x.size // x.shape[-1]
+        self.running_var = self._mixed(
+            self.running_var, var if self.running_variance == "biased" else var * (count / (count - 1))
+        )
         return mean, var
 
     def _mixed(self, running: Tensor, new: Tensor) -> Tensor:
-        return ((1 - self.momentum) * running + self.momentum * new).astype(running.dtype)
+        share = self.momentum if self.momentum_of == "new" else 1 - self.momentum
+        return ((1 - share) * running + share * new).astype(running.dtype)
 
 
 class _Standardized(Module):
@@ -104,8 +133,11 @@ class _Standardized(Module):
 
     def _scaled(self, y: Tensor) -> Tensor:
         if self.affine and y.shape[-1:] != self.scale.shape:
-            rule = f"expected {self.scale.shape[0]} channels on the last axis"
-            raise ShapeError(type(self).__name__, rule=rule, got=str(y.type))
+            rule, fix = (
+                f"expected {self.scale.shape[0]} channels on the last axis",
+                "Give it the width of its first input.",
+            )
+            raise ShapeError(type(self).__name__, rule=rule, got=f"{y.shape[-1]} in {y.type}", fix=fix)
         return y * self.scale + self.shift if self.affine else y
 
 

@@ -80,7 +80,8 @@ class Join(Module):
                 "Join",
                 rule="the body must give the sizes of its input",
                 got=f"{x.type} and {y.type}",
-                fix="Where the body halves the image and doubles it again, give it sizes that divide by 2 so often.",
+                fix="Where the body halves the image and doubles it again, give it sizes that divide by 2 so often: by "
+                "2^depth for a whole UNet, such as 16.",
             )
         return fn.concatenate([x, y], -1)
 

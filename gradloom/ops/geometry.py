@@ -76,7 +76,7 @@ class Windows:
                 rule="the window must fit into the padded input",
                 got=f"a window of {self.size} with dilation {self.dilation}, which covers {self.extents}, "
                 f"on {self.spatial} with padding {self.padding}",
-                fix="Use a smaller window or dilation, or more padding.",
+                fix="Use a larger input, a smaller window or dilation, or more padding.",
             )
 
     @cached_property

@@ -45,6 +45,12 @@ CASES = {
     "dropout none": Case(lambda: nn.Dropout(0.0), ROWS, (6, 4)),
     "batch norm": Case(nn.BatchNorm, ROWS, (6, 4)),
     "batch norm plain": Case(lambda: nn.BatchNorm(affine=False, momentum=0.3, eps=1e-3), ROWS, (6, 4)),
+    "batch norm of other kinds": Case(
+        lambda: nn.BatchNorm(
+            affine="shift", momentum_of="old", momentum=0.9, running_variance="unbiased", eps_mode="outside"
+        ),
+        *(IMAGES, (3, 2, 2, 4)),
+    ),
     "batch norm images": Case(nn.BatchNorm, IMAGES, (3, 2, 2, 4)),
     "layer norm": Case(nn.LayerNorm, IMAGES, (3, 2, 2, 4)),
     "layer norm plain": Case(lambda: nn.LayerNorm(affine=False), ROWS, (6, 4)),
@@ -69,7 +75,13 @@ CASES = {
     "conv transpose whole": Case(lambda: nn.ConvTranspose(3, 2, padding="valid", flip=True), PICTURES, (2, 7, 6, 3)),
     "conv transpose apart": Case(lambda: nn.ConvTranspose(2, 2, strides=3, groups=2), PICTURES, (2, 18, 15, 2)),
     "conv transpose cut": Case(
-        lambda: nn.ConvTranspose(2, 3, strides=2, padding=1, output_padding=1, activation="relu"), SERIES, (2, 14, 2)
+        lambda: nn.ConvTranspose(2, 3, strides=2, padding=((1, 0),), activation="relu"), SERIES, (2, 14, 2)
+    ),
+    "conv transpose round": Case(
+        lambda: nn.ConvTranspose(2, 4, strides=2, padding=1, padding_mode="circular"), PICTURES, (2, 12, 10, 2)
+    ),
+    "conv transpose mirrored": Case(
+        lambda: nn.ConvTranspose(2, 3, strides=2, padding=((2, 1),), padding_mode="reflect"), SERIES, (2, 12, 2)
     ),
     "conv transpose dilated": Case(lambda: nn.ConvTranspose(1, 2, dilation=2, padding=((1, 0),)), SERIES, (2, 8, 1)),
     "max pool": Case(nn.MaxPool, PICTURES, (2, 3, 2, 4)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -11,35 +12,69 @@ import pytest
 import gradloom as gl
 from gradloom import models, nn, optim, train, tree
 from gradloom.errors import OptionError, ShapeError
+from gradloom.nn.module import Tensors
 from gradloom.nn.summary import layers
 
 SMALL, LARGE = (2, 32, 32, 3), (1, 224, 224, 3)
-PUBLISHED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], tuple[int, ...], int]] = {
-    "LeNet-5": (models.LeNet5, (2, 28, 28, 1), (2, 10), 61_706),
-    "SmallCNN": (models.SmallCNN, (2, 28, 28, 1), (2, 10), 421_642),
-    "AlexNetSmall": (models.AlexNetSmall, SMALL, (2, 10), 1_387_786),
-    "ResNet-20": (models.ResNet, SMALL, (2, 10), 269_722),
-    "ResNet-20, projected": (lambda: models.ResNet(20, shortcut="project"), SMALL, (2, 10), 272_474),
-    "ResNet-20, version 2": (lambda: models.ResNet(20, version=2), SMALL, (2, 10), 269_722),
-    "ResNet-56": (lambda: models.ResNet(56), SMALL, (2, 10), 853_018),
-    "ResNet-18": (lambda: models.ResNet(18, 1000), LARGE, (1, 1000), 11_689_512),
-    "ResNet-34": (lambda: models.ResNet(34, 1000), LARGE, (1, 1000), 21_797_672),
-    "ResNet-50": (lambda: models.ResNet(50, 1000), LARGE, (1, 1000), 25_557_032),
-    "WRN-16-4": (models.WideResNet, SMALL, (2, 10), 2_748_890),
-    "WRN-28-10": (lambda: models.WideResNet(28, 10), SMALL, (2, 10), 36_479_194),
-    "WRN-40-4": (lambda: models.WideResNet(40, 4, dropout=0.3), SMALL, (2, 10), 8_949_210),
-    "UNet": (models.UNet, (1, 64, 48, 1), (1, 64, 48, 2), 31_030_658),
-    "UNet of the paper": (lambda: models.UNet(padding="valid"), (1, 572, 572, 1), (1, 388, 388, 2), 31_030_658),
+
+
+@dataclass(frozen=True)
+class Published:
+    """A network, an input, the output's shape, parameters, and multiply-adds for one image, in millions."""
+
+    make: Callable[[], nn.Module]
+    x: tuple[int, ...]
+    y: tuple[int, ...]
+    parameters: int
+    multiply_adds: float | None = None
+
+
+PUBLISHED = {
+    "LeNet-5": Published(models.LeNet5, (2, 28, 28, 1), (2, 10), 61_706, 0.41652),
+    "SmallCNN": Published(models.SmallCNN, (2, 28, 28, 1), (2, 10), 421_642),
+    "AlexNetSmall": Published(models.AlexNetSmall, SMALL, (2, 10), 1_387_786),
+    "ResNet-20": Published(models.ResNet, SMALL, (2, 10), 269_722, 40.55),
+    "ResNet-20, projected": Published(lambda: models.ResNet(20, shortcut="project"), SMALL, (2, 10), 272_474, 40.81),
+    "ResNet-20, version 2": Published(lambda: models.ResNet(20, version=2), SMALL, (2, 10), 269_722, 40.55),
+    "ResNet-32": Published(lambda: models.ResNet(32), SMALL, (2, 10), 464_154, 68.86),
+    "ResNet-44": Published(lambda: models.ResNet(44), SMALL, (2, 10), 658_586, 97.17),
+    "ResNet-56": Published(lambda: models.ResNet(56), SMALL, (2, 10), 853_018, 125.49),
+    "ResNet-110": Published(lambda: models.ResNet(110), SMALL, (2, 10), 1_727_962, 252.89),
+    "ResNet-18": Published(lambda: models.ResNet(18, 1000), LARGE, (1, 1000), 11_689_512, 1814),
+    "ResNet-34": Published(lambda: models.ResNet(34, 1000), LARGE, (1, 1000), 21_797_672, 3664),
+    "ResNet-50": Published(lambda: models.ResNet(50, 1000), LARGE, (1, 1000), 25_557_032, 4089),
+    "WRN-16-4": Published(models.WideResNet, SMALL, (2, 10), 2_748_890),
+    "WRN-28-10": Published(lambda: models.WideResNet(28, 10), SMALL, (2, 10), 36_479_194, 5243),
+    "WRN-40-4": Published(lambda: models.WideResNet(40, 4, dropout=0.3), SMALL, (2, 10), 8_949_210),
+    "UNet": Published(models.UNet, (1, 64, 48, 1), (1, 64, 48, 2), 31_030_658),
+    "UNet of the paper": Published(
+        lambda: models.UNet(padding="valid"), (1, 572, 572, 1), (1, 388, 388, 2), 31_030_658
+    ),
 }
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_parameters_and_shapes_are_the_published(name: str) -> None:
+def test_parameters_work_and_shapes_are_the_published(name: str) -> None:
     """Counts after the papers and torchvision; SmallCNN's and AlexNetSmall's are sums over their layers by hand."""
-    make, given, wanted, count = PUBLISHED[name]
-    rows, parameters, _ = layers(make(), np.zeros(given, np.float32))
-    assert parameters == count
-    assert rows[-1].output == str(wanted)
+    network = PUBLISHED[name]
+    rows, parameters, _ = layers(network.make(), np.zeros(network.x, np.float32))
+    assert parameters == network.parameters
+    assert rows[-1].output == str(network.y)
+    if network.multiply_adds is not None:
+        work = sum(row.multiply_adds for row in rows) / network.x[0]
+        assert work == pytest.approx(1e6 * network.multiply_adds, rel=3e-4)
+
+
+def test_the_work_of_the_papers_unet() -> None:
+    """Side after each convolution as the paper's figure shows it, its channels in and out, its kernel."""
+    figure = [(570, 1, 64, 3), (568, 64, 64, 3), (282, 64, 128, 3), (280, 128, 128, 3), (138, 128, 256, 3)]
+    figure += [(136, 256, 256, 3), (66, 256, 512, 3), (64, 512, 512, 3), (30, 512, 1024, 3), (28, 1024, 1024, 3)]
+    figure += [(54, 1024, 512, 3), (52, 512, 512, 3), (102, 512, 256, 3), (100, 256, 256, 3), (198, 256, 128, 3)]
+    figure += [(196, 128, 128, 3), (390, 128, 64, 3), (388, 64, 64, 3), (388, 64, 2, 1)]
+    ups = [(28, 1024, 512), (52, 512, 256), (100, 256, 128), (196, 128, 64)]  # 2 by 2 for every element below
+    wanted = sum(n * n * a * b * k * k for n, a, b, k in figure) + sum(4 * n * n * a * b for n, a, b in ups)
+    rows, _, _ = layers(models.UNet(padding="valid"), np.zeros((1, 572, 572, 1), np.float32))
+    assert sum(row.multiply_adds for row in rows) == wanted
 
 
 @pytest.mark.parametrize(
@@ -57,7 +92,7 @@ def test_a_step_reaches_every_parameter(make: Callable[[], nn.Module], shape: tu
     twin = nn.registry.build(json.loads(json.dumps(nn.registry.describe(model))))
     twin.initialize(x)
 
-    def loss(parameters: nn.module.Tensors) -> gl.Tensor:
+    def loss(parameters: Tensors) -> gl.Tensor:
         y, _ = nn.apply(twin, parameters, twin.state(), x, training=True, key=gl.random.key(1))
         return gl.mean(y * y)
 
@@ -78,6 +113,16 @@ def test_lenet_learns_where_a_square_lies() -> None:
     assert trainer.evaluate((images, labels))["accuracy"] > 0.95
 
 
+IMAGE_MODELS = [models.LeNet5, models.SmallCNN, models.AlexNetSmall, models.ResNet, models.WideResNet]
+
+
+@pytest.mark.parametrize("make", [*IMAGE_MODELS, lambda: models.ResNet(18)])
+def test_images_without_an_axis_of_channels_are_refused(make: Callable[[], nn.Module]) -> None:
+    """They would pass for series, and be trained without a word."""
+    with pytest.raises(ShapeError, match=r"layers.0 \(Conv\).*which has 1\. .*gl.expand_dims\(x, -1\)"):
+        make()(np.zeros((2, 28, 28), np.float32))
+
+
 def test_errors() -> None:
     with pytest.raises(OptionError, match="Nearest are 20 and 26"):
         models.ResNet(21)
@@ -89,5 +134,9 @@ def test_errors() -> None:
         models.UNet(base=2, depth=3)(np.zeros((1, 20, 20, 1), np.float32))
     with pytest.raises(OptionError, match="no such pool"):
         models.LeNet5(pool="median")
+    with pytest.raises(
+        ShapeError, match=r"layers.3 \(AvgPool\).*a window of \(2, 2\).*on \(1, 1\).*Use a larger input"
+    ):
+        models.LeNet5()(np.zeros((1, 10, 10, 1), np.float32))
     with pytest.raises(ShapeError, match="at most 2 channels"):
         nn.PadChannels(2)(np.zeros((1, 4, 4, 3), np.float32))

@@ -135,7 +135,7 @@ def test_errors() -> None:
     x = np.zeros((1, 6, 6, 4), np.float32)
     layer = nn.Conv(2, 3)
     layer.initialize(x)
-    with pytest.raises(ShapeError, match=r"expected 4 channels on the last axis; got float32\[1,6,6,3\]"):
+    with pytest.raises(ShapeError, match=r"expected 4 channels on the last axis; got 3 in float32\[1,6,6,3\]"):
         layer(x[..., :3])
     with pytest.raises(ShapeError, match="channels last"):
         nn.Conv(2, 3)(x[0, 0])

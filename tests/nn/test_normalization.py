@@ -49,6 +49,37 @@ def test_momentum_is_the_weight_of_the_new_batch() -> None:
     assert layer.parameters() == {}
 
 
+@pytest.mark.parametrize("eps_mode", ["inside", "outside", "variance"])
+@pytest.mark.parametrize("running_variance", ["biased", "unbiased"])
+@pytest.mark.parametrize("momentum_of", ["new", "old"])
+def test_variants_of_the_notes(eps_mode: str, running_variance: str, momentum_of: str) -> None:
+    """Catalogue A-V 9: where ε stands, which variance is kept, whose weight the momentum is."""
+    layer = nn.BatchNorm(
+        momentum=0.2,
+        eps=0.5,
+        affine="shift",
+        eps_mode=eps_mode,
+        running_variance=running_variance,
+        momentum_of=momentum_of,
+    )
+    x = RNG.standard_normal((3, 4, 2)) * [1, 3] + [2, -1]
+    layer.initialize(x)
+    assert list(layer.parameters()) == ["shift"]
+    divisor = {
+        "inside": lambda v: np.sqrt(v + 0.5),
+        "outside": lambda v: np.sqrt(v) + 0.5,
+        "variance": lambda v: v + 0.5,
+    }
+    y, state = train(layer, x)
+    mean, var = x.mean((0, 1)), x.var((0, 1))
+    np.testing.assert_allclose(y, (x - mean) / divisor[eps_mode](var), rtol=1e-12)
+    new = 0.2 if momentum_of == "new" else 0.8
+    kept = (1 - new) + new * x.var((0, 1), ddof=running_variance == "unbiased")
+    np.testing.assert_allclose(state["running_mean"], new * mean, rtol=1e-6)
+    np.testing.assert_allclose(state["running_var"], kept, rtol=1e-6)
+    np.testing.assert_allclose(layer(x).numpy(), (x - new * mean) / divisor[eps_mode](kept), rtol=1e-5)
+
+
 def test_making_parameters_leaves_the_statistics_alone() -> None:
     layer = nn.BatchNorm()
     layer.initialize(np.full((1, 2), 9.0, np.float32))
@@ -76,11 +107,16 @@ def test_errors() -> None:
         "Use larger batches, or leave out a last batch of a single example."
     )
     assert model(one).shape == (1, 3)
-    with pytest.raises(ShapeError, match=r"expected 3 channels on the last axis; got float32\[4,2\]"):
+    with pytest.raises(ShapeError, match=r"expected 3 channels on the last axis; got 2 in float32\[4,2\]"):
         model[1](np.ones((4, 2), np.float32))
     with pytest.raises(ShapeError, match=r"the input needs axes of examples and of channels; got float32\[2\]"):
         nn.BatchNorm()(np.ones(2, np.float32))
     with pytest.raises(OptionError, match=r"momentum is a finite number from 0 to 1; got 2"):
         nn.BatchNorm(momentum=2)
+    for option in ("momentum_of", "running_variance", "eps_mode"):
+        with pytest.raises(OptionError, match=f"no such {option}; got 'nwe'"):
+            nn.BatchNorm(**{option: "nwe"})  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="affine is one of True, False, 'shift'; got 1"):
+        nn.BatchNorm(affine=1)  # type: ignore[arg-type]
     with pytest.raises(OptionError, match=r"eps is a finite number above 0; got 0"):
         nn.BatchNorm(eps=0)
