@@ -130,10 +130,11 @@ def _binary(raw: bytes, who: str, before: int, *, coarse: bool) -> tuple[np.ndar
 def _python(raw: bytes, who: str, label: str) -> tuple[np.ndarray, np.ndarray]:
     found = read_pickle(raw, who)
     planes, labels = (found.get("data"), found.get(label)) if isinstance(found, dict) else (None, None)
-    fine = isinstance(planes, np.ndarray) and planes.shape[1:] == (PIXELS,) and isinstance(labels, list)
-    if not fine or len(labels) != len(planes) or not all(type(x) is int and 0 <= x < 256 for x in labels):
-        raise DataError(who, rule=f"a batch has 'data', rows of {PIXELS} bytes, and as many {label!r}", got="another")
-    return planes, np.array(labels, np.uint8)
+    if isinstance(planes, np.ndarray) and planes.shape[1:] == (PIXELS,) and isinstance(labels, list):
+        fine = len(labels) == len(planes) and all(type(label) is int and 0 <= label < 256 for label in labels)
+        if fine:
+            return planes, np.array(labels, np.uint8)
+    raise DataError(who, rule=f"a batch has 'data', rows of {PIXELS} bytes, and as many {label!r}", got="another")
 
 
 def _names(path: Path, labels: str) -> tuple[str, ...]:

@@ -157,7 +157,7 @@ def pixels(picture: Picture, kind: Kind, size: tuple[int, int] | None = None) ->
         )
     image = picture.image.convert("F" if kind.deep else "L" if kind.channels == 1 else "RGB")
     if size is not None and size != picture.size:
-        image = image.resize(size[::-1], resample=_pillow().Resampling.BILINEAR)
+        image = image.resize(size[::-1], resample=pillow().Resampling.BILINEAR)
     array = np.asarray(image)
     if array.ndim == 3:
         return array
@@ -169,19 +169,19 @@ def pixels(picture: Picture, kind: Kind, size: tuple[int, int] | None = None) ->
 @contextlib.contextmanager
 def _header(file: Any, path: Path) -> Iterator[Any]:
     """The image of a file of which only the header is read; whatever then goes wrong is an error of the file."""
-    pillow = _pillow()
+    library = pillow()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about oddities in metadata
-            warnings.simplefilter("error", pillow.DecompressionBombWarning)
-            with pillow.open(file) as image:
+            warnings.simplefilter("error", library.DecompressionBombWarning)
+            with library.open(file) as image:
                 yield image
     except (GradloomError, MemoryError):
         raise
-    except (pillow.DecompressionBombError, pillow.DecompressionBombWarning):
+    except (library.DecompressionBombError, library.DecompressionBombWarning):
         raise DataError(
             str(path),
-            rule=f"an image may have at most {pillow.MAX_IMAGE_PIXELS:,} pixels",
+            rule=f"an image may have at most {library.MAX_IMAGE_PIXELS:,} pixels",
             got="more in its header: a mistake, or a file made to fill the memory",
             fix="Cut a large image into tiles first.",
         ) from None
@@ -190,7 +190,7 @@ def _header(file: Any, path: Path) -> Iterator[Any]:
         raise
     except Exception as error:  # Pillow lets its parsers' errors through: SyntaxError, struct.error, KeyError, ...
         said = str(error).split(" <")[0] or type(error).__name__
-        is_image = not isinstance(error, pillow.UnidentifiedImageError)
+        is_image = not isinstance(error, library.UnidentifiedImageError)
         raise DataError(
             str(path),
             rule="the image is damaged or cut short" if is_image else "this is no image of a format that is known",
@@ -248,7 +248,7 @@ def _lets_through(image: Any) -> bool:
     return image.convert("RGBA").getextrema()[3][0] < 255
 
 
-def _pillow() -> Any:
+def pillow() -> Any:
     """Pillow's module ``Image``.
 
     Raises:

@@ -64,7 +64,7 @@ def fetched(remote: Remote, folder: str) -> Path:
     problems = []
     for place in remote.places:
         try:
-            loader = pooch.HTTPDownloader(chunk_size=_CHUNK)
+            loader: Any = pooch.HTTPDownloader(chunk_size=_CHUNK)
             found = pooch.retrieve(place + remote.name, remote.checksum, remote.name, where, downloader=loader)
             return Path(found)
         except Exception as error:  # of requests, urllib3, sockets, the disk, or a wrong checksum

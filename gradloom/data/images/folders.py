@@ -43,8 +43,8 @@ def image_folder(
     """
     root = Path(folder)
     target = None if size is None else both_sides("image_folder", size)
-    members, notes = _members(root)
-    names = tuple(members) if classes is None else tuple(classes)
+    members, notes = files_by_class(root)
+    names = list(members) if classes is None else list(classes)
     if classes is None and len(names) < 2:
         raise DataError(
             str(root), rule="at least two classes are needed, a folder each", got=f"one, {names[0]!r}", fix=_LAYOUT
@@ -61,11 +61,18 @@ def image_folder(
     inputs = stacked(files, kind or common_kind(files), target, str(root))
     labels = np.repeat([names.index(name) for name in members], [len(paths) for paths in members.values()])
     relative = tuple(path.relative_to(root).as_posix() for path in files)
-    return Images(inputs, labels.astype(np.int64), names, str(root), relative, notes=notes)
+    return Images(inputs, labels.astype(np.int64), tuple(names), str(root), relative, notes=notes)
 
 
-def _members(root: Path) -> tuple[dict[str, list[Path]], tuple[str, ...]]:
-    """The image files of each class, and what takes no part."""
+def files_by_class(root: Path) -> tuple[dict[str, list[Path]], tuple[str, ...]]:
+    """The image files of each class, and what takes no part, a sentence each.
+
+    Args:
+        root: the folder that holds the folders.
+
+    Raises:
+        DataError: there are no folders, or one of them is without images.
+    """
     folders = [path for path in entries(root) if path.is_dir()]
     loose, _ = image_files(root)
     if not folders:

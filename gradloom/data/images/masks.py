@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -68,7 +69,7 @@ def mask_folder(
         raise DataError(str(masks), rule="masks must have at least two different values", got=f"only {found[0]}")
     names = tuple(map(str, found))
     relative = tuple(path.name for path in files)
-    return Images(images.whole(), order[labels.whole()], names, str(root), relative, found, notes)
+    return Images(images.whole(), order[labels.whole()], names, str(root), relative, tuple(found), notes)
 
 
 def _pairs(files: Sequence[Path], folder: Path) -> tuple[dict[Path, Path], tuple[str, ...]]:
@@ -127,7 +128,7 @@ def _mask_values(mask: Picture, size: tuple[int, int] | None) -> np.ndarray:
     return values.astype(np.uint16)
 
 
-def _grey_of_equal_channels(mask: Picture) -> object:
+def _grey_of_equal_channels(mask: Picture) -> Any:
     channels = np.asarray(mask.image.convert("RGB"))
     if (channels != channels[:, :, :1]).any():
         raise DataError(
@@ -172,8 +173,8 @@ class _Levels:
         table[self._found] = np.arange(len(self._found))
         return table[values]
 
-    def in_order(self) -> tuple[tuple[int, ...], np.ndarray]:
+    def in_order(self) -> tuple[list[int], np.ndarray]:
         """All values, in order unless the order was given, and what each number becomes by that."""
         places = np.arange(len(self._found)) if self._fixed else np.argsort(np.argsort(self._found))
         found = self._found if self._fixed else sorted(self._found)
-        return tuple(found), places.astype(np.uint8)
+        return found, places.astype(np.uint8)

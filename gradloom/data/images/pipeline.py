@@ -58,6 +58,11 @@ class ImagePipeline(Stateful, kind="image_pipeline"):
         """What images are resized to."""
         return (self.height, self.width) if self.resized else None
 
+    def __str__(self) -> str:
+        sized = "resized to" if self.resized else "of"
+        masks = f"; masks with values {', '.join(map(str, self.levels))}" if self.levels else ""
+        return f"{sized} {self.height} x {self.width} (height x width), {self.pixel}{masks}"
+
     @property
     def segments(self) -> bool:
         """Whether every pixel has a class."""
