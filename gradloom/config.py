@@ -3,7 +3,8 @@
 ===================  =========================================================================================
 ``GRADLOOM_THREADS``  threads of a compiled program; default: the processors that this process may use
 ``GRADLOOM_CPU``      a lesser processor that native code is made for: avx2 or sse2 (for tests)
-``GRADLOOM_CACHE``    folder of compiled programs, or ``off``; default: ``gradloom`` in the user's cache folder
+``GRADLOOM_CACHE``    folder of compiled programs, or ``off``, and of downloads; default: ``gradloom`` in the user's
+                      cache folder
 ``GRADLOOM_DATA``     folder that is looked at first for data sets
 ===================  =========================================================================================
 """
@@ -33,6 +34,11 @@ def data_folder() -> Path | None:
     return Path(asked).expanduser() if asked else None
 
 
+def download_folder() -> Path:
+    """Folder that data sets are downloaded into, also where compiled programs are not kept."""
+    return (cache_folder() or _usual_cache()) / "data"
+
+
 def cpu() -> str | None:
     """The lesser processor that code is made for instead of this one, or None."""
     return os.environ.get("GRADLOOM_CPU") or None
@@ -45,5 +51,9 @@ def cache_folder() -> Path | None:
         return None
     if asked:
         return Path(asked).expanduser()
+    return _usual_cache()
+
+
+def _usual_cache() -> Path:
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "gradloom"

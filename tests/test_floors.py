@@ -40,7 +40,7 @@ __main__
 ROOMS = {room: level for level, line in enumerate(FLOORS.split("\n")) for room in line.split()}
 
 LATE = {
-    *("polars", "pandas", "pyarrow", "sklearn", "typer", "rich", "matplotlib", "jinja2", "optuna", "pooch"),
+    *("polars", "pandas", "pyarrow", "sklearn", "typer", "rich", "matplotlib", "jinja2", "optuna", "pooch", "PIL"),
     *("jax", "jaxlib", "llvmlite", "onnx", "ray", "safetensors"),
 }
 """Heavy packages, which may be imported inside the functions that need them."""

@@ -9,7 +9,20 @@ import sys
 import pytest
 
 HEAVY = {
-    *("polars", "pandas", "pyarrow", "sklearn", "scipy", "typer", "rich", "click", "matplotlib", "jinja2"),
+    *(
+        "polars",
+        "pandas",
+        "pyarrow",
+        "sklearn",
+        "scipy",
+        "typer",
+        "rich",
+        "click",
+        "matplotlib",
+        "jinja2",
+        "PIL",
+        "pooch",
+    ),
     *("torch", "jax", "tensorflow", "llvmlite", "onnx", "optuna", "ray", "safetensors"),
 }
 

@@ -1,4 +1,4 @@
-"""``gradloom evaluate``: how good a saved model is on rows whose targets are known."""
+"""``gradloom evaluate``: how good a saved model is on rows or images whose targets are known."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from gradloom.cli.images.evaluate import evaluate_images
+from gradloom.cli.images.sources import pipelines
 from gradloom.cli.options import (
     Data,
     Debug,
@@ -14,6 +16,7 @@ from gradloom.cli.options import (
     HeaderChoice,
     HeaderOption,
     Json,
+    MasksOption,
     Model,
     Quiet,
     header_of,
@@ -21,7 +24,7 @@ from gradloom.cli.options import (
 )
 from gradloom.cli.prepare import Part, require_finite, rows_of
 from gradloom.cli.render import Screen, number
-from gradloom.cli.scores import rate
+from gradloom.cli.scores import Scores, rate
 from gradloom.cli.tables import as_tables
 from gradloom.data.arrays import Arrays
 from gradloom.data.delimited import UTF_8
@@ -38,23 +41,32 @@ def evaluate(
     target: Annotated[
         str | None, typer.Option(metavar="COL", help="The column with the truth; the one of training if not said.")
     ] = None,
+    masks: MasksOption = None,
     header: HeaderOption = HeaderChoice.AUTO,
     encoding: EncodingOption = UTF_8,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Compare what MODEL predicts for each row of DATA with the truth there."""
-    run = load(model_path(model))
+    """Compare what MODEL predicts for each row or image of DATA with the truth there."""
+    run, screen = load(model_path(model)), Screen(as_json, quiet)
+    if on_images := pipelines(run):
+        images, notes, scores = evaluate_images(run, *on_images, data, masks)
+        _show(f"{images} images of {data}", {"images": images}, scores, notes, screen)
+        return
+    if masks is not None:
+        raise OptionError("--masks", rule="this is for models of images", got=str(masks), fix="Leave it out.")
     dataset = load_data(data, header=header_of(header), encoding=encoding)
     part, pipeline, notes = _rows_with_truth(run.preprocessing, dataset, target)
-    screen = Screen(as_json, quiet)
+    scores = rate(run, part, pipeline)
+    _show(f"{len(part.truth)} rows of {data}", {"rows": len(part.truth)}, scores, notes, screen)
+
+
+def _show(title: str, counts: dict[str, int], scores: Scores, notes: tuple[str, ...], screen: Screen) -> None:
     for sentence in notes:
         screen.note(sentence)
-    scores = rate(run, part, pipeline)
-    rows = [[name.replace("_", " "), number(value)] for name, value in scores.items()]
-    screen.table(f"{len(part.truth)} rows of {data}", ["", "value"], rows)
-    screen.json({"rows": len(part.truth), "metrics": scores, "notes": list(notes)})
+    screen.table(title, ["", "value"], [[name.replace("_", " "), number(value)] for name, value in scores.items()])
+    screen.json({**counts, "metrics": scores, "notes": list(notes)})
 
 
 def _rows_with_truth(

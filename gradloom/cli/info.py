@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from gradloom.cli.images.sources import is_images
 from gradloom.cli.options import (
+    MODEL_FILE,
     Data,
     Debug,
     EncodingOption,
@@ -23,6 +25,8 @@ from gradloom.cli.options import (
 )
 from gradloom.cli.render import Screen, number
 from gradloom.data.delimited import UTF_8
+from gradloom.data.images.folders import files_by_class
+from gradloom.data.images.stack import common_kind
 from gradloom.data.sources import load
 from gradloom.data.summary import ColumnSummary, describe
 from gradloom.data.table import Table
@@ -45,6 +49,9 @@ def info(
 ) -> None:
     """Describe DATA column by column, or a model file (.safetensors, or the folder of a run)."""
     screen = Screen(as_json, quiet)
+    if Path(what).is_dir() and not (Path(what) / MODEL_FILE).exists() and is_images(what):
+        _show_classes(Path(what), screen)
+        return
     if what.endswith(".safetensors") or Path(what).is_dir():
         _show_model(model_path(Path(what)), screen)
         return
@@ -77,6 +84,17 @@ def _cells(column: ColumnSummary) -> list[str]:
     return [column.name, column.kind, str(column.missing), str(column.distinct), *shown, often]
 
 
+def _show_classes(folder: Path, screen: Screen) -> None:
+    """How many images each class has."""
+    members, notes = files_by_class(folder)
+    kind = str(common_kind([path for paths in members.values() for path in paths]))
+    counts = {name: len(paths) for name, paths in members.items()}
+    for sentence in notes:
+        screen.note(sentence)
+    screen.table(f"{folder}: {kind}", ["class", "images"], [[name, str(count)] for name, count in counts.items()])
+    screen.json({"source": str(folder), "pixels": kind, "classes": counts, "notes": list(notes)})
+
+
 def _show_model(path: Path, screen: Screen) -> None:
     description: dict[str, Any] = read_header(path)
     screen.json(description)
@@ -105,6 +123,8 @@ def _facts(description: dict[str, Any]) -> dict[str, str]:
         facts |= {"target": target.name, "task": target.task}
         if target.classes:
             facts["classes"] = _listed(target.classes)
+    if preprocessing.images is not None:
+        facts["images"] = str(preprocessing.images)
     if features is not None:
         facts["columns"] = _listed(tuple(dict.fromkeys(block.column for block in features.blocks)))
     best = "" if history["best_epoch"] is None else f", the weights are those of epoch {history['best_epoch']}"

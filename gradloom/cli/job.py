@@ -20,6 +20,7 @@ from gradloom.data.delimited import UTF_8, Header
 from gradloom.data.sources import load
 from gradloom.data.table import Kind
 from gradloom.data.target import Asked
+from gradloom.errors import OptionError
 from gradloom.train import EarlyStopping, Preprocessing, Trainer
 
 EPOCHS, EPOCHS_WITHOUT_VALIDATION = 200, 30
@@ -52,6 +53,8 @@ class TrainOptions:
     header: Header = "auto"
     encoding: str = UTF_8
     kinds: dict[str, Kind] | None = None
+    masks: Path | None = None
+    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -88,27 +91,27 @@ def run_job(options: TrainOptions, note: Callable[[str], None], *, progress: str
         KeyboardInterrupt: Ctrl-C before there was anything to keep.
     """
     check_folder(options.out)
+    _refuse_image_options(options)
     prepared = _prepare(options)
     for sentence in shortened(prepared.notes):
         note(sentence)
     run = _trainer(options, prepared)
     note(_describe(prepared, run))
-    started = time.perf_counter()
-    interrupted = _fit(run, prepared, options, progress)
-    seconds = time.perf_counter() - started
+    training, validation = prepared.parts[TRAINING], prepared.parts.get(VALIDATION)
+    epochs = EPOCHS if validation else EPOCHS_WITHOUT_VALIDATION
+    course = fit(run, training, validation, options, epochs=epochs, batch_size=options.batch_size, progress=progress)
     scores = {name: rate(run, part, prepared.target) for name, part in prepared.parts.items()}
-    baseline = Baseline.fit(prepared.parts[TRAINING].truth, prepared.target)
+    baseline = Baseline.fit(training.truth, prepared.target)
     last = list(prepared.parts)[-1]
     rated = baseline.rate(prepared.parts[last].truth)
-    summary = _summary(options, prepared, run, scores) | {
-        "baseline": {"name": baseline.name, "part": last, **rated},
-        "seconds": round(seconds, 3),
-        "interrupted": interrupted,
-    }
-    folder = make_folder(options.out, options.data)
-    files = write_run(folder, run, summary)
-    summary["files"] = [str(file) for file in files]
-    return Result(scores, rated, f"{baseline.name} ({last})", files, interrupted, summary)
+    return finish(options, run, course, scores, (baseline.name, last, rated), _facts(options, prepared))
+
+
+def _refuse_image_options(options: TrainOptions) -> None:
+    for name in ("masks", "size"):
+        if getattr(options, name) is not None:
+            rule = "this is for images, and the data are no folder of images"
+            raise OptionError(f"--{name}", rule=rule, got=options.data, fix="Leave it out, or name a folder of images.")
 
 
 def _prepare(options: TrainOptions) -> Prepared:
@@ -153,24 +156,87 @@ def shortened(notes: Sequence[str]) -> list[str]:
     return shown
 
 
-def _fit(run: Trainer, prepared: Prepared, options: TrainOptions, progress: str) -> bool:
-    """Train; True if Ctrl-C ended it when there already was a model to keep."""
-    training, validation = prepared.parts[TRAINING], prepared.parts.get(VALIDATION)
-    epochs = options.epochs or (EPOCHS if validation else EPOCHS_WITHOUT_VALIDATION)
+@dataclass(frozen=True)
+class Course:
+    """How training went: its time, and whether Ctrl-C ended it when there already was a model to keep."""
+
+    seconds: float
+    interrupted: bool
+
+
+def fit(
+    run: Trainer,
+    training: Any,
+    validation: Any,
+    options: TrainOptions,
+    *,
+    epochs: int,
+    batch_size: int | str,
+    progress: str,
+) -> Course:
+    """Train, and stop early where there is a validation part.
+
+    Args:
+        run: the trainer.
+        training: the data set to train on.
+        validation: to stop by, or None.
+        options: what was asked for.
+        epochs: where no number was asked for.
+        batch_size: likewise.
+        progress: how it is shown.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C before there was anything to keep.
+    """
+    started, interrupted = time.perf_counter(), False
     try:
         run.fit(
-            (training.inputs, training.targets),
-            validation=(validation.inputs, validation.targets) if validation else None,
-            epochs=epochs,
-            batch_size=options.batch_size,
+            training,
+            validation=validation,
+            epochs=options.epochs or epochs,
+            batch_size=batch_size,
             callbacks=[EarlyStopping(PATIENCE)] if validation else [],
             progress=progress,
         )
     except KeyboardInterrupt:
         if not run.history.rows:
             raise
-        return True
-    return False
+        interrupted = True
+    return Course(round(time.perf_counter() - started, 3), interrupted)
+
+
+def finish(
+    options: TrainOptions,
+    run: Trainer,
+    course: Course,
+    scores: dict[str, Scores],
+    baseline: tuple[str, str, Scores],
+    facts: dict[str, Any],
+) -> Result:
+    """Write everything, and sum it up.
+
+    Args:
+        options: what was asked for.
+        run: the trained model.
+        course: of its training.
+        scores: for each part its figures.
+        baseline: what it says, on which part, and its figures there.
+        facts: of the data, ready for JSON.
+    """
+    name, part, rated = baseline
+    summary = facts | {
+        "seed": options.seed,
+        "epochs": run.epoch,
+        "best_epoch": run.history.best_epoch,
+        "stopped": run.history.stopped,
+        "metrics": scores,
+        "baseline": {"name": name, "part": part, **rated},
+        "seconds": course.seconds,
+        "interrupted": course.interrupted,
+    }
+    files = write_run(make_folder(options.out, options.data), run, summary)
+    summary["files"] = [str(file) for file in files]
+    return Result(scores, rated, f"{name} ({part})", files, course.interrupted, summary)
 
 
 def _describe(prepared: Prepared, run: Trainer) -> str:
@@ -180,7 +246,7 @@ def _describe(prepared: Prepared, run: Trainer) -> str:
     return f"Rows: {sizes}. Network: {' > '.join([features, *widths])}."
 
 
-def _summary(options: TrainOptions, prepared: Prepared, run: Trainer, scores: dict[str, Scores]) -> dict[str, Any]:
+def _facts(options: TrainOptions, prepared: Prepared) -> dict[str, Any]:
     return {
         "data": options.data,
         "target": prepared.target.name,
@@ -188,9 +254,4 @@ def _summary(options: TrainOptions, prepared: Prepared, run: Trainer, scores: di
         "classes": list(prepared.target.classes),
         "rows": {name: len(part.truth) for name, part in prepared.parts.items()},
         "notes": list(prepared.notes),
-        "seed": options.seed,
-        "epochs": run.epoch,
-        "best_epoch": run.history.best_epoch,
-        "stopped": run.history.stopped,
-        "metrics": scores,
     }

@@ -40,7 +40,8 @@ Data = Annotated[
     typer.Argument(
         metavar="DATA",
         show_default=False,
-        help="A file (.csv, .tsv, .parquet, .npz, .npy, idx; also .gz) or digits, iris, wine, breast_cancer, diabetes.",
+        help="A file (.csv, .tsv, .parquet, .npz, .npy, idx; also .gz), a folder of images, or a name: digits, iris, "
+        "wine, breast_cancer, diabetes, mnist, fashion_mnist, cifar10, cifar100, isbi.",
     ),
 ]
 Model = Annotated[
@@ -61,6 +62,10 @@ KindsOption = Annotated[
         show_default=False,
         help="Kinds of columns: number, category, text, date, identifier. The others are inferred.",
     ),
+]
+MasksOption = Annotated[
+    Path | None,
+    typer.Option("--masks", metavar="DIR", help="Folder of masks, which tell a class for each pixel of the images."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show the result only.")]
@@ -104,6 +109,23 @@ def widths_of(text: str) -> tuple[int, ...]:
             "--hidden", rule="sizes of hidden layers are whole numbers from 1", got=repr(text), fix="Example: 64,32."
         )
     return tuple(map(int, widths))
+
+
+def size_of(text: str) -> tuple[int, int]:
+    """``96x128``, height and width, or ``96`` for both.
+
+    Raises:
+        OptionError: it is neither.
+    """
+    parts = text.lower().split("x")
+    if len(parts) > 2 or not all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts):
+        raise OptionError(
+            "--size",
+            rule="a size is one whole number from 1, or height x width",
+            got=repr(text),
+            fix="Example: 96x128.",
+        )
+    return int(parts[0]), int(parts[-1])
 
 
 def model_path(path: Path) -> Path:

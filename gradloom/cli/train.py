@@ -8,6 +8,10 @@ from typing import Annotated
 import typer
 
 from gradloom import executors
+from gradloom.cli.images.job import EPOCHS as EPOCHS_ON_IMAGES
+from gradloom.cli.images.job import run_image_job
+from gradloom.cli.images.networks import CLASSIFIERS, SEGMENTERS, USUAL, USUAL_WITH_MASKS
+from gradloom.cli.images.sources import is_images
 from gradloom.cli.job import EPOCHS, EPOCHS_WITHOUT_VALIDATION, Result, TrainOptions, run_job
 from gradloom.cli.networks import HIDDEN, MODELS, TASKS_OF_LOSS
 from gradloom.cli.optimizers import OPTIMIZERS
@@ -19,10 +23,12 @@ from gradloom.cli.options import (
     HeaderOption,
     Json,
     KindsOption,
+    MasksOption,
     Quiet,
     TaskChoice,
     header_of,
     kinds_of,
+    size_of,
     task_of,
     widths_of,
 )
@@ -31,6 +37,10 @@ from gradloom.data.delimited import UTF_8
 from gradloom.errors import OptionError
 
 INTERRUPTED = 130
+_MODEL_HELP = (
+    f"{', '.join(MODELS)}; auto is mlp. For images: {', '.join(CLASSIFIERS)}; with masks: {', '.join(SEGMENTERS)}; "
+    f"auto is {USUAL}, with masks {USUAL_WITH_MASKS}."
+)
 _SHARE_HELP = "Share of the rows for {}; by default 0.2, less in data of more than 10,000 rows."
 
 
@@ -38,7 +48,7 @@ def train(
     data: Data,
     target: Annotated[str | None, typer.Option(metavar="COL", help="The column to predict.")] = None,
     task: Annotated[TaskChoice, typer.Option(help="What to predict; auto finds it from the column.")] = TaskChoice.AUTO,
-    model: Annotated[str, typer.Option(help=f"{', '.join(MODELS)}; auto is mlp.")] = "auto",
+    model: Annotated[str, typer.Option(help=_MODEL_HELP)] = "auto",
     hidden: Annotated[
         str | None,
         typer.Option(metavar="N,N", help=f"Hidden units; by default {','.join(map(str, HIDDEN))}."),
@@ -47,7 +57,7 @@ def train(
         int | None,
         typer.Option(
             help=f"At most so many passes over the data; by default {EPOCHS}, stopped early by the validation part, or "
-            f"{EPOCHS_WITHOUT_VALIDATION} without one."
+            f"{EPOCHS_WITHOUT_VALIDATION} without one; {EPOCHS_ON_IMAGES} for images."
         ),
     ] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate; by default the optimizer's.")] = None,
@@ -67,6 +77,10 @@ def train(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of the run; by default runs/NAME-001.")
     ] = None,
+    masks: MasksOption = None,
+    size: Annotated[
+        str | None, typer.Option(metavar="N|HxW", help="Of images: resize all to so many pixels, height x width.")
+    ] = None,
     header: HeaderOption = HeaderChoice.AUTO,
     encoding: EncodingOption = UTF_8,
     kinds: KindsOption = "",
@@ -74,7 +88,7 @@ def train(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Train a network on DATA, rate it on rows it has not seen, and save it with its preprocessing."""
+    """Train a network on DATA, rate it on rows or images it has not seen, and save it with its preprocessing."""
     screen = Screen(as_json, quiet)
     options = TrainOptions(
         data=data,
@@ -97,8 +111,11 @@ def train(
         header=header_of(header),
         encoding=encoding,
         kinds=dict(kinds_of(kinds)),
+        masks=masks,
+        size=None if size is None else size_of(size),
     )
-    result = run_job(options, screen.note, progress="silent" if quiet else "auto")
+    job = run_image_job if masks is not None or is_images(data) else run_job
+    result = job(options, screen.note, progress="silent" if quiet else "auto")
     show(result, screen)
     if result.interrupted:
         raise typer.Exit(INTERRUPTED)

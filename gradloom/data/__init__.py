@@ -1,7 +1,19 @@
-"""Data: reading files and frames, tables, preprocessing that is fitted on the training part, splits."""
+"""Data: reading files and frames, tables, images, preprocessing that is fitted on the training part, splits."""
 
 from gradloom.data.arrays import Arrays
 from gradloom.data.encode import Labels, OneHot, Ordinal
+from gradloom.data.images import (
+    ImagePipeline,
+    Images,
+    cifar10,
+    cifar100,
+    fashion_mnist,
+    image_folder,
+    isbi,
+    mask_folder,
+    mnist,
+    read_image,
+)
 from gradloom.data.impute import Impute
 from gradloom.data.pipeline import TablePipeline
 from gradloom.data.scaling import Log, MinMax, Range, Standardize
@@ -14,6 +26,8 @@ from gradloom.data.target import TargetPipeline
 __all__ = [
     "Arrays",
     "Column",
+    "ImagePipeline",
+    "Images",
     "Impute",
     "Labels",
     "Log",
@@ -26,10 +40,18 @@ __all__ = [
     "Table",
     "TablePipeline",
     "TargetPipeline",
+    "cifar10",
+    "cifar100",
     "default_fractions",
     "describe",
+    "fashion_mnist",
+    "image_folder",
+    "isbi",
     "k_fold",
     "load",
+    "mask_folder",
+    "mnist",
+    "read_image",
     "split",
     "split_by_time",
 ]

@@ -25,6 +25,7 @@ from gradloom.nn.flatten import Flatten
 from gradloom.nn.geometry import output_size
 from gradloom.nn.module import Call, Module, apply, current_call
 from gradloom.nn.normalization import BatchNorm, GroupNorm, LayerNorm
+from gradloom.nn.normalize import Normalize
 from gradloom.nn.pooling import (
     AdaptiveAvgPool,
     AdaptiveMaxPool,
@@ -67,6 +68,7 @@ __all__ = [
     "MaxPool",
     "MedianPool",
     "Module",
+    "Normalize",
     "PadChannels",
     "ReLU",
     "Residual",

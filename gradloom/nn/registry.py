@@ -16,6 +16,7 @@ from gradloom.nn.embedding import Embedding
 from gradloom.nn.flatten import Flatten
 from gradloom.nn.module import Module
 from gradloom.nn.normalization import BatchNorm, GroupNorm, LayerNorm
+from gradloom.nn.normalize import Normalize
 from gradloom.nn.pooling import (
     AdaptiveAvgPool,
     AdaptiveMaxPool,
@@ -33,7 +34,7 @@ from gradloom.nn.upsample import Upsample
 LAYERS: tuple[type[Module], ...] = (
     *(Sequential, Residual, Join, PadChannels, Dense, Flatten, Dropout, Embedding, activations.Activation),
     *(Conv, ConvTranspose, MaxPool, AvgPool, MedianPool, LpPool, GlobalAvgPool, GlobalMaxPool),
-    *(AdaptiveAvgPool, AdaptiveMaxPool, Upsample, BatchNorm, LayerNorm, GroupNorm, LocalResponseNorm),
+    *(AdaptiveAvgPool, AdaptiveMaxPool, Upsample, BatchNorm, LayerNorm, GroupNorm, LocalResponseNorm, Normalize),
     *(activations.Identity, activations.ReLU, activations.LeakyReLU, activations.ELU, activations.GELU),
     *(activations.SiLU, activations.Sigmoid, activations.Tanh, activations.Softplus, activations.Softmax),
     *(activations.Step, activations.Sign),

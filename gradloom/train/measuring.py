@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from operator import is_
 from typing import Any
@@ -17,19 +18,24 @@ from gradloom.transforms import jit
 
 EVALUATION_BATCH = 1024
 """The most examples that a call takes."""
+EVALUATION_ELEMENTS = 2**21
+"""The most numbers that the inputs of a call have, so that the outputs of all layers fit into memory."""
 
 
-def whole_batches(rows: int) -> Iterator[tuple[slice | np.ndarray, int]]:
+def whole_batches(inputs: np.ndarray) -> Iterator[tuple[slice | np.ndarray, int]]:
     """Rows in batches of powers of two, so that a few programs serve data of every length.
 
     Args:
-        rows: how many there are.
+        inputs: the examples, shape (rows, ...).
 
     Yields:
         The rows of a batch, and how many of them count: what is left over is filled up with the first.
     """
-    for start in range(0, rows, EVALUATION_BATCH):
-        count = min(EVALUATION_BATCH, rows - start)
+    rows, size_of_one = len(inputs), max(math.prod(inputs.shape[1:]), 1)
+    fitting = 1 << (max(EVALUATION_ELEMENTS // size_of_one, 1).bit_length() - 1)
+    most = min(EVALUATION_BATCH, fitting)
+    for start in range(0, rows, most):
+        count = min(most, rows - start)
         size = 1 << (count - 1).bit_length()
         if size == count:
             yield slice(start, start + count), count
@@ -57,7 +63,7 @@ class Measure:
         parameters, state = model.parameters(), model.state()
         place, kept = Place(()), []
         for examples in parts:
-            for rows, count in whole_batches(len(examples)):
+            for rows, count in whole_batches(examples.inputs):
                 inputs, targets, weights = examples.take(rows)
                 if count < len(weights):
                     weights = np.where(np.arange(len(weights)) < count, weights, weights.dtype.type(0))
@@ -93,7 +99,7 @@ class Forward:
         """The outputs for inputs of shape (n, ...)."""
         if len(x) == 1:
             return self._batch(x)
-        return np.concatenate([self._batch(x[rows])[:count] for rows, count in whole_batches(len(x))])
+        return np.concatenate([self._batch(x[rows])[:count] for rows, count in whole_batches(x)])
 
     def _batch(self, x: np.ndarray) -> np.ndarray:
         if self._watch is None or self._watch.sees_changes():

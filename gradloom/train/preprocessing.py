@@ -1,4 +1,4 @@
-"""The preprocessing that belongs to a model: how its inputs and targets were made from a table, and back."""
+"""The preprocessing that belongs to a model: how its inputs and targets were made from a table or images, and back."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gradloom.data.images.pipeline import ImagePipeline
 from gradloom.data.pipeline import TablePipeline
 from gradloom.data.target import TargetPipeline
 from gradloom.errors import ModelFileError
@@ -19,11 +20,13 @@ class Preprocessing:
 
     Args:
         features: from a table to the matrix of inputs.
-        target: from the target column to the numbers that are trained on, and back.
+        target: from the target column to the numbers that are trained on, and back; of images the names of classes.
+        images: from image files to the array of inputs.
     """
 
     features: TablePipeline | None = None
     target: TargetPipeline | None = None
+    images: ImagePipeline | None = None
 
     def state(self) -> dict[str, Any]:
         """For the header of a model file."""
@@ -40,14 +43,15 @@ class Preprocessing:
         if spare:
             raise ModelFileError(
                 "saved preprocessing",
-                rule="it has features and target",
+                rule="it has features, target and images",
                 got=", ".join(map(repr, spare))[:100],
                 fix=REMEDY,
             )
-        features, target = state.get("features"), state.get("target")
+        features, target, images = (state.get(name) for name in ("features", "target", "images"))
         return Preprocessing(
             None if features is None else TablePipeline.from_state(features),
             None if target is None else TargetPipeline.from_state(target),
+            None if images is None else ImagePipeline.from_state(images),
         )
 
 

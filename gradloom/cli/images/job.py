@@ -1,0 +1,122 @@
+"""From images to a trained model, and what is to be said about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from gradloom import data
+from gradloom.cli.images.networks import batch_size, build_network, check_loss, network_name
+from gradloom.cli.images.scores import baseline, rate
+from gradloom.cli.images.sources import read_training
+from gradloom.cli.job import Result, TrainOptions, finish, fit, shortened
+from gradloom.cli.optimizers import build_optimizer
+from gradloom.cli.prepare import TEST, TRAINING, VALIDATION, Plan
+from gradloom.cli.runs import check_folder
+from gradloom.data.encode import Labels
+from gradloom.data.images import ImagePipeline, Images
+from gradloom.data.splits import PARTS
+from gradloom.data.target import TargetPipeline
+from gradloom.errors import OptionError
+from gradloom.train import Preprocessing, Trainer
+
+EPOCHS = 30
+LEARNING_RATE = {"adam": 1e-3, "adamw": 1e-3}
+"""Where networks for images want another rate than those for tables."""
+_FOR_TABLES = ("target", "task", "hidden", "header", "encoding", "kinds")
+
+
+def run_image_job(options: TrainOptions, note: Callable[[str], None], *, progress: str) -> Result:
+    """Read, train, rate and save.
+
+    Args:
+        options: what was asked for.
+        note: is told what was found and decided, a sentence at a time.
+        progress: how the trainer shows its progress.
+
+    Raises:
+        GradloomError: the images or an option cannot be used.
+        KeyboardInterrupt: Ctrl-C before there was anything to keep.
+    """
+    check_folder(options.out)
+    _refuse_table_options(options)
+    loss = check_loss(options.loss)
+    parts, notes = _parts(options)
+    training = parts[TRAINING]
+    network = network_name(options.model, training)
+    run = _trainer(options, training, network, loss)
+    for sentence in (*shortened(notes), f"{_describe(parts)} Network: {network}."):
+        note(sentence)
+    size = batch_size(options.batch_size, training)
+    course = fit(run, training, parts.get(VALIDATION), options, epochs=EPOCHS, batch_size=size, progress=progress)
+    scores = {name: rate(run, part) for name, part in parts.items()}
+    last = list(parts)[-1]
+    always, rated = baseline(training, parts[last])
+    return finish(
+        options, run, course, scores, (always, last, rated), _facts(options, parts, notes) | {"network": network}
+    )
+
+
+def _refuse_table_options(options: TrainOptions) -> None:
+    usual = TrainOptions("")
+    for name in _FOR_TABLES:
+        if getattr(options, name) not in (getattr(usual, name), {}):
+            rule = "this is for tables, and the data are images"
+            raise OptionError(f"--{name}", rule=rule, got=str(getattr(options, name)), fix="Leave it out.")
+
+
+def _parts(options: TrainOptions) -> tuple[dict[str, Images], tuple[str, ...]]:
+    """The images of each part, and what is to be said of them."""
+    images, held_out = read_training(options.data, options.masks, options.size)
+    assert images.targets is not None, "what is read to train on has targets"
+    plan = Plan(validation=options.validation, test=0.0 if held_out else options.test)
+    labels = None if images.levels else images.targets
+    rows = data.split(len(images), plan.fractions(len(images)), stratify=labels, seed=options.seed)
+    chosen = zip(PARTS, (rows.train, rows.validation, rows.test))
+    parts = {name: images.take(numbers) for name, numbers in chosen if len(numbers)}
+    if held_out:
+        parts[TEST] = held_out
+    about_split = ("The data set brings its own test part.",) if held_out else rows.notes
+    return parts, (f"Read: {images.source}.", *images.notes, *about_split)
+
+
+def _trainer(options: TrainOptions, training: Images, network: str, loss: str) -> Trainer:
+    rate = LEARNING_RATE.get(options.optimizer) if options.learning_rate is None else options.learning_rate
+    name = "pixel" if training.levels else "class"
+    return Trainer(
+        build_network(network, training),
+        loss=loss,
+        optimizer=build_optimizer(options.optimizer, rate, options.clip_norm),
+        metrics=["accuracy"],
+        seed=options.seed,
+        l2=options.l2,
+        executor=options.executor,
+        preprocessing=Preprocessing(
+            target=TargetPipeline(name, "multiclass", Labels(training.classes), None, ()),
+            images=ImagePipeline.of(training, resized=options.size is not None),
+        ),
+    )
+
+
+def _describe(parts: dict[str, Images]) -> str:
+    sizes = ", ".join(f"{len(part)} {name}" for name, part in parts.items())
+    height, width, channels = parts[TRAINING].inputs.shape[1:]
+    kind = "grey" if channels == 1 else "colour"
+    return f"Images: {sizes}; {height} x {width}, {kind}. Classes: {_listed(parts[TRAINING].classes)}."
+
+
+def _listed(classes: tuple[str, ...]) -> str:
+    return ", ".join(classes[:10]) + (f", ... ({len(classes)})" if len(classes) > 10 else "")
+
+
+def _facts(options: TrainOptions, parts: dict[str, Images], notes: tuple[str, ...]) -> dict[str, Any]:
+    training = parts[TRAINING]
+    return {
+        "data": options.data,
+        "masks": None if options.masks is None else str(options.masks),
+        "task": "segmentation" if training.levels else "classification",
+        "classes": list(training.classes),
+        "image": list(training.inputs.shape[1:]),
+        "rows": {name: len(part) for name, part in parts.items()},
+        "notes": list(notes),
+    }

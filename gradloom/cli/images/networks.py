@@ -1,0 +1,99 @@
+"""The networks for images that ``train`` offers, and what images need beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from gradloom import models, nn
+from gradloom.data.images import Images
+from gradloom.errors import OptionError, unknown_name
+from gradloom.train.batches import choose_batch_size
+
+Builder = Callable[[int], nn.Module]
+
+CLASSIFIERS: dict[str, Builder] = {
+    "lenet5": partial(models.LeNet5, activation="relu", pool="max"),
+    "smallcnn": models.SmallCNN,
+    "alexnet": models.AlexNetSmall,
+    **{f"resnet{depth}": partial(models.ResNet, depth) for depth in (18, 20, 32, 34, 44, 50, 56, 110)},
+    "wrn16-4": partial(models.WideResNet, 16, 4),
+    "wrn28-10": partial(models.WideResNet, 28, 10),
+}
+"""From the number of classes to a network that says one for each image."""
+
+SEGMENTERS: dict[str, Builder] = {
+    "unet": partial(models.UNet, base=16, norm=True),
+    "unet64": models.UNet,
+}
+"""From the number of classes to a network that says one for each pixel; unet64 is the paper's."""
+
+USUAL, USUAL_WITH_MASKS = "resnet20", "unet"
+LOSSES = ("cross_entropy",)
+MOST_PIXELS = 2**19
+"""In a batch of which no size was asked for; activations take some hundred times as much memory."""
+
+
+def build_network(name: str, images: Images) -> nn.Sequential:
+    """A network for a training set, which normalises by the set's own mean and deviation.
+
+    Args:
+        name: see :func:`network_name`.
+        images: the training part.
+    """
+    network = (CLASSIFIERS | SEGMENTERS)[name](len(images.classes))
+    return nn.Sequential(nn.Normalize(*images.statistics()), network)
+
+
+def network_name(asked: str, images: Images) -> str:
+    """The name of the network for a training set.
+
+    Args:
+        asked: a name, or ``auto``.
+        images: the training part.
+
+    Raises:
+        UnknownNameError: there is no such network.
+        OptionError: it is for the other task.
+    """
+    offers, others = (SEGMENTERS, CLASSIFIERS) if images.levels else (CLASSIFIERS, SEGMENTERS)
+    usual = USUAL_WITH_MASKS if images.levels else USUAL
+    name = usual if asked == "auto" else asked
+    if name in others:
+        task = "one class for each image" if images.levels else "a class for each pixel"
+        fix = (
+            f"Leave --masks out, or use --model {usual}." if images.levels else f"Add --masks, or use --model {usual}."
+        )
+        raise OptionError("--model", rule=f"{name} is for {task}", got=f"images {_with(images)} masks", fix=fix)
+    if name not in offers:
+        raise unknown_name("--model", "network for images", name, ("auto", *offers))
+    return name
+
+
+def batch_size(asked: int | str, images: Images) -> int:
+    """How many images an update takes: what was asked for, or what is usual and fits into memory.
+
+    Args:
+        asked: a number, or ``auto``.
+        images: the training part.
+    """
+    if isinstance(asked, int):
+        return asked
+    height, width = images.inputs.shape[1:3]
+    fitting = max(MOST_PIXELS // (height * width), 1)
+    return min(choose_batch_size("auto", len(images)), 1 << (fitting.bit_length() - 1))
+
+
+def check_loss(asked: str | None) -> str:
+    """The loss for classes of images or of pixels.
+
+    Raises:
+        UnknownNameError: there is no such loss for images.
+    """
+    if asked is not None and asked not in LOSSES:
+        raise unknown_name("--loss", "loss for images", asked, LOSSES)
+    return asked or LOSSES[0]
+
+
+def _with(images: Images) -> str:
+    return "with" if images.levels else "without"

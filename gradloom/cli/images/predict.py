@@ -1,0 +1,88 @@
+"""What a model says of images: classes as CSV, or masks as PNG."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gradloom.cli.answers import as_json, lines_of, write_csv, write_csv_file
+from gradloom.cli.images.sources import files_of
+from gradloom.cli.render import Screen
+from gradloom.data.images import ImagePipeline
+from gradloom.data.images.encode import write_mask
+from gradloom.data.target import TargetPipeline
+from gradloom.errors import OptionError
+from gradloom.train import Predictions, Trainer
+from gradloom.train.preprocessing import predictions
+
+
+def predict_images(
+    run: Trainer, pipeline: ImagePipeline, target: TargetPipeline, source: str, out: Path | None, screen: Screen
+) -> None:
+    """Predict on an image, or on all of a folder, and write it to the screen or to where it was asked to go.
+
+    Args:
+        run: a model that was trained on images.
+        pipeline: how it reads them.
+        target: how it names classes.
+        source: file or folder.
+        out: a CSV file; for a class for each pixel, a PNG or a folder for several; None for the screen.
+        screen: where notes, and without ``out`` predictions, go.
+
+    Raises:
+        DataError: an image cannot be used.
+        OptionError: ``out`` cannot be written.
+    """
+    files = files_of(source)
+    places = _places(files, out) if out is not None and pipeline.segments else []
+    inputs, sizes = pipeline.read(files, source)
+    outputs = run.predict(inputs)
+    names = [path.name if len(files) == 1 else path.relative_to(source).as_posix() for path in files]
+    if not pipeline.segments:
+        _write_classes(predictions(outputs, target, ()), names, out, screen)
+        return
+    labels = outputs.argmax(axis=-1)
+    for place, chosen, size in zip(places, labels, sizes):
+        write_mask(place, np.array(pipeline.levels)[chosen], size)
+    _write_shares(labels, names, pipeline, places, screen)
+
+
+def _places(files: list[Path], out: Path) -> list[Path]:
+    """Where the mask of each image goes."""
+    if len(files) == 1 and not out.is_dir():
+        return [out]
+    if (out.exists() and not out.is_dir()) or out.suffix.lower() == ".png":
+        rule = "masks of several images go into a folder"
+        raise OptionError("-o", rule=rule, got=f"{out} for {len(files)} images", fix="Name a folder.")
+    out.mkdir(parents=True, exist_ok=True)
+    return [out / f"{path.stem}.png" for path in files]
+
+
+def _write_classes(found: Predictions, names: list[str], out: Path | None, screen: Screen) -> None:
+    if out is not None:
+        write_csv_file(out, lines_of(found, names))
+        screen.note(f"Written: {out} ({len(names)} images)")
+        screen.json({"file": str(out), "images": len(names)})
+        return
+    if not screen.as_json:
+        write_csv(sys.stdout, lines_of(found, names))
+    screen.json(as_json(found, names))
+
+
+def _write_shares(
+    labels: np.ndarray, names: list[str], pipeline: ImagePipeline, places: list[Path], screen: Screen
+) -> None:
+    """Which masks were written; without any, the share of pixels that each class has."""
+    shares = np.stack([(labels == label).mean(axis=(1, 2)) for label in range(len(pipeline.levels))], axis=1)
+    if places:
+        shown = str(places[0]) if len(places) == 1 else f"{places[0].parent} ({len(places)} masks)"
+        screen.note(f"Written: {shown}")
+    elif not screen.as_json:
+        head = ["file", *(f"share {level}" for level in pipeline.levels)]
+        rows = ([name, *(f"{share:.6f}" for share in row)] for name, row in zip(names, shares))
+        write_csv(sys.stdout, [head, *rows])
+    found: dict[str, Any] = {"files": names, "values": list(pipeline.levels), "shares": shares.tolist()}
+    screen.json(found | ({"masks": list(map(str, places))} if places else {}))

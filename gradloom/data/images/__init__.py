@@ -1,0 +1,23 @@
+"""Images: the public sets, folders of classes, folders of images with masks, and single files."""
+
+from gradloom.data.images.cifar import cifar10, cifar100
+from gradloom.data.images.collection import Images
+from gradloom.data.images.decode import read_image
+from gradloom.data.images.folders import image_folder
+from gradloom.data.images.masks import mask_folder
+from gradloom.data.images.membranes import isbi
+from gradloom.data.images.mnist import fashion_mnist, mnist
+from gradloom.data.images.pipeline import ImagePipeline
+
+__all__ = [
+    "ImagePipeline",
+    "Images",
+    "cifar10",
+    "cifar100",
+    "fashion_mnist",
+    "image_folder",
+    "isbi",
+    "mask_folder",
+    "mnist",
+    "read_image",
+]
