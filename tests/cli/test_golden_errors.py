@@ -645,8 +645,8 @@ CALLS = {
         lambda: train.Trainer(_net(), metrics=["acuracy"]),
         UnknownNameError,
         "metrics.get: no metric has this name; got 'acuracy'. Did you mean 'accuracy'? Known: accuracy, "
-        "class_dice, class_iou, confusion_matrix, dice, error_rate, f1, iou, mae, mean_iou, mse, precision, r2, recall, "
-        "rmse, roc_auc, top_3, top_5.",
+        "class_dice, class_iou, confusion_matrix, dice, error_rate, f1, iou, mae, mean_iou, mse, precision, r2, "
+        "recall, rmse, roc_auc, top_3, top_5.",
     ),
     "unknown loss": Call(
         lambda: train.Trainer(_net(), "cross_entrop"),

@@ -194,8 +194,8 @@ REFUSALS: dict[str, tuple[Callable[[], Any], type[GradloomError], str]] = {
         lambda: trainer(metrics=["acuracy"]),
         UnknownNameError,
         "metrics.get: no metric has this name; got 'acuracy'. Did you mean 'accuracy'? Known: accuracy, "
-        "class_dice, class_iou, confusion_matrix, dice, error_rate, f1, iou, mae, mean_iou, mse, precision, r2, recall, "
-        "rmse, roc_auc, top_3, top_5.",
+        "class_dice, class_iou, confusion_matrix, dice, error_rate, f1, iou, mae, mean_iou, mse, precision, r2, "
+        "recall, rmse, roc_auc, top_3, top_5.",
     ),
     "one metric": (
         lambda: trainer(metrics="accuracy"),
