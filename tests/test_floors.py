@@ -31,10 +31,10 @@ transforms
 debug gradient_check inspecting naming random symbolic
 paths
 gradloom
-nn optim data
+nn optim data masks
 models text train
-tune estimators interop
-report cli
+tune estimators interop report
+cli
 __main__
 """
 ROOMS = {room: level for level, line in enumerate(FLOORS.split("\n")) for room in line.split()}

@@ -111,3 +111,21 @@ def example_weights(who: str, weights: Any, count: int, dtype: Any) -> Tensor:
             who, rule="there must be one weight for each example", got=f"weights {found.type} for {count} examples"
         )
     return found.astype(dtype)
+
+
+def map_means(weights: Tensor) -> Tensor:
+    """How much each example counts: its weight, or the mean of the weights of its positions; shape (n,)."""
+    return fn.mean(weights, tuple(range(1, weights.ndim)))
+
+
+def position_weights(who: str, weights: Any, positions: tuple[int, ...], dtype: Any) -> Tensor:
+    """One weight for each position of each example: a map as it is, the weight of an example at all its positions.
+
+    Raises:
+        ShapeError: the weights are neither of shape (n,) nor of that of the positions.
+    """
+    found = None if weights is None else tensor(weights)
+    if found is not None and found.ndim > 1 and found.shape == positions:
+        return found.astype(dtype)
+    each = example_weights(who, found, positions[0], dtype)
+    return fn.broadcast_to(each.reshape(-1, *[1] * (len(positions) - 1)), positions)

@@ -6,6 +6,7 @@ from gradloom.train.history import History
 from gradloom.train.loading import load
 from gradloom.train.preprocessing import Predictions, Preprocessing
 from gradloom.train.source import Stream
+from gradloom.train.tiling import predict_tiles
 from gradloom.train.trainer import Trainer
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "Stream",
     "Trainer",
     "load",
+    "predict_tiles",
     "read_header",
 ]

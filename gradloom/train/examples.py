@@ -19,7 +19,7 @@ from gradloom.tensor import Tensor
 
 @dataclass(frozen=True)
 class Examples:
-    """A data set: inputs (n, ...), targets (n, ...), weights (n,)."""
+    """A data set: inputs (n, ...), targets (n, ...), weights (n,) or maps of weights (n, ...)."""
 
     inputs: np.ndarray
     targets: np.ndarray
@@ -61,8 +61,10 @@ def as_examples(data: Any, who: str, dtype: Any = "float32") -> Examples:
         raise ShapeError(
             who, rule="inputs, targets and weights must have equal lengths", got=f"{len(x)}, {len(y)} and {len(w)}"
         )
-    if w.ndim != 1:
-        raise ShapeError(f"{who} weights", rule="there must be one weight for each example", got=f"shape {w.shape}")
+    if w.ndim != 1 and w.shape not in (y.shape, y.shape[:-1]):
+        also, of = (", or for each position of the targets", f" for {y.shape}") if y.ndim > 1 else ("", "")
+        rule = f"there must be one weight for each example{also}"
+        raise ShapeError(f"{who} weights", rule=rule, got=f"shape {w.shape}{of}")
     if (w < 0).any() or not w.any():
         raise DataError(f"{who} weights", rule="weights must not be negative, nor all zero", got=f"least {w.min():g}")
     return Examples(x, y, w)
@@ -104,6 +106,13 @@ def hold_out(examples: Examples, share: float, key: Tensor) -> tuple[Examples, E
     order = random.permutation(key, len(examples)).numpy()
     # Sorted, so that without shuffling the examples keep their order.
     return Examples(*examples.take(np.sort(order[held:]))), Examples(*examples.take(np.sort(order[:held])))
+
+
+def first_weights(weights: np.ndarray, count: int) -> np.ndarray:
+    """The weights of a batch of which only the first examples count."""
+    return np.where(
+        np.arange(len(weights)).reshape(-1, *[1] * (weights.ndim - 1)) < count, weights, weights.dtype.type(0)
+    )
 
 
 def parts_of(data: Any, who: str) -> tuple[Any, Any, Any]:

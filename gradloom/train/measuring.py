@@ -12,7 +12,7 @@ import numpy as np
 from gradloom import nn
 from gradloom.executors.base import Call
 from gradloom.nn.metrics import Metric, WholeSetMetric
-from gradloom.train.examples import Examples
+from gradloom.train.examples import Examples, first_weights
 from gradloom.train.step import Place, Recipe
 from gradloom.transforms import jit
 
@@ -66,7 +66,7 @@ class Measure:
             for rows, count in whole_batches(examples.inputs):
                 inputs, targets, weights = examples.take(rows)
                 if count < len(weights):
-                    weights = np.where(np.arange(len(weights)) < count, weights, weights.dtype.type(0))
+                    weights = first_weights(weights, count)
                 outputs, sums = self._step(parameters, state, (inputs, targets, weights))
                 place = place.after((), [s.numpy()[np.newaxis] for s in sums])
                 if self._whole:  # they need all of it at once, so it must fit into memory

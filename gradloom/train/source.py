@@ -16,7 +16,7 @@ from gradloom.errors import DataError, OptionError, ShapeError
 from gradloom.tensor import Tensor
 from gradloom.train.ahead import ahead
 from gradloom.train.batches import Batches, even_share
-from gradloom.train.examples import Examples, as_examples, parts_of
+from gradloom.train.examples import Examples, as_examples, first_weights, parts_of
 from gradloom.train.shuffling import shuffled
 
 SLICE_BYTES = 64 * 2**20
@@ -297,7 +297,7 @@ class Call:
         counts = batches.counts(self.start, self.turns).numpy()
         for rows, count in zip(batches.rows(key, self.start, self.turns).numpy(), counts):
             inputs, targets, weights = self.portion.examples.take(rows)
-            yield inputs, targets, np.where(np.arange(len(rows)) < count, weights, weights.dtype.type(0))
+            yield inputs, targets, first_weights(weights, count)
 
 
 def calls_of_epoch(portions: Iterator[Portion | None], done: int, most: int) -> Iterator[Call]:

@@ -18,6 +18,7 @@ from gradloom import nn, random, tree
 from gradloom.ir.graph import scope
 from gradloom.nn.losses import BinaryCrossEntropy, Loss
 from gradloom.nn.metrics import StreamingMetric
+from gradloom.nn.pairs import map_means
 from gradloom.optim import Optimizer
 from gradloom.tensor import Tensor
 from gradloom.train.source import Cut
@@ -108,7 +109,7 @@ class Recipe:
             loss = self.loss(matched, targets, weights)
         with scope("penalty"):
             total = loss + penalty(parameters, hyper["l1"], hyper["l2"])
-        return total, (matched, new_state, loss)
+        return total, (outputs, new_state, loss)
 
     def train(self, carry: Tensors, batch: Any, key: Tensor, hyper: Mapping[str, Any]) -> tuple[Tensors, list[Tensor]]:
         """One update.
@@ -158,7 +159,8 @@ class Recipe:
             taken, count = chosen if isinstance(chosen, tuple) else (chosen, None)
             inputs, targets, weights = (gl.take(whole, taken) for whole in data)
             if count is not None:
-                weights = gl.where(gl.arange(weights.shape[0]) < count, weights, 0.0)
+                places = gl.arange(weights.shape[0]).reshape(-1, *[1] * (weights.ndim - 1))
+                weights = gl.where(places < count, weights, 0.0)
             return self.train(carry, (inputs, targets, weights), key, hyper)
 
         return scan(step, carry, rows if counts is None else (rows, counts), turns=turns)
@@ -187,7 +189,7 @@ class Recipe:
         inputs, targets, weights = batch
         outputs, _ = nn.apply(self.model, parameters, state, inputs)
         matched = match_targets(outputs, targets)
-        return matched, self._sums(self.loss(matched, targets, weights), matched, targets, weights)
+        return matched, self._sums(self.loss(matched, targets, weights), outputs, targets, weights)
 
     def finish(self, totals: Sequence[np.ndarray]) -> dict[str, Any]:
         """Loss (the mean by example) and metrics, by name, from their sums."""
@@ -195,10 +197,12 @@ class Recipe:
         return {"loss": mean_loss(totals), **finished}
 
     def _sums(self, loss: Tensor, outputs: Any, targets: Any, weights: Tensor) -> list[Tensor]:
-        total = gl.sum(weights)
+        total = gl.sum(map_means(weights))
         losses = loss if self.loss.reduction == "sum" else loss * total
         scores = logits_of(outputs, self.loss)
-        return [total, losses, *(metric.sums(scores, targets, weights) for metric in self.metrics)]
+        matched = match_targets(scores, targets)
+        given = [scores if metric.of_classes else matched for metric in self.metrics]
+        return [total, losses, *(m.sums(out, targets, weights) for m, out in zip(self.metrics, given))]
 
 
 def penalty(parameters: Tensors, l1: Any, l2: Any) -> Tensor:

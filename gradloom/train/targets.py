@@ -8,7 +8,7 @@ import numpy as np
 
 from gradloom.errors import DataError, ShapeError
 from gradloom.ir.tensortype import TensorType
-from gradloom.nn.losses import BinaryCrossEntropy, CrossEntropy, Loss
+from gradloom.nn.losses import ClassLoss, Loss
 from gradloom.tensor import Tensor
 
 
@@ -33,22 +33,24 @@ def check_targets(targets: np.ndarray, outputs: TensorType, loss: Loss, who: str
     Args:
         targets: of a data set.
         outputs: what the model gives for a batch.
-        loss: what compares the two; losses other than cross-entropies take any number.
+        loss: what compares the two; losses of numbers take any.
         who: for messages.
 
     Raises:
         DataError: a label is out of range.
     """
-    if isinstance(loss, CrossEntropy) and targets.ndim == outputs.rank - 1 and targets.dtype.kind in "iu":
+    if loss.kind == "classes" and targets.ndim == outputs.rank - 1 and targets.dtype.kind in "iu":
         least, most = 0, outputs.shape[-1] - 1
         fix = "Count classes from 0, and give the last layer one unit for each."
         rule = f"class indices go from 0 to {most}, for the model has {most + 1} outputs"
-    elif isinstance(loss, BinaryCrossEntropy):
+    elif loss.kind == "binary":
         least, most = 0, 1
         rule, fix = "binary targets are 0 or 1", "For more classes use the loss 'cross_entropy'."
     else:
         return
     outside = (targets < least) | (targets > most)
+    if isinstance(loss, ClassLoss) and loss.ignore is not None:
+        outside &= targets != loss.ignore
     if outside.any():
         place = tuple(int(i) for i in np.argwhere(outside)[0])
         index = str(place[0]) if len(place) == 1 else str(place)

@@ -16,7 +16,7 @@ def with_class_weights(examples: Examples, class_weight: ClassWeight) -> Example
     """The examples, each weight multiplied by that of its class.
 
     Args:
-        examples: with class indices as targets, shape (n,) or (n, 1).
+        examples: with class indices as targets, shape (n,) or (n, 1), or masks of them, whose weights become maps.
         class_weight: a weight for each class, or "balanced": n / (classes · n_c) for the n_c of n examples that are
             of class c, so that all classes weigh the same together; None leaves the examples as they are.
 
@@ -27,7 +27,8 @@ def with_class_weights(examples: Examples, class_weight: ClassWeight) -> Example
     if class_weight is None:
         return examples
     factors = _factors(_labels(examples.targets), class_weight)
-    weights = (examples.weights * factors).astype(examples.weights.dtype)
+    given = examples.weights.reshape(*examples.weights.shape, *[1] * (factors.ndim - examples.weights.ndim))
+    weights = (given * factors).astype(examples.weights.dtype)
     if not weights.any():
         raise DataError("class_weight", rule="some example must have a weight above 0", got="0 for all classes there")
     return replace(examples, weights=weights)
@@ -49,9 +50,9 @@ def refuse_balanced_stream(class_weight: ClassWeight) -> None:
 
 
 def _labels(targets: np.ndarray) -> np.ndarray:
-    """The class of each example."""
+    """The class of each example, or of each position of a mask."""
     labels = targets.reshape(-1) if targets.shape == (len(targets), 1) else targets
-    if labels.ndim != 1 or (labels < 0).any() or (labels != np.rint(labels)).any():
+    if (labels.ndim != 1 and labels.dtype.kind == "f") or (labels < 0).any() or (labels != np.rint(labels)).any():
         raise DataError(
             "class_weight",
             rule="class weights need one class index from 0 for each example",
@@ -64,8 +65,9 @@ def _factors(labels: np.ndarray, class_weight: str | Mapping[int, float]) -> np.
     """The weight of each example's class."""
     if isinstance(class_weight, str):
         _, classes, counts = np.unique(labels, return_inverse=True, return_counts=True)
-        return (len(labels) / (len(counts) * counts))[classes]
-    missing = sorted(set(np.unique(labels).tolist()) - set(class_weight))
+        return (labels.size / (len(counts) * counts))[classes].reshape(labels.shape)
+    present, classes = np.unique(labels, return_inverse=True)
+    missing = sorted(set(present.tolist()) - set(class_weight))
     if missing:
         raise OptionError("class_weight", rule="every class needs a weight", got=f"none for {missing}")
-    return np.array([class_weight[label] for label in labels.tolist()], np.float64)
+    return np.array([class_weight[label] for label in present.tolist()], np.float64)[classes].reshape(labels.shape)

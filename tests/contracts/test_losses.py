@@ -52,6 +52,19 @@ CASES = {
     "cross-entropy, smoothed": Case(losses.CrossEntropy(0.1), normal(N, 4), RNG.integers(0, 4, N)),
     "cross-entropy, smoothed one-hot": Case(losses.CrossEntropy(0.1), normal(N, 4), one_hot(4)),
     "cross-entropy, pixels": Case(losses.CrossEntropy(), normal(N, 2, 5, 3), RNG.integers(0, 3, (N, 2, 5))),
+    "cross-entropy, ignoring": Case(
+        losses.CrossEntropy(ignore=255), normal(N, 4, 3), RNG.choice(np.array([0, 1, 2, 255], np.uint8), (N, 4))
+    ),
+    "focal": Case(losses.Focal(), normal(N, 4), RNG.integers(0, 4, N)),
+    "focal, pixels": Case(losses.Focal(0.5, (0.2, 0.3, 0.5)), normal(N, 2, 3, 3), RNG.integers(0, 3, (N, 2, 3))),
+    "focal, soft": Case(losses.Focal(1.5, None), normal(N, 3), RNG.dirichlet(np.ones(3), N)),
+    "focal, binary": Case(losses.Focal(binary=True), normal(N, 2, 3), RNG.integers(0, 2, (N, 2, 3))),
+    "dice": Case(losses.Dice(), normal(N, 2, 3, 3), RNG.integers(0, 3, (N, 2, 3))),
+    "dice, squared": Case(losses.Dice(0.5, squared=True), normal(N, 4, 2), np.eye(2)[RNG.integers(0, 2, (N, 4))]),
+    "dice, binary": Case(losses.Dice(binary=True, ignore=2), normal(N, 2, 3), RNG.integers(0, 3, (N, 2, 3))),
+    "iou": Case(losses.IoU(background=False), normal(N, 2, 3, 3), RNG.integers(0, 3, (N, 2, 3))),
+    "iou, binary": Case(losses.IoU(0.0, binary=True), normal(N, 5), RNG.integers(0, 2, (N, 5))),
+    "tversky": Case(losses.Tversky(ignore=-1), normal(N, 2, 3, 3), RNG.integers(-1, 3, (N, 2, 3))),
 }
 
 
@@ -116,9 +129,27 @@ def test_nothing_broadcasts(case: Case) -> None:
     for outputs, targets in ((y, t[..., None]), (y[..., None], t), (y, t[:1]), (y[:1], t)):
         with pytest.raises(ShapeError, match=rf"^{name}: .*got .*\. [A-Z]"):
             case.loss(outputs, targets)
-    for weights in (np.ones(N - 1), np.ones((N, 1)), np.ones(1)):
+    for weights in (np.ones(N - 1), np.ones((N, 1, 1)), np.ones((N, 7)), np.ones(1)):
         with pytest.raises(ShapeError, match=f"{name}: there must be one weight for each example"):
             case.loss(y, t, weights)
+
+
+def test_weight_maps(case: Case) -> None:
+    """A map that is constant on every example weighs examples; a weight of 0 makes what stands there not matter."""
+    positions = case.outputs.shape[:-1] if case.loss.kind == "classes" else case.outputs.shape
+    if len(positions) < 2:
+        pytest.skip("an example is one position")
+    weights = np.array([0.0, 1.0, 2.0, 3.0, 0.0, 1.0])
+    spread = np.broadcast_to(weights.reshape(-1, *[1] * (len(positions) - 1)), positions)
+    assert case.loss(case.outputs, case.targets, spread).item() == pytest.approx(
+        case.loss(case.outputs, case.targets, weights).item(), rel=1e-12
+    )
+    shown = RNG.integers(0, 2, positions) * RNG.uniform(0.5, 2, positions)
+    hidden = (shown == 0).reshape(*positions, *[1] * (case.outputs.ndim - len(positions)))
+    value, gradient = gl.value_and_grad(lambda y: case.loss(y, case.targets, shown))(gl.tensor(case.outputs))
+    other = case.loss(case.outputs + 3 * hidden * normal(*case.outputs.shape), case.targets, shown).item()
+    assert value.item() == pytest.approx(other, rel=1e-12)
+    assert not (gradient.numpy() * hidden).any()
 
 
 def test_description_round_trip(case: Case) -> None:

@@ -113,6 +113,40 @@ CASES: dict[str, tuple[metrics.Metric, np.ndarray, np.ndarray, Callable[[np.ndar
         *(metrics.ConfusionMatrix(), SINGLE, BITS),
         lambda w: sk.confusion_matrix(BITS, TAKEN, sample_weight=w),
     ),
+    "iou": (metrics.get("iou"), SINGLE, BITS, lambda w: sk.jaccard_score(BITS, TAKEN, sample_weight=w)),
+    "iou of several": (
+        *(metrics.IoU(), LOGITS, CLASSES),
+        lambda w: sk.jaccard_score(CLASSES, CHOSEN, sample_weight=w, average="macro"),
+    ),
+    "mean iou": (
+        *(metrics.get("mean_iou"), SINGLE, BITS),
+        lambda w: sk.jaccard_score(BITS, TAKEN, sample_weight=w, average="macro"),
+    ),
+    "mean iou of binary pixels": (
+        *(metrics.MeanIoU(), SINGLE.reshape(10, 2, 3, 1).repeat(6, 0), BITS.reshape(10, 2, 3).repeat(6, 0)),
+        lambda w: sk.jaccard_score(
+            *(a.reshape(10, 6).repeat(6, 0).reshape(-1) for a in (BITS, TAKEN)),
+            sample_weight=w.repeat(6),
+            average="macro",
+        ),
+    ),
+    "class iou": (
+        *(metrics.get("class_iou"), LOGITS, CLASSES),
+        lambda w: sk.jaccard_score(CLASSES, CHOSEN, sample_weight=w, average=None),
+    ),
+    "dice": (metrics.get("dice"), SINGLE, BITS, lambda w: sk.f1_score(BITS, TAKEN, sample_weight=w)),
+    "class dice": (
+        *(metrics.get("class_dice"), LOGITS, CLASSES),
+        lambda w: sk.f1_score(CLASSES, CHOSEN, sample_weight=w, average=None),
+    ),
+    "accuracy ignoring": (
+        *(metrics.Accuracy(ignore=255), LOGITS, np.where(CLASSES == 3, 255, CLASSES).astype(np.uint8)),
+        lambda w: sk.accuracy_score(CLASSES, CHOSEN, sample_weight=w * (CLASSES != 3)),
+    ),
+    "iou ignoring": (
+        *(metrics.ClassIoU(ignore=-1), LOGITS, np.where(CLASSES == 3, -1, CLASSES)),
+        lambda w: sk.jaccard_score(CLASSES, CHOSEN, sample_weight=w * (CLASSES != 3), average=None),
+    ),
     "roc auc": (metrics.get("roc_auc"), SINGLE, BITS, lambda w: sk.roc_auc_score(BITS, SINGLE, sample_weight=w)),
     "roc auc with ties": (
         *(metrics.RocAuc(), np.round(SINGLE)[:, None], BITS[:, None]),
@@ -186,6 +220,10 @@ def test_roc_auc_counts_pairs(rows: list[tuple[int, bool, int]]) -> None:
     assert metrics.RocAuc().compute(scores, labels, weights) == pytest.approx(won / mass, rel=1e-12)
 
 
+WITHOUT_NAN = ("confusion_matrix", "precision", "recall", "f1", "iou", "dice", "class_iou", "class_dice")
+"""Metrics that are 0 (or an array) where there is no weight at all."""
+
+
 def test_special_cases() -> None:
     ones = np.ones(5)
     assert np.isnan(metrics.RocAuc().compute(ones, np.ones(5, int)))
@@ -204,7 +242,7 @@ def test_special_cases() -> None:
     # No weight at all.
     for name in metrics.NAMES:
         metric = metrics.get(name)
-        if isinstance(metric, StreamingMetric) and name not in ("confusion_matrix", "precision", "recall", "f1"):
+        if isinstance(metric, StreamingMetric) and name not in WITHOUT_NAN:
             shape = (5, 6) if name.startswith("top") else (5,)
             targets = np.zeros(5, int) if name.startswith("top") else ones
             assert np.isnan(metric.compute(np.ones(shape), targets, np.zeros(5))), name
@@ -222,7 +260,9 @@ def test_names_and_directions() -> None:
     assert metrics.TopK(7).name == "top_7"
 
 
-@pytest.mark.parametrize("metric", [*metrics.NAMES.values(), metrics.TopK(2), metrics.F1("macro", 0.3)], ids=repr)
+@pytest.mark.parametrize(
+    "metric", [*metrics.NAMES.values(), metrics.TopK(2), metrics.F1("macro", threshold=0.3)], ids=repr
+)
 def test_description_round_trip(metric: metrics.Metric) -> None:
     assert metrics.build(json.loads(json.dumps(metrics.describe(metric)))) == metric
 

@@ -187,13 +187,15 @@ REFUSALS: dict[str, tuple[Callable[[], Any], type[GradloomError], str]] = {
         lambda: trainer(loss="cross_entrpy"),
         UnknownNameError,
         "losses.get: no loss has this name; got 'cross_entrpy'. Did you mean 'cross_entropy'? Known: absolute_error, "
-        "binary_cross_entropy, cross_entropy, half_squared_error, huber, mae, mse, squared_error, sum_squared_error.",
+        "binary_cross_entropy, binary_dice, binary_focal, binary_iou, binary_tversky, cross_entropy, dice, focal, "
+        "half_squared_error, huber, iou, mae, mse, squared_error, sum_squared_error, tversky.",
     ),
     "metric": (
         lambda: trainer(metrics=["acuracy"]),
         UnknownNameError,
         "metrics.get: no metric has this name; got 'acuracy'. Did you mean 'accuracy'? Known: accuracy, "
-        "confusion_matrix, error_rate, f1, mae, mse, precision, r2, recall, rmse, roc_auc, top_3, top_5.",
+        "class_dice, class_iou, confusion_matrix, dice, error_rate, f1, iou, mae, mean_iou, mse, precision, r2, "
+        "recall, rmse, roc_auc, top_3, top_5.",
     ),
     "one metric": (
         lambda: trainer(metrics="accuracy"),

@@ -4,24 +4,35 @@ from __future__ import annotations
 
 from gradloom import description, options
 from gradloom.description import Description
-from gradloom.nn.losses.base import Loss
-from gradloom.nn.losses.classification import BinaryCrossEntropy, CrossEntropy
+from gradloom.nn.losses.base import Loss, MappedLoss
+from gradloom.nn.losses.classification import BinaryCrossEntropy, CrossEntropy, Focal
+from gradloom.nn.losses.labels import ClassLoss
+from gradloom.nn.losses.overlap import Dice, IoU, OverlapLoss, Tversky
 from gradloom.nn.losses.regression import AbsoluteError, Huber, SquaredError
 
 __all__ = [
     "NAMES",
     "AbsoluteError",
     "BinaryCrossEntropy",
+    "ClassLoss",
     "CrossEntropy",
+    "Dice",
+    "Focal",
     "Huber",
+    "IoU",
     "Loss",
+    "MappedLoss",
+    "OverlapLoss",
     "SquaredError",
+    "Tversky",
     "build",
     "describe",
     "get",
 ]
 
-_TABLE = description.table_of((SquaredError, AbsoluteError, Huber, BinaryCrossEntropy, CrossEntropy))
+_TABLE = description.table_of(
+    (SquaredError, AbsoluteError, Huber, BinaryCrossEntropy, CrossEntropy, Focal, Dice, IoU, Tversky)
+)
 
 NAMES: dict[str, Loss] = {
     "squared_error": SquaredError(),
@@ -33,6 +44,14 @@ NAMES: dict[str, Loss] = {
     "huber": Huber(),
     "binary_cross_entropy": BinaryCrossEntropy(),
     "cross_entropy": CrossEntropy(),
+    "focal": Focal(),
+    "binary_focal": Focal(binary=True),
+    "dice": Dice(),
+    "binary_dice": Dice(binary=True),
+    "iou": IoU(),
+    "binary_iou": IoU(binary=True),
+    "tversky": Tversky(),
+    "binary_tversky": Tversky(binary=True),
 }
 
 

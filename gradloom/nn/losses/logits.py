@@ -14,12 +14,13 @@ from gradloom.tensor import Tensor
 _SAME_VALUES = (core.reshape, core.permute, core.broadcast, elementwise.cast)
 
 
-def refuse_probabilities(who: str, outputs: Tensor, *, instead: str = "") -> None:
+def refuse_probabilities(who: str, outputs: Tensor, *, applies: str, instead: str = "") -> None:
     """Raise if ``outputs`` come out of a sigmoid or a softmax.
 
     Args:
-        who: the loss, which applies the function itself.
+        who: the loss.
         outputs: what it was given.
+        applies: the function that it applies itself, "sigmoid" or "softmax".
         instead: a loss that takes probabilities, if there is one.
 
     Raises:
@@ -32,7 +33,7 @@ def refuse_probabilities(who: str, outputs: Tensor, *, instead: str = "") -> Non
     place = f" made in {node.scope}" if node.scope else ""
     raise OptionError(
         who,
-        rule=f"the loss takes logits and applies the {'softmax' if who == 'CrossEntropy' else 'sigmoid'} itself",
+        rule=f"the loss takes logits and applies the {applies} itself",
         got=f"the output of a {name}{place}",
         fix=f"Remove the {name} after the last layer{f', or use {instead}' if instead else ''}.",
     )

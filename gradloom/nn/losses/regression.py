@@ -10,13 +10,13 @@ from typing import Any
 
 from gradloom import functional as fn
 from gradloom import options
-from gradloom.nn.losses.base import Loss, mean_by_example, sum_by_example
+from gradloom.nn.losses.base import MappedLoss, check_map, mean_by_example, sum_by_example
 from gradloom.nn.pairs import paired
 from gradloom.tensor import Tensor
 
 
 @dataclass(frozen=True)
-class SquaredError(Loss):
+class SquaredError(MappedLoss):
     """(y - ŷ)², in the three scalings that are in use.
 
     Args:
@@ -31,27 +31,28 @@ class SquaredError(Loss):
         if options.choice("SquaredError", "scale", self.scale, ("mean", "half", "sum")) == "sum":
             object.__setattr__(self, "reduction", "sum")
 
-    def per_example(self, outputs: Any, targets: Any) -> Tensor:
+    def by_position(self, outputs: Any, targets: Any, within: Tensor | None) -> Tensor:
         """(y - ŷ)² of each example, scaled."""
         given, wanted = paired("SquaredError", outputs, targets)
-        squares = fn.square(given - wanted)
+        squares, within = fn.square(given - wanted), check_map("SquaredError", within, given.shape, given.dtype)
         if self.scale == "sum":
-            return sum_by_example(squares)
-        return mean_by_example(squares) * (0.5 if self.scale == "half" else 1.0)
+            return sum_by_example(squares if within is None else squares * within)
+        return mean_by_example(squares, within) * (0.5 if self.scale == "half" else 1.0)
 
 
 @dataclass(frozen=True)
-class AbsoluteError(Loss):
+class AbsoluteError(MappedLoss):
     """|y - ŷ|; outliers pull less than on squares."""
 
-    def per_example(self, outputs: Any, targets: Any) -> Tensor:
+    def by_position(self, outputs: Any, targets: Any, within: Tensor | None) -> Tensor:
         """|y - ŷ| of each example."""
         given, wanted = paired("AbsoluteError", outputs, targets)
-        return mean_by_example(fn.abs(given - wanted))
+        within = check_map("AbsoluteError", within, given.shape, given.dtype)
+        return mean_by_example(fn.abs(given - wanted), within)
 
 
 @dataclass(frozen=True)
-class Huber(Loss):
+class Huber(MappedLoss):
     """½ e² for errors |e| up to ``delta``, δ(|e| - ½ δ) beyond: a parabola that goes on as its tangents.
 
     Source: Huber (1964).
@@ -63,9 +64,10 @@ class Huber(Loss):
         super().__post_init__()
         options.positive("Huber", "delta", self.delta)
 
-    def per_example(self, outputs: Any, targets: Any) -> Tensor:
+    def by_position(self, outputs: Any, targets: Any, within: Tensor | None) -> Tensor:
         """The Huber function of each example's error."""
         given, wanted = paired("Huber", outputs, targets)
         error = fn.abs(given - wanted)
         inner = fn.minimum(error, self.delta)  # both branches in one: ½ i² + δ(|e| - i)
-        return mean_by_example(0.5 * fn.square(inner) + self.delta * (error - inner))
+        values = 0.5 * fn.square(inner) + self.delta * (error - inner)
+        return mean_by_example(values, check_map("Huber", within, given.shape, given.dtype))

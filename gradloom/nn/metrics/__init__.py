@@ -6,6 +6,7 @@ from gradloom import description, options
 from gradloom.description import Description
 from gradloom.nn.metrics.base import Metric, StreamingMetric, WholeSetMetric
 from gradloom.nn.metrics.classification import F1, Accuracy, ConfusionMatrix, ErrorRate, Precision, Recall, TopK
+from gradloom.nn.metrics.overlap import ClassDice, ClassIoU, Dice, IoU, MeanIoU
 from gradloom.nn.metrics.ranking import RocAuc
 from gradloom.nn.metrics.regression import MAE, MSE, R2, RMSE
 
@@ -17,8 +18,13 @@ __all__ = [
     "R2",
     "RMSE",
     "Accuracy",
+    "ClassDice",
+    "ClassIoU",
     "ConfusionMatrix",
+    "Dice",
     "ErrorRate",
+    "IoU",
+    "MeanIoU",
     "Metric",
     "Precision",
     "Recall",
@@ -31,13 +37,16 @@ __all__ = [
     "get",
 ]
 
-CLASSES = (Accuracy, ErrorRate, TopK, Precision, Recall, F1, ConfusionMatrix, MSE, RMSE, MAE, R2, RocAuc)
+_OF_CLASSES = (Accuracy, ErrorRate, TopK, Precision, Recall, F1, ConfusionMatrix, RocAuc)
+_OF_REGIONS = (IoU, MeanIoU, Dice, ClassIoU, ClassDice)
+CLASSES = (*_OF_CLASSES, *_OF_REGIONS, MSE, RMSE, MAE, R2)
 _TABLE = description.table_of(CLASSES)
 
 NAMES: dict[str, Metric] = {
     metric.name: metric
     for metric in (
         *(Accuracy(), ErrorRate(), TopK(3), TopK(5), Precision(), Recall(), F1(), ConfusionMatrix()),
+        *(IoU(), MeanIoU(), Dice(), ClassIoU(), ClassDice()),
         *(MSE(), RMSE(), MAE(), R2(), RocAuc()),
     )
 }

@@ -21,10 +21,13 @@ class Metric(ABC):
     Attributes:
         name: what it is called in histories and reports.
         higher_is_better: whether larger values are better.
+        of_classes: whether it compares decisions between classes; it then takes a single logit a position with its
+            axis, (n, ..., 1), and cannot mistake the last axis of a mask for classes.
     """
 
     name: ClassVar[str]
     higher_is_better: ClassVar[bool]
+    of_classes: ClassVar[bool] = False
 
 
 class StreamingMetric(Metric, Generic[Value]):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 from gradloom import functional as fn
 from gradloom import options
 from gradloom.errors import OptionError, ShapeError
-from gradloom.nn.metrics.base import EXACT, StreamingMetric, ratio, weighted_mean_sums
+from gradloom.nn.metrics.base import EXACT, StreamingMetric, Value, ratio, weighted_mean_sums
 from gradloom.nn.metrics.decisions import Decisions
 from gradloom.nn.pairs import class_targets, example_weights, scores
 from gradloom.tensor import Tensor
@@ -30,18 +30,25 @@ def check_threshold(who: str, threshold: float) -> None:
 
 @dataclass(frozen=True)
 class Accuracy(StreamingMetric[float]):
-    """The share of examples whose class is right."""
+    """The share of examples whose class is right; of masks that of pixels.
+
+    Args:
+        threshold: see the head of this file.
+        ignore: a label whose positions do not count.
+    """
 
     threshold: float = 0.5
+    ignore: int | None = None
     name: ClassVar[str] = "accuracy"
     higher_is_better: ClassVar[bool] = True
+    of_classes: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_threshold("Accuracy", self.threshold)
 
     def sums(self, outputs: Any, targets: Any, weights: Any = None) -> Tensor:
         """(weight of the right ones, weight of all)."""
-        found = Decisions.of("Accuracy", outputs, targets, weights, self.threshold)
+        found = Decisions.of(type(self).__name__, outputs, targets, weights, self.threshold, self.ignore)
         return weighted_mean_sums(found.chosen == found.actual, found.weights)
 
     def finish(self, sums: np.ndarray) -> float:
@@ -51,7 +58,7 @@ class Accuracy(StreamingMetric[float]):
 
 @dataclass(frozen=True)
 class ErrorRate(Accuracy):
-    """The share of examples whose class is wrong: 1 - accuracy, the mean of the 0-1 loss."""
+    """The share of examples whose class is wrong: 1 - accuracy, the mean of the 0-1 loss; of masks the pixel error."""
 
     name: ClassVar[str] = "error_rate"
     higher_is_better: ClassVar[bool] = False
@@ -106,15 +113,18 @@ class ConfusionMatrix(StreamingMetric[np.ndarray]):
     """How often (by weight) class i was taken for class j: rows are actual classes, columns chosen ones."""
 
     threshold: float = 0.5
+    ignore: int | None = None
     name: ClassVar[str] = "confusion_matrix"
     higher_is_better: ClassVar[bool] = True
+    of_classes: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_threshold("ConfusionMatrix", self.threshold)
 
     def sums(self, outputs: Any, targets: Any, weights: Any = None) -> Tensor:
         """The matrix, row by row."""
-        return _counts(Decisions.of("ConfusionMatrix", outputs, targets, weights, self.threshold)).reshape(-1)
+        found = Decisions.of("ConfusionMatrix", outputs, targets, weights, self.threshold, self.ignore)
+        return _counts(found).reshape(-1)
 
     def finish(self, sums: np.ndarray) -> np.ndarray:
         """The matrix (classes, classes)."""
@@ -123,79 +133,104 @@ class ConfusionMatrix(StreamingMetric[np.ndarray]):
 
 
 @dataclass(frozen=True)
-class _ByClass(StreamingMetric[float]):
-    """A score of each class, reduced to one number.
+class ClassScores(StreamingMetric[Value]):
+    """Base of scores of each class, made of what is right, what was chosen and what is actual.
 
     Args:
-        average: "binary" for the score of class 1, "macro" for the mean over the classes that occur in targets or
-            outputs, "auto" for binary where there are two classes.
         threshold: see the head of this file.
+        ignore: a label whose positions do not count.
     """
 
-    average: str = "auto"
-    threshold: float = 0.5
+    threshold: float = field(default=0.5, kw_only=True)
+    ignore: int | None = field(default=None, kw_only=True)
     higher_is_better: ClassVar[bool] = True
+    of_classes: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        options.choice(type(self).__name__, "average", self.average, ("auto", "binary", "macro"))
         check_threshold(type(self).__name__, self.threshold)
 
     def sums(self, outputs: Any, targets: Any, weights: Any = None) -> Tensor:
         """For each class the weight of what is right, what was chosen, what is actual; one row after the other."""
-        who = type(self).__name__
-        found = Decisions.of(who, outputs, targets, weights, self.threshold)
-        if self.average == "binary" and found.classes != 2:
-            fix = "Use average='macro'."
-            raise OptionError(who, rule="a binary average needs 2 classes", got=str(found.classes), fix=fix)
+        found = Decisions.of(type(self).__name__, outputs, targets, weights, self.threshold, self.ignore)
+        self._check(found.classes)
         chosen = fn.one_hot(found.chosen, found.classes, EXACT) * found.weights.reshape(-1, 1)
         actual = fn.one_hot(found.actual, found.classes, EXACT)
         held = actual * found.weights.reshape(-1, 1)
         return fn.concatenate([fn.sum(column, 0) for column in (chosen * actual, chosen, held)])
 
-    def finish(self, sums: np.ndarray) -> float:
-        """The score of class 1, or the mean of the scores."""
+    def _by_class(self, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The scores, and whether each class occurs in targets or outputs."""
         right, chosen, actual = np.asarray(sums, np.float64).reshape(3, -1)
-        by_class = self._scores(right, chosen, actual)
-        if self.average == "binary" or (self.average == "auto" and len(right) == 2):
-            return float(by_class[1])
-        occurs = chosen + actual > 0
-        return float(by_class[occurs].mean()) if occurs.any() else float("nan")
+        return self._scores(right, chosen, actual), chosen + actual > 0
+
+    def _check(self, classes: int) -> None:
+        """Refuse so many classes."""
 
     @abstractmethod
     def _scores(self, right: np.ndarray, chosen: np.ndarray, actual: np.ndarray) -> np.ndarray:
         """The score of each class, from what is right, what was chosen and what is actual."""
 
 
-def _quotients(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+@dataclass(frozen=True)
+class AverageScore(ClassScores[float]):
+    """A score of each class, reduced to one number.
+
+    Args:
+        average: "binary" for the score of class 1, "macro" for the mean over the classes that occur in targets or
+            outputs, "auto" for binary where there are two classes.
+        threshold: see the head of this file.
+        ignore: a label whose positions do not count.
+    """
+
+    average: str = "auto"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        options.choice(type(self).__name__, "average", self.average, ("auto", "binary", "macro"))
+
+    def finish(self, sums: np.ndarray) -> float:
+        """The score of class 1, or the mean of the scores."""
+        by_class, occurs = self._by_class(sums)
+        if self.average == "binary" or (self.average == "auto" and len(by_class) == 2):
+            return float(by_class[1])
+        return float(by_class[occurs].mean()) if occurs.any() else float("nan")
+
+    def _check(self, classes: int) -> None:
+        if self.average == "binary" and classes != 2:
+            fix = "Use average='macro'."
+            raise OptionError(type(self).__name__, rule="a binary average needs 2 classes", got=str(classes), fix=fix)
+
+
+def quotients(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     """0 where nothing was counted."""
     return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
 
 
 @dataclass(frozen=True)
-class Precision(_ByClass):
+class Precision(AverageScore):
     """How much of what was taken for a class is of it; 0 if nothing was."""
 
     name: ClassVar[str] = "precision"
 
     def _scores(self, right: np.ndarray, chosen: np.ndarray, actual: np.ndarray) -> np.ndarray:
-        return _quotients(right, chosen)
+        return quotients(right, chosen)
 
 
 @dataclass(frozen=True)
-class Recall(_ByClass):
+class Recall(AverageScore):
     """How much of a class was found; 0 if there is none of it."""
 
     name: ClassVar[str] = "recall"
 
     def _scores(self, right: np.ndarray, chosen: np.ndarray, actual: np.ndarray) -> np.ndarray:
-        return _quotients(right, actual)
+        return quotients(right, actual)
 
 
 @dataclass(frozen=True)
-class F1(_ByClass):
+class F1(AverageScore):
     """The harmonic mean of precision and recall: 2 right / (chosen + actual)."""
 
     name: ClassVar[str] = "f1"
 
     def _scores(self, right: np.ndarray, chosen: np.ndarray, actual: np.ndarray) -> np.ndarray:
-        return _quotients(2 * right, chosen + actual)
+        return quotients(2 * right, chosen + actual)
