@@ -7,7 +7,7 @@ sorted text, so two dicts with equal content flatten alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,14 +104,15 @@ def flatten(tree: Any) -> tuple[list[Any], TreeDef]:
 
 def unflatten(definition: TreeDef, leaves: Iterable[Any]) -> Any:
     """Build the nested value again from its definition and leaves."""
-    supply = iter(leaves)
+    return _built(definition, iter(leaves))
 
-    def build(part: TreeDef) -> Any:
-        if part.kind is None:
-            return next(supply)
-        return _KINDS[part.kind].build(part.static, [build(child) for child in part.children])
 
-    return build(definition)
+def _built(part: TreeDef, supply: Iterator[Any]) -> Any:
+    """A function of the module, for one inside ``unflatten`` that calls itself would be garbage in a circle, and keep
+    all leaves, large arrays, until Python's collector comes."""
+    if part.kind is None:
+        return next(supply)
+    return _KINDS[part.kind].build(part.static, [_built(child, supply) for child in part.children])
 
 
 def leaves(tree: Any) -> list[Any]:
