@@ -44,7 +44,7 @@ class Arguments:
     def signature(self) -> Hashable:
         """What a compiled program depends on: structure, types, and the leaves that are not traced."""
         rest = tuple(leaf for leaf, t in zip(self.leaves, self.traced) if not t)
-        return self.definition, tuple(x.type for x in self.nodes), rest
+        return self.definition, tuple([x.type for x in self.nodes]), rest
 
     def placeholders(self, names: Sequence[str]) -> list[Node]:
         """One stand-in for each traced leaf, named by its argument's name and its path inside it."""

@@ -7,9 +7,10 @@ sorted text, so two dicts with equal content flatten alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from gradloom.errors import ShapeError
 
@@ -20,12 +21,11 @@ Path = tuple[str, ...]
 class _NodeKind:
     """How values of one registered class come apart and together."""
 
-    children: Callable[[Any], tuple[list[tuple[str, Any]], Hashable]]
+    children: Callable[[Any], tuple[tuple[str, ...], Iterable[Any], Hashable]]  # names, children, static
     build: Callable[[Hashable, list[Any]], Any]
 
 
-@dataclass(frozen=True)
-class TreeDef:
+class TreeDef(NamedTuple):
     """The shape of a nested value without its leaves; hashable, so that it can key a cache of programs."""
 
     kind: type | None  # None marks a leaf
@@ -42,16 +42,21 @@ class TreeDef:
 _LEAF = TreeDef(None)
 
 
-def _dict_children(value: dict[Any, Any]) -> tuple[list[tuple[str, Any]], Hashable]:
+def _dict_children(value: dict[Any, Any]) -> tuple[tuple[str, ...], list[Any], Hashable]:
     keys = sorted(value, key=str)
-    return [(str(k), value[k]) for k in keys], tuple(keys)
+    return tuple([str(key) for key in keys]), [value[k] for k in keys], tuple(keys)
+
+
+@lru_cache(64)
+def _numbers(count: int) -> tuple[str, ...]:
+    return tuple([str(i) for i in range(count)])
 
 
 _KINDS: dict[type, _NodeKind] = {
     dict: _NodeKind(_dict_children, lambda keys, parts: dict(zip(keys, parts))),  # type: ignore[arg-type]
-    list: _NodeKind(lambda v: ([(str(i), x) for i, x in enumerate(v)], None), lambda _, parts: parts),
-    tuple: _NodeKind(lambda v: ([(str(i), x) for i, x in enumerate(v)], None), lambda _, parts: tuple(parts)),
-    type(None): _NodeKind(lambda v: ([], None), lambda _, parts: None),
+    list: _NodeKind(lambda v: (_numbers(len(v)), v, None), lambda _, parts: parts),
+    tuple: _NodeKind(lambda v: (_numbers(len(v)), v, None), lambda _, parts: tuple(parts)),
+    type(None): _NodeKind(lambda v: ((), (), None), lambda _, parts: None),
 }
 
 
@@ -67,14 +72,21 @@ def register(
         children: gives ``([(name, child), ...], static)`` for an instance; ``static`` is hashable.
         build: makes an instance from ``(static, children)``.
     """
-    _KINDS[cls] = _NodeKind(children, build)
+
+    def taken_apart(value: Any) -> tuple[tuple[str, ...], list[Any], Hashable]:
+        entries, static = children(value)
+        return tuple([name for name, _ in entries]), [child for _, child in entries], static
+
+    _KINDS[cls] = _NodeKind(taken_apart, build)
+    _kind_of.cache_clear()
 
 
-def _kind_of(value: Any) -> type | None:
-    cls = type(value)
+@lru_cache(256)
+def _kind_of(cls: type) -> type | None:
+    """The registered class that says how instances come apart; None for leaves."""
     if cls in _KINDS:
         return cls
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
+    if issubclass(cls, tuple) and hasattr(cls, "_fields"):
         register(cls, _named_tuple_children, lambda _, parts, cls=cls: cls(*parts))
         return cls
     for base in cls.__mro__[1:]:
@@ -89,29 +101,34 @@ def _named_tuple_children(value: Any) -> tuple[list[tuple[str, Any]], Hashable]:
 
 def flatten(tree: Any) -> tuple[list[Any], TreeDef]:
     """Take a nested value apart: ``(leaves, definition)``."""
-    kind = _kind_of(tree)
-    if kind is None:
-        return [tree], _LEAF
-    entries, static = _KINDS[kind].children(tree)
     leaves: list[Any] = []
-    parts = []
-    for _, child in entries:
-        child_leaves, part = flatten(child)
-        leaves += child_leaves
-        parts.append(part)
-    return leaves, TreeDef(kind, static, tuple(name for name, _ in entries), tuple(parts))
+    return leaves, _taken_apart(tree, leaves)
+
+
+def _taken_apart(value: Any, leaves: list[Any]) -> TreeDef:
+    """Collect the leaves; gives the definition."""
+    kind = _kind_of(type(value))
+    if kind is None:
+        leaves.append(value)
+        return _LEAF
+    names, children, static = _KINDS[kind].children(value)
+    return TreeDef(kind, static, names, tuple([_taken_apart(child, leaves) for child in children]))
 
 
 def unflatten(definition: TreeDef, leaves: Iterable[Any]) -> Any:
     """Build the nested value again from its definition and leaves."""
-    supply = iter(leaves)
+    return _built(definition, iter(leaves))
 
-    def build(part: TreeDef) -> Any:
-        if part.kind is None:
-            return next(supply)
-        return _KINDS[part.kind].build(part.static, [build(child) for child in part.children])
 
-    return build(definition)
+def _built(part: TreeDef, supply: Iterator[Any]) -> Any:
+    """The value of a part.
+
+    Not a function inside ``unflatten``: one that calls itself lies in a circle, and keeps all leaves, large arrays,
+    until Python's collector comes.
+    """
+    if part.kind is None:
+        return next(supply)
+    return _KINDS[part.kind].build(part.static, [_built(child, supply) for child in part.children])
 
 
 def leaves(tree: Any) -> list[Any]:
