@@ -34,33 +34,22 @@ def image_model(images: Images) -> nn.Sequential:
 
 
 def convolve(c: Convolution, executor: str) -> Job:
-    """A loop over images in which each convolution writes the carried result."""
+    """A loop over images; each result stays in the program's memory, but for the first of its rows."""
     large, small, kernel = c.arrays()
-    options: dict[str, Any] = {
-        "strides": c.conv.stride,
-        "padding": c.conv.padding,
-        "groups": c.conv.groups,
-    }
-
-    def down(large: Any, kernel: Any) -> Any:
-        return gl.conv(large, kernel, **options)
-
-    def up(small: Any, kernel: Any) -> Any:
-        return gl.conv_transpose(small, kernel, spatial=c.large[1:-1], **options)
-
+    options: dict[str, Any] = {"strides": c.conv.stride, "padding": c.conv.padding, "groups": c.conv.groups}
     by_weights = c.direction == "by weights"
     grows = c.transposed == (c.direction == "forward")
-    pairs = (large, small) if by_weights else (small if grows else large,)
-    shape = c.kernel if by_weights else c.large if grows else c.small
 
     def one(w: Any, *xs: Any) -> Any:
         if by_weights:
-            return gl.vjp(lambda w: down(xs[0], w), w)[1](xs[1])[0]
-        return up(xs[0], w) if grows else down(xs[0], w)
+            return gl.vjp(lambda w: gl.conv(xs[0], w, **options), w)[1](xs[1])[0]
+        return gl.conv_transpose(xs[0], w, spatial=c.large[1:-1], **options) if grows else gl.conv(xs[0], w, **options)
 
-    def all_of(w: Any, result: Any, *xs: Any) -> Any:
-        return gl.scan(lambda _, x: (one(w, *x), ()), result, xs)[0]
+    def all_of(w: Any, *xs: Any) -> Any:
+        shape = c.kernel if by_weights else c.large if grows else c.small
+        return gl.scan(lambda _, x: (one(w, *x)[:1], ()), gl.zeros((1, *shape[1:])), xs)[0]
 
     compiled = gl.jit(all_of, executor)
-    given = gl.tensor(kernel), gl.zeros(shape), *(gl.tensor(a) for a in pairs)
+    xs = (large, small) if by_weights else (small if grows else large,)
+    given = gl.tensor(kernel), *(gl.tensor(a) for a in xs)
     return Job(lambda: compiled(*given), c.count, lambda: float(np.linalg.norm(compiled(*given).numpy())))

@@ -148,5 +148,6 @@ class Convolving:
         return found[0 if by_data else 1]
 
     def size(self) -> float:
-        """The norm of the last result."""
-        return float(np.linalg.norm(self.result.numpy()))
+        """The norm of the first rows of the last result: of an image, or of a kernel."""
+        first = self.result[:, :, :1] if self.c.direction == "by weights" else self.result[:1]
+        return float(np.linalg.norm(first.numpy()))
