@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from gradloom import models, nn
 from gradloom.data.images import Images
-from gradloom.errors import OptionError, unknown_name
+from gradloom.errors import DataError, OptionError, ShapeError, unknown_name
 from gradloom.train.batches import choose_batch_size
+from gradloom.train.examples import two_examples
 
 Builder = Callable[[int], nn.Module]
 
@@ -40,9 +41,22 @@ def build_network(name: str, images: Images) -> nn.Sequential:
     Args:
         name: see :func:`network_name`.
         images: the training part.
+
+    Raises:
+        DataError: the images are smaller than what the network makes of them, or their sides do not divide.
     """
-    network = (CLASSIFIERS | SEGMENTERS)[name](len(images.classes))
-    return nn.Sequential(nn.Normalize(*images.statistics()), network)
+    make = partial((CLASSIFIERS | SEGMENTERS)[name], len(images.classes))
+    shape = images.inputs.shape[1:]
+    fault = _fault(make(), shape)
+    if fault:
+        larger = next((size for size in _larger(shape) if not _fault(make(), (*size, shape[2]))), None)
+        raise DataError(
+            images.source,
+            rule=f"{name} does not take images of {shape[0]} x {shape[1]} (height x width)",
+            got=fault,
+            fix=f"Say --size {larger[0]}x{larger[1]}, or choose another --model." if larger else "",
+        )
+    return nn.Sequential(nn.Normalize(*images.statistics()), make())
 
 
 def network_name(asked: str, images: Images) -> str:
@@ -93,6 +107,21 @@ def check_loss(asked: str | None) -> str:
     if asked is not None and asked not in LOSSES:
         raise unknown_name("--loss", "loss for images", asked, LOSSES)
     return asked or LOSSES[0]
+
+
+def _fault(network: nn.Module, shape: tuple[int, ...]) -> str:
+    """What a network has against images of a shape; empty if it takes them."""
+    try:
+        network.initialize(two_examples("float32", shape), blank=True)
+    except ShapeError as error:
+        return str(error).removesuffix(".")
+    return ""
+
+
+def _larger(shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+    """Sizes above that of an image whose sides can be halved once, twice, ..."""
+    for unit in (2, 4, 8, 16, 32, 64):
+        yield -(-shape[0] // unit) * unit, -(-shape[1] // unit) * unit
 
 
 def _with(images: Images) -> str:
