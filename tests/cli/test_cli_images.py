@@ -15,6 +15,7 @@ from PIL import Image
 from gradloom import data, train
 from gradloom.cli.images.scores import pixel_scores
 from gradloom.cli.images.sources import is_images
+from gradloom.errors import ModelFileError
 
 TRAIN = ["train", "shapes", "--model", "smallcnn", "--batch-size", "6", "--executor", "reference"]
 
@@ -126,7 +127,7 @@ def test_without_a_file_the_shares_of_the_classes_are_shown(cli, segmenter: Path
     assert float(row["share 0"]) + float(row["share 255"]) == pytest.approx(1, abs=2e-6)
 
 
-def test_a_public_set_by_name(cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_public_set_by_name(cli, tmp_path: Path, classifier: Path, monkeypatch: pytest.MonkeyPatch):
     random = np.random.default_rng(0)
     for part, count in (("train", 40), ("t10k", 10)):
         folder = tmp_path / "sets/mnist"
@@ -141,6 +142,9 @@ def test_a_public_set_by_name(cli, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert shown["rows"] == {"training": 40, "test": 10}
     assert any(note.startswith("Read: ") and "train-images-idx3-ubyte" in note for note in shown["notes"])
     assert json.loads(cli("evaluate", "runs/mnist-001", "mnist", "--json").out)["images"] == 10
+    other = cli("evaluate", str(classifier), "mnist")
+    assert other.code == 1
+    assert "the classes must be those that the model knows; got 0, 1, 2, ... and a model of bands, bars" in other.err
 
 
 def test_what_is_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -150,6 +154,16 @@ def test_what_is_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "tables/a.csv").write_text("x,y\n1,2\n")
     assert all(map(is_images, ("shapes", "shapes/bars", "shapes/bars/00.png", "cifar10")))
     assert not any(map(is_images, ("tables", "tables/a.csv", "iris", "nowhere")))
+
+
+@pytest.mark.parametrize(
+    "change", [{"height": 0}, {"channels": 2}, {"levels": [0]}, {"levels": [0, 70_000]}, {"deep": 1}, {"spare": 1}]
+)
+def test_a_damaged_description_of_images_is_refused(change: dict[str, object]):
+    whole = data.ImagePipeline(8, 9, 3, False, True, (0, 255))
+    assert data.ImagePipeline.from_state(whole.state()) == whole
+    with pytest.raises(ModelFileError, match="the state must be one that gradloom wrote"):
+        data.ImagePipeline.from_state(whole.state() | change)
 
 
 def test_scores_of_pixels_by_hand():

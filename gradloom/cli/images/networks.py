@@ -25,9 +25,10 @@ CLASSIFIERS: dict[str, Builder] = {
 
 SEGMENTERS: dict[str, Builder] = {
     "unet": partial(models.UNet, base=16, norm=True),
+    "unet-small": partial(models.UNet, base=8, depth=2, norm=True),
     "unet64": models.UNet,
 }
-"""From the number of classes to a network that says one for each pixel; unet64 is the paper's."""
+"""From the number of classes to a network that says one for each pixel; unet64 is the paper's, which has no norms."""
 
 USUAL, USUAL_WITH_MASKS = "resnet20", "unet"
 LOSSES = ("cross_entropy",)
