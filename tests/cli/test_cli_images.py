@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from picture_files import save, shapes
+from picture_files import cells, save, shapes
 from PIL import Image
 
 from gradloom import data, train
@@ -103,6 +103,24 @@ def test_a_mask_comes_back_in_the_size_and_the_values_of_training(cli, segmenter
         assert mask.mode == "L"
         assert mask.size == (31, 20)
         assert set(np.unique(np.asarray(mask)).tolist()) <= {0, 255}
+
+
+def test_an_image_of_another_size_is_predicted_in_tiles(cli, tmp_path: Path):
+    cells(tmp_path)
+    words = ["train", "cells", "--masks", "masks", "--model", "unet-small", "--loss", "dice", "--lr", "0.02"]
+    cli(*words, "--epochs", "6", "--batch-size", "2", "--executor", "reference", "--out", "run")
+    history = (tmp_path / "run/history.csv").read_text().splitlines()[0]
+    assert history == "epoch,loss,accuracy,mean_iou,val_loss,val_accuracy,val_mean_iou"
+    # One of the images of training in a wider field of noise: it is found where it lies, and nothing else is.
+    random = np.random.default_rng(5)
+    field, truth = random.integers(0, 100, (37, 90), dtype=np.uint8), np.zeros((37, 90), bool)
+    with Image.open(tmp_path / "cells/0.png") as cell, Image.open(tmp_path / "masks/0.png") as mask:
+        field[10:26, 50:66], truth[10:26, 50:66] = np.asarray(cell), np.asarray(mask) > 0
+    save(tmp_path / "field.png", field)
+    assert cli("predict", "run", "field.png", "-o", "found.png").code == 0
+    with Image.open(tmp_path / "found.png") as found:
+        assert found.size == (90, 37)
+        assert ((np.asarray(found) > 0) == truth).mean() > 0.95
 
 
 def test_masks_of_a_folder_are_like_the_true_ones(cli, segmenter: Path, tmp_path: Path):

@@ -124,17 +124,14 @@ CASES = {
     ),
     "images smaller than a network's reduction": Case(
         nothing, f"{SHAPES} --model lenet5", FAILURE,
-        "shapes: lenet5 does not take images of 8 x 8 (height x width); got in Sequential > layers.2 (Conv): conv: the "
-        "window must fit into the padded input; got a window of (5, 5) with dilation (1, 1), which covers (5, 5), on "
-        "(4, 4) with padding ((0, 0), (0, 0)). Use a smaller window or dilation, or more padding. Say --size 16x16, or "
-        "choose another --model.",
+        "shapes: lenet5 does not take images of 8 x 8 (height x width); got in Sequential > layers.2 (Conv): the "
+        "window must fit into the padded input. Say --size 16x16, or choose another --model.",
     ),
     "sides that do not halve": Case(
         nothing, "train cells --masks masks --size 20", FAILURE,
         "cells: unet does not take images of 20 x 20 (height x width); got in Sequential > layers.6 (Join) > body "
         "(Sequential) > layers.7 (Join) > body (Sequential) > layers.7 (Join): the body must give the sizes of its "
-        "input; got float32[2,5,5,64] and float32[2,4,4,64]. Where the body halves the image and doubles it again, "
-        "give it sizes that divide by 2 so often. Say --size 32x32, or choose another --model.",
+        "input. Say --size 32x32, or choose another --model.",
     ),
     "unknown network": Case(
         nothing, f"{SHAPES} --model resnet19", USAGE,
@@ -153,7 +150,11 @@ CASES = {
     ),
     "loss of tables": Case(
         nothing, f"{SHAPES} --loss squared_error", USAGE,
-        "--loss: no loss for images has this name; got 'squared_error'. Known: cross_entropy.",
+        "--loss: no loss for images without masks has this name; got 'squared_error'. Known: cross_entropy, focal.",
+    ),
+    "loss of masks": Case(
+        nothing, f"{SHAPES} --loss dice", USAGE,
+        "--loss: no loss for images without masks has this name; got 'dice'. Known: cross_entropy, focal.",
     ),
     "size that is none": Case(
         nothing, f"{SHAPES} --size 8by8", USAGE,

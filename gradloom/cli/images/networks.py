@@ -31,7 +31,7 @@ SEGMENTERS: dict[str, Builder] = {
 """From the number of classes to a network that says one for each pixel; unet64 is the paper's, which has no norms."""
 
 USUAL, USUAL_WITH_MASKS = "resnet20", "unet"
-LOSSES = ("cross_entropy",)
+LOSSES, LOSSES_WITH_MASKS = ("cross_entropy", "focal"), ("cross_entropy", "focal", "dice", "iou")
 MOST_PIXELS = 2**19
 """In a batch of which no size was asked for; activations take some hundred times as much memory."""
 
@@ -99,15 +99,16 @@ def batch_size(asked: int | str, images: Images) -> int:
     return min(choose_batch_size("auto", len(images)), 1 << (fitting.bit_length() - 1))
 
 
-def check_loss(asked: str | None) -> str:
+def check_loss(asked: str | None, images: Images) -> str:
     """The loss for classes of images or of pixels.
 
     Raises:
-        UnknownNameError: there is no such loss for images.
+        UnknownNameError: there is no such loss for them.
     """
-    if asked is not None and asked not in LOSSES:
-        raise unknown_name("--loss", "loss for images", asked, LOSSES)
-    return asked or LOSSES[0]
+    losses = LOSSES_WITH_MASKS if images.levels else LOSSES
+    if asked is not None and asked not in losses:
+        raise unknown_name("--loss", f"loss for images {_with(images)} masks", asked, losses)
+    return asked or losses[0]
 
 
 def _fault(network: nn.Module, shape: tuple[int, ...]) -> str:
@@ -115,7 +116,7 @@ def _fault(network: nn.Module, shape: tuple[int, ...]) -> str:
     try:
         network.initialize(two_examples("float32", shape), blank=True)
     except ShapeError as error:
-        return str(error).removesuffix(".")
+        return f"in {' > '.join(error.layers)}: {error.rule}"
     return ""
 
 
