@@ -61,7 +61,7 @@ def views(asked: int | str, shape: Sequence[int]) -> Sequence[View]:
         ShapeError: the inputs are no images, or images that are not square are to change rows for columns.
     """
     if isinstance(asked, str):
-        found = options.named("predict", "augment", asked, NAMES)
+        found = options.named("predict", "set of views", asked, NAMES)
     else:
         if options.whole("predict", "augment", asked) > len(VIEWS):
             raise OptionError("predict", rule="there are 8 views of an image", got=str(asked), fix="Use at most 8.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,7 +56,7 @@ CASES = {
 }
 
 
-@pytest.fixture(params=CASES.values(), ids=CASES.keys())
+@pytest.fixture(params=CASES.values(), ids=list(CASES))
 def case(request: pytest.FixtureRequest) -> Case:
     return request.param
 
@@ -153,11 +154,12 @@ def test_it_is_frozen_and_can_be_hashed(case: Case) -> None:
 def test_every_number_has_a_range(case: Case) -> None:
     if isinstance(case.change, Compose):
         return
-    for name, value in case.change.config().items():
+    change: Any = case.change
+    for name, value in change.config().items():
         for wrong in (float("nan"), "x", -1.5):
             if isinstance(value, (int, float)) and (name, wrong) != ("value", -1.5):
                 with pytest.raises(GradloomError, match=rf"^{type(case.change).__name__}: .*{name}"):
-                    replace(case.change, **{name: wrong})
+                    replace(change, **{name: wrong})
 
 
 def test_what_is_no_image_is_refused(case: Case) -> None:

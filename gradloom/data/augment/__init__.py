@@ -1,7 +1,7 @@
 """Augmentation: images changed at random while training, inside the compiled step."""
 
 from gradloom.data.augment.affine import Rotate, Scale, Shear
-from gradloom.data.augment.base import Augmentation, Pictures
+from gradloom.data.augment.base import Augmentation, Part, Pictures, Recolouring
 from gradloom.data.augment.colour import Brightness, Contrast, Hue, Saturation
 from gradloom.data.augment.compose import Compose
 from gradloom.data.augment.crops import Crop, Translate
@@ -29,8 +29,10 @@ __all__ = [
     "Mixture",
     "Mixup",
     "Noise",
+    "Part",
     "Pictures",
     "QuarterTurns",
+    "Recolouring",
     "Rotate",
     "Saturation",
     "Scale",

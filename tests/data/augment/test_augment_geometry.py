@@ -16,7 +16,7 @@ import gradloom as gl
 from gradloom.data import augment
 from gradloom.data.augment import Augmentation, Compose
 from gradloom.data.augment.elastic import interpolation
-from gradloom.data.augment.geometry import Points, grid
+from gradloom.data.augment.geometry import Geometric, Points, grid
 from gradloom.errors import ShapeError
 
 KEY = gl.random.key(2)
@@ -111,11 +111,10 @@ def test_a_translation_is_a_shift_of_whole_pixels():
     assert {right for _, right in seen} == set(range(-4, 5))
 
 
-def matrix_of(change: Augmentation, size: tuple[int, int]) -> np.ndarray:
+def matrix_of(change: Geometric, size: tuple[int, int]) -> np.ndarray:
     """The matrices of affine changes, fitted to where they say that pixels come from."""
-    (part,) = change.parts
     keys = gl.vmap(gl.random.fold_in, (None, 0))(KEY, gl.arange(6))
-    places: Points = part.source(grid(size, 1), gl.random.fold_in(keys, 0), size)
+    places: Points = change.source(grid(size, 1), gl.random.fold_in(keys, 0), size)
     points = np.stack(np.meshgrid(*map(np.arange, size), indexing="ij"), -1).reshape(-1, 2)
     known = np.c_[points, np.ones(len(points))]
     shape = (6, *size)
