@@ -30,8 +30,8 @@ def key_of(key: Tensor, origin: Any) -> Tensor:
 def changed(augment: Augmentation, batch: Any, key: Tensor, rows: Any) -> tuple[Any, Mixture | None]:
     """A batch with its images changed, and how they were mixed.
 
-    Targets with more than two axes are images themselves and move along; mixing them is left to :func:`mixed`, which
-    needs to know the outputs.
+    Targets with more than two axes are images themselves and move along, and so do maps of weights.  Mixing targets is
+    left to :func:`mixed`, which needs to know the outputs.
 
     Args:
         augment: the change.
@@ -39,11 +39,11 @@ def changed(augment: Augmentation, batch: Any, key: Tensor, rows: Any) -> tuple[
         key: see :func:`key_of`.
         rows: the numbers of the examples; None where they have none.
     """
-    inputs, targets, weights = batch
-    are_images = targets.ndim > 2
+    inputs, *others = batch
     with scope("augment"):
-        pictures = augment.change(inputs, key, numbers=rows, mask=targets if are_images else None)
-    return (pictures.images, pictures.mask if are_images else targets, weights), pictures.mixture
+        pictures = augment.change(inputs, key, numbers=rows, masks=[other for other in others if other.ndim > 2])
+    moved = iter(pictures.masks)
+    return (pictures.images, *(next(moved) if other.ndim > 2 else other for other in others)), pictures.mixture
 
 
 def mixed(outputs: Tensor, targets: Tensor, mixture: Mixture) -> Tensor:

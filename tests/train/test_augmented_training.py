@@ -17,7 +17,7 @@ from gradloom.errors import ModelFileError, NonFiniteError, OptionError, ShapeEr
 from gradloom.executors.native.program import NativeProgram
 from gradloom.nn.losses import Loss
 from gradloom.nn.metrics import StreamingMetric
-from gradloom.train.augmenting import key_of, mixed
+from gradloom.train.augmenting import changed, key_of, mixed
 
 ROWS, SIDE = 11, 6
 IMAGES = np.random.default_rng(0).random((ROWS, SIDE, SIDE, 1)).astype(np.float32)
@@ -168,6 +168,14 @@ def test_targets_that_are_images_move_along():
     history = run.fit((IMAGES, IMAGES), epochs=2, batch_size=4, progress="silent")
     assert [row["loss"] for row in history.rows] == [0.0, 0.0]
     assert run.evaluate((IMAGES, IMAGES[:, ::-1]))["loss"] > 0.1
+
+
+def test_maps_of_weights_move_along():
+    batch = gl.tensor(IMAGES), gl.arange(ROWS), gl.tensor(IMAGES[..., 0])
+    change = augment.Compose(augment.Crop(2), augment.Flip())
+    (images, numbers, weights), _ = changed(change, batch, gl.random.key(1), None)
+    np.testing.assert_array_equal(weights.numpy(), images.numpy()[..., 0])
+    np.testing.assert_array_equal(numbers.numpy(), np.arange(ROWS))
 
 
 def test_a_mixed_target_costs_what_both_do():

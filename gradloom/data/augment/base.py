@@ -28,12 +28,12 @@ class Pictures:
 
     Attributes:
         images: shape (n, height, width, channels).
-        mask: what geometric changes move along, shape (n, height, width) or (n, height, width, channels).
+        masks: what geometric changes move along, each of shape (n, height, width) or (n, height, width, channels).
         mixture: how examples were mixed, which their targets follow.
     """
 
     images: Tensor
-    mask: Tensor | None = None
+    masks: tuple[Tensor, ...] = ()
     mixture: Mixture | None = None
 
 
@@ -60,17 +60,16 @@ class Augmentation(Options, ABC):
         Raises:
             ShapeError: the images are not of this shape, or the mask's size is another.
         """
-        changed = self.change(images, key, numbers=numbers, mask=mask)
-        return changed.images if mask is None else (changed.images, changed.mask)
+        changed = self.change(images, key, numbers=numbers, masks=() if mask is None else (mask,))
+        return changed.images if mask is None else (changed.images, *changed.masks)
 
-    def change(self, images: Any, key: Any, *, numbers: Any = None, mask: Any = None) -> Pictures:
-        """The same with all there is to know: images, mask, and the mixture that targets follow."""
+    def change(self, images: Any, key: Any, *, numbers: Any = None, masks: Sequence[Any] = ()) -> Pictures:
+        """The same with any number of masks, and all there is to know: the mixture that targets follow, too."""
         found = tensor(images)
-        who = type(self).__name__
-        check_images(who, found.shape, None if mask is None else tensor(mask).shape)
+        pictures = Pictures(found, tuple(tensor(mask) for mask in masks))
+        check_images(type(self).__name__, found.shape, [mask.shape for mask in pictures.masks])
         places = gl.arange(found.shape[0]) if numbers is None else tensor(numbers)
         keys = vmap(random.fold_in, (None, 0))(key, places)
-        pictures = Pictures(found, None if mask is None else tensor(mask))
         for run in _runs(self.parts, keys):
             pictures = run[0][0].apply(pictures, run)
         return replace(pictures, images=as_float(pictures.images))
@@ -142,13 +141,13 @@ def as_float(images: Tensor) -> Tensor:
     return images if images.type.is_float else gl.cast(images, "float32")
 
 
-def check_images(who: str, images: Sequence[int], mask: Sequence[int] | None = None) -> None:
+def check_images(who: str, images: Sequence[int], masks: Sequence[Sequence[int]] = ()) -> None:
     """Refuse what is no batch of images, or a mask that is not of their size.
 
     Args:
         who: for messages.
         images: the shape.
-        mask: the shape of the mask, if there is one.
+        masks: the shapes of masks.
 
     Raises:
         ShapeError: it is.
@@ -160,9 +159,10 @@ def check_images(who: str, images: Sequence[int], mask: Sequence[int] | None = N
             got=str(tuple(images)),
             fix="Reshape them, e.g. x.reshape(-1, 28, 28, 1).",
         )
-    if mask is not None and (len(mask) not in (3, 4) or tuple(mask[:3]) != tuple(images[:3])):
-        raise ShapeError(
-            who,
-            rule="a mask has the size of its images, (examples, height, width) with or without channels",
-            got=f"a mask {tuple(mask)} for images {tuple(images)}",
-        )
+    for mask in masks:
+        if len(mask) not in (3, 4) or tuple(mask[:3]) != tuple(images[:3]):
+            raise ShapeError(
+                who,
+                rule="a mask has the size of its images, (examples, height, width) with or without channels",
+                got=f"a mask {tuple(mask)} for images {tuple(images)}",
+            )

@@ -79,13 +79,8 @@ class Geometric(Part):
     def apply(self, pictures: Pictures, run: Run) -> Pictures:
         """The pictures moved by all changes of a run."""
         chain = cast("Moves", run)
-        mask = pictures.mask
         images = _moved(pictures.images, chain, smooth=not all(part.exact for part, _ in chain))
-        if mask is not None:
-            flat = mask.reshape(*mask.shape[:3], math.prod(mask.shape[3:]))
-            moved = _moved(flat, chain, smooth=False)
-            mask = moved.reshape(*moved.shape[:3], *mask.shape[3:])
-        return replace(pictures, images=images, mask=mask)
+        return replace(pictures, images=images, masks=tuple(_moved_mask(mask, chain) for mask in pictures.masks))
 
 
 @dataclass(frozen=True)
@@ -132,6 +127,12 @@ def _moved(images: Tensor, chain: Moves, *, smooth: bool) -> Tensor:
     height, width = sizes[-1]
     shape = images.shape[0], height, width * images.shape[3]
     return gl.broadcast_to(found, shape).reshape(images.shape[0], height, width, images.shape[3])
+
+
+def _moved_mask(mask: Tensor, chain: Moves) -> Tensor:
+    """A mask, with or without channels, moved by the same changes."""
+    moved = _moved(mask.reshape(*mask.shape[:3], math.prod(mask.shape[3:])), chain, smooth=False)
+    return moved.reshape(*moved.shape[:3], *mask.shape[3:])
 
 
 # Borders --------------------------------------------------------------------------------------------------------
