@@ -40,8 +40,9 @@ def images(who: str, inputs: Any) -> np.ndarray:
 
 def stretched(values: np.ndarray, low: float | None = None, high: float | None = None) -> np.ndarray:
     """Values from ``low`` to ``high``, by default from the least to the largest, as numbers from 0 to 1."""
-    low, high = values.min() if low is None else low, values.max() if high is None else high
-    return np.clip((values - low) / (high - low), 0, 1) if high > low else np.zeros_like(values, np.float64)
+    least = float(values.min()) if low is None else low
+    most = float(values.max()) if high is None else high
+    return np.clip((values - least) / (most - least), 0, 1) if most > least else np.zeros_like(values, np.float64)
 
 
 def heat(values: np.ndarray) -> np.ndarray:
