@@ -19,6 +19,7 @@ from gradloom.executors.native.kernel import SCATTERS, Kernel, Region, storage
 from gradloom.executors.native.kernels import scratch
 from gradloom.executors.native.layout import lay_out
 from gradloom.executors.native.loops import Affine, Gathered, Load, RandomWord, contiguous
+from gradloom.executors.native.masks import read_masks
 from gradloom.executors.native.pack import prepare_products
 from gradloom.executors.native.rows import join_rows
 from gradloom.executors.native.simplify import simplify
@@ -73,8 +74,12 @@ def _inside(plans: list[Plan]) -> list[Kernel]:
 
 def make_plan(graph: Graph, target: Target) -> Plan:
     """Plan a graph for a machine: kernels, inner plans, memory."""
-    laid = lay_out(simplify(graph))
+    laid = _laid_out(simplify(graph))
     return _complete(Plan(laid, fuse(laid)), target)
+
+
+def _laid_out(graph: Graph) -> Graph:
+    return read_masks(lay_out(graph))
 
 
 def _complete(plan: Plan, target: Target) -> Plan:
@@ -105,13 +110,13 @@ def _complete(plan: Plan, target: Target) -> Plan:
 
 
 def _plan_branch(graph: Graph, target: Target) -> Plan:
-    laid = _own_outputs(lay_out(graph))
+    laid = _own_outputs(_laid_out(graph))
     return _complete(Plan(laid, fuse(laid)), target)
 
 
 def _plan_body(node: Node, target: Target) -> Plan:
     """The plan of one turn: updates last, carried values in place or copied at the end."""
-    graph = _own_outputs(lay_out(node.attrs["body"]))
+    graph = _own_outputs(_laid_out(node.attrs["body"]))
     first, count = node.attrs["consts"], node.attrs["carries"]
     plan = Plan(graph, _updates_last(fuse(graph), {storage(y) for y in graph.outputs[:count]}))
     uses = _Uses(plan.kernels[:])

@@ -15,7 +15,7 @@ from gradloom.executors.native.blocks import BlockWriter
 from gradloom.executors.native.builder import Index, Value, vector
 from gradloom.executors.native.kernel import Kernel
 from gradloom.executors.native.kernels.grid import elements
-from gradloom.executors.native.kernels.whole import Array, core_of, each, local_sums, nest, units_for, unravelled
+from gradloom.executors.native.kernels.whole import core_of, each, local_sums, nest, units_for, unravelled
 from gradloom.executors.native.kernels.window import Pass, first_largest, start_pass, turns, windows_of
 from gradloom.executors.native.target import Target
 from gradloom.ir.graph import Node
@@ -36,7 +36,7 @@ def write(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
 
 def scratch(node: Node, target: Target) -> int:
     """Bytes of working memory: sums in single precision, for halves."""
-    items, channels, memory = _parts(node)
+    items, _, memory = _parts(node)
     return 0 if _covers(windows_of(node)) else units_for(items, memory) * memory
 
 

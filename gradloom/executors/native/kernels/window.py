@@ -96,7 +96,7 @@ def turns(b: Function, ranges: Sequence[tuple[Index, Index]], carried: list[Valu
     return nest(b, ranges, carried, body)
 
 
-# A result a window: sums, largest elements, where they lie, and what lies there -------------------------------------------------------
+# A result a window: sums, largest elements, where they lie, and what lies there -------------------------------------
 
 
 def write_pooling(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
