@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -87,12 +88,11 @@ def start_pass(writer: BlockWriter, kernel: Kernel, target: Target, *, bits: boo
 
 def turns(b: Function, ranges: Sequence[tuple[Index, Index]], carried: list[Value], body: Turn) -> list[Value]:
     """The positions of a window in order, written out where they are few and known."""
-    if all(isinstance(i, int) for pair in ranges for i in pair):
-        sizes = [int(last) - int(first) for first, last in ranges]
-        if math.prod(sizes) <= WRITTEN_OUT:
-            for p in np.ndindex(*sizes):
-                carried = body([int(first) + i for (first, _), i in zip(ranges, p)], carried)
-            return carried
+    known = [(first, last) for first, last in ranges if isinstance(first, int) and isinstance(last, int)]
+    if len(known) == len(ranges) and math.prod(last - first for first, last in known) <= WRITTEN_OUT:
+        for p in product(*(range(first, last) for first, last in known)):
+            carried = body(list(p), carried)
+        return carried
     return nest(b, ranges, carried, body)
 
 
