@@ -311,3 +311,28 @@ def test_elements_gathered_for_a_sum_are_those_at_the_positions(count: int):
     positions[-1] = count
     with pytest.raises(IndexRangeError):
         take_last(gl.tensor(x), gl.tensor(positions))
+
+
+def test_updates_run_as_soon_as_the_old_values_are_read_and_free_the_gradients_of_their_layer():
+    """Of a chain of layers the values wait for their gradients; the gradients for nothing."""
+    depth, batch, width = 12, 4096, 64
+    weights = gl.random.normal(gl.random.key(0), (depth, width, width)) / 8
+
+    def turn(weights, x):
+        def loss(weights):
+            y = x
+            for w in weights:
+                y = gl.tanh(y @ w)
+            return gl.sum(y * y)
+
+        return [w - 1e-4 * g for w, g in zip(weights, gl.grad(loss)(weights))], None
+
+    def run(weights, x):
+        return gl.scan(turn, weights, x)[0]
+
+    args = [weights[i] for i in range(depth)], gl.random.normal(gl.random.key(1), (3, batch, width))
+    program = NativeProgram(gl.trace(run, *args))
+    one = batch * width * 4
+    assert program.plan.size < (depth + 3) * one, f"{program.plan.size / one:.1f} values of a layer"
+    for got, wanted in zip(program(arrays_of(*args)), run(*args), strict=True):
+        np.testing.assert_allclose(got, wanted.numpy(), rtol=1e-4, atol=1e-5)
