@@ -73,7 +73,7 @@ def test_the_bits_do_not_depend_on_the_number_of_threads():
     program = NativeProgram(graph)
     runs = []
     for threads in (1, 2, 3, 8):
-        program.threads = threads
+        program.threads, program.shared_from = threads, 1
         runs.append(program(arrays))
     for other in runs[1:]:
         assert all(np.array_equal(a, b) for a, b in zip(runs[0], other))
@@ -272,7 +272,7 @@ from gradloom.executors.native.program import NativeProgram
 warnings.simplefilter("ignore")  # Python warns of forking a process with threads, which is what is tested
 graph, arrays = training_run(steps=2)
 program = NativeProgram(graph)
-program.threads = 3
+program.threads, program.shared_from = 3, 1
 program(arrays)
 child = os.fork()
 if child == 0:
@@ -295,7 +295,7 @@ def test_many_callers_with_more_threads_than_cores_do_not_block_each_other():
     graph, arrays = training_run(steps=2)
     programs = [NativeProgram(graph) for _ in range(4)]
     for number, program in enumerate(programs):
-        program.threads = 2 + number
+        program.threads, program.shared_from = 2 + number, 1
     wanted = programs[0](arrays)
     with ThreadPoolExecutor(12) as pool:
         for future in [pool.submit(programs[i % 4], arrays) for i in range(24)]:

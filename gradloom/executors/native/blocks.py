@@ -50,6 +50,7 @@ class BlockWriter:
         begin: the first of the kernel's units that is to be computed.
         end: the first that is not.
         scratch: address of working memory, for kernels that asked for some.
+        group: how many units side by side share preparations, so that one thread had better do them.
     """
 
     b: Function
@@ -58,6 +59,7 @@ class BlockWriter:
     begin: Index = 0
     end: Index = 0
     scratch: Value | None = None
+    group: int = 1
 
     def working_memory(self, unit: Index, size: int) -> Value:
         """The address of a unit's own bytes."""
