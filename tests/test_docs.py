@@ -25,7 +25,7 @@ import numpy as np
 import pytest
 
 import gradloom
-from gradloom import autodiff, data, nn, optim, train
+from gradloom import autodiff, data, masks, nn, optim, report, train
 from gradloom.errors import GradloomError
 from gradloom.ir.tensortype import ORDER, promote
 
@@ -222,7 +222,10 @@ def test_the_architecture_names_every_room_and_no_other_file():
     assert not missing
 
 
-@pytest.mark.parametrize("room", [gradloom, gradloom.random, autodiff, nn, nn.losses, nn.metrics, optim, data, train])
+ROOMS = [gradloom, gradloom.random, autodiff, nn, nn.losses, nn.metrics, optim, data, masks, train, report]
+
+
+@pytest.mark.parametrize("room", ROOMS)
 def test_every_public_name_is_in_the_documentation(room):
     written = "\n".join(map(code, PAGES))
     names = getattr(room, "__all__", None) or list(_own_functions(room))

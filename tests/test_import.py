@@ -49,7 +49,7 @@ def test_importing_the_package_leaves_the_upper_floors_alone():
     assert not rooms & {"nn", "optim", "data", "train", "tune", "cli", "report", "interop"}
 
 
-@pytest.mark.parametrize("package", ["nn", "optim", "data", "train"])
+@pytest.mark.parametrize("package", ["nn", "optim", "data", "masks", "train", "report"])
 def test_the_upper_floors_load_nothing_heavy_either(package: str):
     assert not loaded(f"import gradloom.{package}") & HEAVY - {"safetensors"}
 

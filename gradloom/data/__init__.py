@@ -1,5 +1,6 @@
 """Data: reading files and frames, tables, images, preprocessing that is fitted on the training part, splits."""
 
+from gradloom.data import augment
 from gradloom.data.arrays import Arrays
 from gradloom.data.encode import Labels, OneHot, Ordinal
 from gradloom.data.images import (
@@ -40,6 +41,7 @@ __all__ = [
     "Table",
     "TablePipeline",
     "TargetPipeline",
+    "augment",
     "cifar10",
     "cifar100",
     "default_fractions",

@@ -8,7 +8,8 @@ from gradloom.models.alexnet import AlexNetSmall
 from gradloom.models.lenet import LeNet5
 from gradloom.models.resnet import ResNet
 from gradloom.models.small_cnn import SmallCNN
+from gradloom.models.speedrun import Speedrun, speedrun_recipe
 from gradloom.models.unet import UNet
 from gradloom.models.wide_resnet import WideResNet
 
-__all__ = ["AlexNetSmall", "LeNet5", "ResNet", "SmallCNN", "UNet", "WideResNet"]
+__all__ = ["AlexNetSmall", "LeNet5", "ResNet", "SmallCNN", "Speedrun", "UNet", "WideResNet", "speedrun_recipe"]

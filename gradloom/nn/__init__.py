@@ -36,10 +36,12 @@ from gradloom.nn.pooling import (
     MaxPool,
     MedianPool,
 )
+from gradloom.nn.rescale import Rescale
 from gradloom.nn.residual import Join, PadChannels, Residual
 from gradloom.nn.response_norm import LocalResponseNorm
 from gradloom.nn.summary import summary
 from gradloom.nn.upsample import Upsample
+from gradloom.nn.whitening import Whitening
 
 __all__ = [
     "ELU",
@@ -71,6 +73,7 @@ __all__ = [
     "Normalize",
     "PadChannels",
     "ReLU",
+    "Rescale",
     "Residual",
     "Sequential",
     "SiLU",
@@ -81,6 +84,7 @@ __all__ = [
     "Step",
     "Tanh",
     "Upsample",
+    "Whitening",
     "apply",
     "current_call",
     "init",

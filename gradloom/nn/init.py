@@ -143,8 +143,34 @@ class Orthogonal:
         return tensor((self.gain * (q if rows >= columns else q.T)).reshape(shape), "float32")
 
 
+@dataclass(frozen=True)
+class Dirac:
+    """Filters of a convolution of which number i passes channel i on as it is; those beyond the channels are ``rest``.
+
+    So a deep network begins by passing its input through.
+
+    Args:
+        rest: initialiser of the others.
+
+    Source: Zagoruyko and Komodakis, "DiracNets" (2017).
+    """
+
+    rest: Initializer = VarianceScaling(1.0, "fan_in", "uniform")
+
+    def __call__(self, key: Tensor, shape: Sequence[int]) -> Tensor:
+        if len(shape) < 3:
+            fix = "Use orthogonal for matrices."
+            raise OptionError("init.dirac", rule="the weights must be a kernel", got=f"shape {tuple(shape)}", fix=fix)
+        *window, channels, filters = shape
+        pure = min(channels, filters)
+        passing = np.zeros((*window, channels, pure), np.float32)
+        passing[tuple(n // 2 for n in window)] = np.eye(channels, pure)
+        others = self.rest(key, tuple(shape))[..., pure:]
+        return fn.concatenate([tensor(passing), others], -1)
+
+
 constant, normal, uniform = Constant, Normal, Uniform
-variance_scaling, orthogonal = VarianceScaling, Orthogonal
+variance_scaling, orthogonal, dirac = VarianceScaling, Orthogonal, Dirac
 
 zeros = Constant(0.0)
 ones = Constant(1.0)
@@ -161,6 +187,7 @@ NAMES: dict[str, Initializer] = {
     "normal": Normal(),
     "uniform": Uniform(),
     "orthogonal": Orthogonal(),
+    "dirac": Dirac(),
     "lecun_normal": lecun_normal,
     "lecun_uniform": lecun_uniform,
     "glorot_normal": glorot_normal,

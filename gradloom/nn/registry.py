@@ -27,21 +27,24 @@ from gradloom.nn.pooling import (
     MaxPool,
     MedianPool,
 )
+from gradloom.nn.rescale import Rescale
 from gradloom.nn.residual import Join, PadChannels, Residual
 from gradloom.nn.response_norm import LocalResponseNorm
 from gradloom.nn.upsample import Upsample
+from gradloom.nn.whitening import Whitening
 
 LAYERS: tuple[type[Module], ...] = (
     *(Sequential, Residual, Join, PadChannels, Dense, Flatten, Dropout, Embedding, activations.Activation),
     *(Conv, ConvTranspose, MaxPool, AvgPool, MedianPool, LpPool, GlobalAvgPool, GlobalMaxPool),
     *(AdaptiveAvgPool, AdaptiveMaxPool, Upsample, BatchNorm, LayerNorm, GroupNorm, LocalResponseNorm, Normalize),
+    *(Whitening, Rescale),
     *(activations.Identity, activations.ReLU, activations.LeakyReLU, activations.ELU, activations.GELU),
     *(activations.SiLU, activations.Sigmoid, activations.Tanh, activations.Softplus, activations.Softmax),
     *(activations.Step, activations.Sign),
 )
 """Every layer that a model file may name."""
 
-INITIALIZERS = (init.Constant, init.Normal, init.Uniform, init.VarianceScaling, init.Orthogonal)
+INITIALIZERS = (init.Constant, init.Normal, init.Uniform, init.VarianceScaling, init.Orthogonal, init.Dirac)
 
 _TABLE = description.table_of((*LAYERS, *INITIALIZERS))
 

@@ -48,17 +48,15 @@ def _bits_type(keys: TensorType, *, shape: tuple[int, ...]) -> TensorType:
     return keys.with_shape((*keys.shape[:-1], *shape))
 
 
-def _stream(key: np.ndarray, count: int) -> np.ndarray:
+def _random_bits(keys: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Word i is the first (even i) or second (odd i) word of the encrypted counter (i // 2, 0)."""
+    count = math.prod(shape)
     counter = np.arange((count + 1) // 2, dtype=np.uint32)
     with np.errstate(over="ignore"):  # 32-bit words wrap around
-        words = threefry2x32((key[0], key[1]), (counter, np.zeros_like(counter)))
-    return np.stack(words, axis=-1).reshape(-1)[:count]
-
-
-def _random_bits(keys: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    streams = [_stream(key, math.prod(shape)) for key in keys.reshape(-1, 2)]
-    return np.array(streams, np.uint32).reshape((*keys.shape[:-1], *shape))
+        words = threefry2x32((keys[..., :1], keys[..., 1:]), (counter, np.zeros_like(counter)))
+    pairs = np.stack(words, axis=-1)
+    words_of_keys = pairs.reshape((*keys.shape[:-1], 2 * len(counter)))[..., :count]
+    return words_of_keys.reshape((*keys.shape[:-1], *shape))
 
 
 random_bits = Op(

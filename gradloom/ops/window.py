@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from gradloom.errors import ShapeError
 from gradloom.ir.graph import Node, Op
 from gradloom.ir.tensortype import TensorType, is_float
-from gradloom.ops.core import broadcast, linear_in_first, reshape, transpose_first
+from gradloom.ops.core import aligned, linear_in_first, reshape, transpose_first
 from gradloom.ops.geometry import Padding, Sizes, Windows, accumulator, check_channels_last
-from gradloom.ops.index import take_along
-from gradloom.ops.rules import NUMBERS, check_kind
+from gradloom.ops.rules import NUMBERS, check_kind, check_same
 
 
 def _windows_of(who: str, x: TensorType, window: Sizes, strides: Sizes, padding: Padding, dilation: Sizes) -> Windows:
@@ -124,9 +124,7 @@ def _window_sum(x: np.ndarray, window: Sizes, strides: Sizes, padding: Padding, 
 
 
 def _sum_transpose(ct: Node, node: Node) -> Node:
-    rank, positions = len(ct.shape), math.prod(node.attrs["window"])
-    shared = broadcast(ct, shape=(*ct.shape[:-1], positions, ct.shape[-1]), axes=(*range(rank - 1), rank))
-    return _patches_transpose(shared, node)
+    return window_share(ct, spatial=node.inputs[0].shape[1:-1], **node.attrs)
 
 
 window_sum = Op(
@@ -138,6 +136,50 @@ window_sum = Op(
     batch=_batch_examples,
 )
 """The sum of each window, channel by channel: (N, *out, C); padding counts as 0."""
+
+
+def _share_type(
+    y: TensorType, *, spatial: Sizes, window: Sizes, strides: Sizes, padding: Padding, dilation: Sizes
+) -> TensorType:
+    grid = y.with_shape((*y.shape[:1], *spatial, *y.shape[-1:]))
+    check_pooled("window_share", y, grid, _windows_of("window_share", grid, window, strides, padding, dilation))
+    return grid
+
+
+def check_pooled(who: str, y: TensorType, x: TensorType, windows: Windows) -> None:
+    """Refuse what has not one element of a type for each window on x."""
+    if y != _pooled_type(x, windows):
+        raise ShapeError(
+            who,
+            rule=f"windows of {windows.size} on {x} have one element each, {_pooled_type(x, windows)}",
+            got=str(y),
+        )
+
+
+def _share(
+    y: np.ndarray, spatial: Sizes, window: Sizes, strides: Sizes, padding: Padding, dilation: Sizes
+) -> np.ndarray:
+    windows = Windows(spatial, window, strides, padding, dilation)
+    padded = np.zeros((y.shape[0], *windows.padded, y.shape[-1]), accumulator(y.dtype))
+    for _, place in windows.places():
+        padded[place] += y
+    return windows.crop(padded).astype(y.dtype, copy=False)
+
+
+def _share_transpose(ct: Node, node: Node) -> Node:
+    return window_sum(ct, **{name: value for name, value in node.attrs.items() if name != "spatial"})
+
+
+window_share = Op(
+    "window_share",
+    _share_type,
+    _share,
+    derivative=linear_in_first,
+    transpose=transpose_first(_share_transpose),
+    batch=_batch_examples,
+)
+"""Every element of a grid of sizes ``spatial`` gets the sum over the windows that hold it: the transpose of
+``window_sum``."""
 
 # Largest elements ---------------------------------------------------------------------------------------------
 
@@ -189,13 +231,7 @@ def _window_argmax(x: np.ndarray, window: Sizes, strides: Sizes, padding: Paddin
 def _max_derivative(out: Node, tangents: Sequence[Node | None]) -> Node | None:
     """The tangent of the element that is the largest."""
     (t,), (x,) = tangents, out.inputs
-    if t is None:
-        return None
-    positions = window_argmax(x, **out.attrs)
-    count, channels = x.shape[0], x.shape[-1]
-    grid, flat = math.prod(x.shape[1:-1]), math.prod(out.shape[1:-1])
-    rows = reshape(t, shape=(count, grid, channels))
-    return reshape(take_along(rows, reshape(positions, shape=(count, flat, channels)), axis=1), shape=out.shape)
+    return None if t is None else window_pick(t, x, **out.attrs)
 
 
 window_max = Op(
@@ -212,3 +248,61 @@ Of equal elements the first has the derivative.
 
 window_argmax = Op("window_argmax", _max_type("window_argmax", "int64"), _window_argmax, batch=_batch_examples)
 """Where the first largest element of each window lies: its place in the flattened spatial axes of x."""
+
+
+def _pick_type(
+    t: TensorType, x: TensorType, *, window: Sizes, strides: Sizes, padding: Padding, dilation: Sizes
+) -> TensorType:
+    check_same("window_pick", (t, x))
+    return _max_type("window_pick", None)(x, window=window, strides=strides, padding=padding, dilation=dilation)
+
+
+def _pick(t: np.ndarray, x: np.ndarray, **options: Any) -> np.ndarray:
+    found = _window_argmax(x, **options)
+    n, *counts, channels = found.shape
+    rows, places = t.reshape(n, -1, channels), found.reshape(n, -1, channels)
+    return np.take_along_axis(rows, places, axis=1).reshape(n, *counts, channels)
+
+
+def _place_type(
+    y: TensorType, x: TensorType, *, window: Sizes, strides: Sizes, padding: Padding, dilation: Sizes
+) -> TensorType:
+    _max_type("window_place", None)(x, window=window, strides=strides, padding=padding, dilation=dilation)
+    check_pooled("window_place", y, x, _windows_of("window_place", x, window, strides, padding, dilation))
+    return x
+
+
+def _place(y: np.ndarray, x: np.ndarray, **options: Any) -> np.ndarray:
+    n, channels = x.shape[0], x.shape[-1]
+    places = _window_argmax(x, **options).reshape(n, -1, channels)
+    sums = np.zeros((n, math.prod(x.shape[1:-1]), channels), accumulator(y.dtype))
+    np.add.at(sums, (np.arange(n)[:, None, None], places, np.arange(channels)), y.reshape(places.shape))
+    return sums.reshape(x.shape).astype(y.dtype, copy=False)
+
+
+def _batch_pairs(size: int, node: Node, inputs: Sequence[Node], batched: Sequence[bool]) -> Node:
+    """Mapped examples of both operands are more examples."""
+    pairs = [reshape(x, shape=(size * x.shape[1], *x.shape[2:])) for x in aligned(size, inputs, batched)]
+    found = node.op(*pairs, **node.attrs)
+    return reshape(found, shape=(size, found.shape[0] // size, *found.shape[1:]))
+
+
+window_pick = Op(
+    "window_pick",
+    _pick_type,
+    _pick,
+    derivative=linear_in_first,
+    transpose=transpose_first(lambda ct, node: window_place(ct, node.inputs[1], **node.attrs)),
+    batch=_batch_pairs,
+)
+"""The element of t where the first largest element of each window of x lies, t and x of one type: (N, *out, C)."""
+
+window_place = Op(
+    "window_place",
+    _place_type,
+    _place,
+    derivative=linear_in_first,
+    transpose=transpose_first(lambda ct, node: window_pick(ct, node.inputs[1], **node.attrs)),
+    batch=_batch_pairs,
+)
+"""The element of y for each window added where the first largest element of that window of x lies, zeros elsewhere."""

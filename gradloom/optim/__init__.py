@@ -10,6 +10,7 @@ from gradloom.optim import schedules
 from gradloom.optim.adaptive import ScaleByAdaDelta, ScaleByAdaGrad, ScaleByAdam, ScaleByRms
 from gradloom.optim.averaging import ExponentialAverage
 from gradloom.optim.base import FirstOrder, Optimizer
+from gradloom.optim.by_name import ScaleByName
 from gradloom.optim.chain import Chain, Prefixed, chain
 from gradloom.optim.clipping import ClipByNorm, ClipByValue, global_norm
 from gradloom.optim.curvature import Curvature, curvature
@@ -53,6 +54,7 @@ __all__ = [
     "ScaleByAdam",
     "ScaleByLearningRate",
     "ScaleByMomentum",
+    "ScaleByName",
     "ScaleByRms",
     "Schedule",
     "SecondOrder",

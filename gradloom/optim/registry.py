@@ -11,6 +11,7 @@ from gradloom.description import Description
 from gradloom.errors import OptionError, unknown_name
 from gradloom.optim import adaptive, schedules
 from gradloom.optim.base import Optimizer
+from gradloom.optim.by_name import ScaleByName
 from gradloom.optim.chain import Chain, Prefixed
 from gradloom.optim.clipping import ClipByNorm, ClipByValue
 from gradloom.optim.decay import AddDecayedWeights
@@ -38,7 +39,7 @@ NAMES: dict[str, Optimizer] = {
 OPTIMIZERS = (SGD, AdaGrad, AdaDelta, RMSProp, Adam, AdamW, Newton, LBFGS, Composed)
 
 PIECES = (
-    *(Chain, Prefixed, ClipByNorm, ClipByValue, AddDecayedWeights, ScaleByLearningRate, ScaleByMomentum),
+    *(Chain, Prefixed, ClipByNorm, ClipByValue, AddDecayedWeights, ScaleByLearningRate, ScaleByMomentum, ScaleByName),
     *(adaptive.ScaleByAdaGrad, adaptive.ScaleByRms, adaptive.ScaleByAdaDelta, adaptive.ScaleByAdam),
 )
 

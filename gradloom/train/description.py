@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gradloom import nn, optim
+from gradloom.data import augment
 from gradloom.errors import ModelFileError
 from gradloom.train import settings
 from gradloom.train.precision import FLOATS
@@ -75,6 +76,7 @@ FIELDS: dict[str, Field] = {
     "l2": _PENALTY,
     "class_weight": Field("null, 'balanced' or pairs of label and weight", _class_weight),
     "preprocessing": Field("null or an object", lambda value: value is None or isinstance(value, dict)),
+    "augment": Field("null or an object", lambda value: value is None or isinstance(value, dict)),
     "dtype": Field("float32 or float64", lambda value: value in FLOATS),
     "input": Field("the data type and the shape of an example", _input),
     "epoch": _COUNTER,
@@ -98,6 +100,7 @@ def described(run: Any) -> dict[str, Any]:
         "l2": run.l2,
         "class_weight": settings.class_weight_as_json(run.class_weight),
         "preprocessing": run.preprocessing.state() if run.preprocessing else None,
+        "augment": None if run.augment is None else augment.describe(run.augment),
         "dtype": run.dtype,
         "input": [run.input_type[0], list(run.input_type[1])],
         "epoch": run.epoch,

@@ -192,6 +192,16 @@ def _refuse_where(wrong: np.ndarray, array: np.ndarray, who: str, *, rule: str, 
         raise DataError(who, rule=rule, got=f"{array[place]:g} at {place} ({wrong.sum()} such values)", fix=fix)
 
 
+def untrained(who: str) -> OptionError:
+    """The error for a model that cannot be used yet."""
+    return OptionError(
+        who,
+        rule="the model must be trained or loaded first",
+        got="a model without parameters",
+        fix="Call fit before, or load a model file.",
+    )
+
+
 def check_inputs(inputs: np.ndarray, trained_on: tuple[str, tuple[int, ...]] | None, who: str) -> None:
     """See that a model takes these inputs.
 
@@ -205,12 +215,7 @@ def check_inputs(inputs: np.ndarray, trained_on: tuple[str, tuple[int, ...]] | N
         DataError: the shape is another.
     """
     if trained_on is None:
-        raise OptionError(
-            who,
-            rule="the model must be trained or loaded first",
-            got="a model without parameters",
-            fix="Call fit before, or load a model file.",
-        )
+        raise untrained(who)
     if inputs.shape[1:] != trained_on[1]:
         raise DataError(
             who,

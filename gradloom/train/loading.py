@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from gradloom import executors, nn, optim
+from gradloom.data import augment as augmentation
+from gradloom.data.augment import Augmentation
 from gradloom.errors import GradloomError, ModelFileError
 from gradloom.nn.losses import Loss
 from gradloom.nn.metrics import Metric, StreamingMetric
@@ -36,6 +38,7 @@ def load(
     loss: Loss | None = None,
     optimizer: Optimizer | None = None,
     metrics: Sequence[Metric] | None = None,
+    augment: Augmentation | None = None,
     executor: str = executors.DEFAULT,
 ) -> Trainer:
     """A trainer from a model file, exactly as it was saved.
@@ -46,6 +49,7 @@ def load(
         loss: your own loss, where the model was trained with one.
         optimizer: your own optimiser, likewise.
         metrics: your own metrics, likewise, in place of all in the file.
+        augment: your own augmentation, likewise.
         executor: what runs the compiled steps.
 
     Raises:
@@ -60,6 +64,7 @@ def load(
             nn.losses.build(description["loss"]) if loss is None else loss,
             optim.build(description["optimizer"]) if optimizer is None else optimizer,
             [nn.metrics.build(m) for m in description["metrics"]] if metrics is None else metrics,
+            augment=_augmentation(description) if augment is None else augment,
             executor=executor,
             **_settings(description),
         )
@@ -84,6 +89,12 @@ def _refusing_damage(who: str) -> Iterator[None]:
             got=f"{type(problem).__name__}: {str(problem)[:200]}",
             fix=REMEDY,
         ) from None
+
+
+def _augmentation(description: dict[str, Any]) -> Augmentation | None:
+    """How the images of training were changed."""
+    described = description["augment"]
+    return None if described is None else augmentation.build(described)
 
 
 def _settings(description: dict[str, Any]) -> dict[str, Any]:

@@ -70,8 +70,9 @@ def where_it_began(recipe: Recipe, steps: Steps, before: Place, call: Call) -> s
         The step, the batch, the layer and the primitive, as a clause.
     """
     carry = steps.nested(before.carry)
-    for offset, batch in enumerate(call.each_batch()):
-        arguments = Arguments("fit", (carry, tuple(map(tensor, batch)), steps.key, steps.hyper))
+    for offset, (rows, batch) in enumerate(call.each_batch()):
+        given = carry, tuple(map(tensor, batch)), steps.key, steps.hyper, tensor(rows), tensor(call.origin)
+        arguments = Arguments("fit", given)
         graph, results = graph_and_results(recipe.train, arguments)
         report, found = search(graph, [x.value for x in arguments.nodes])
         if report:

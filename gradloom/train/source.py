@@ -140,6 +140,7 @@ class Portion:
         order: in which they are taken.
         rows: those of all batches, where the program cannot be made for the number of examples; else it works them
             out for itself.
+        origin: the numbers of the epoch and of the chunk, by which examples are augmented.
         first: number of the first batch in the epoch.
         usual: batches of a usual portion; the last of a stream may have fewer.
         name: for messages.
@@ -149,6 +150,7 @@ class Portion:
     batches: Batches
     order: Order
     rows: np.ndarray | None = None
+    origin: tuple[int, int] = (0, 0)
     first: int = 0
     usual: int = 0
     name: str = ""
@@ -176,7 +178,7 @@ class Resident:
     def epoch(self, key: Tensor, number: int, size: int, shuffle: bool) -> Iterator[Portion]:
         """The portions of an epoch."""
         batches = Batches(len(self.examples), size)
-        yield Portion(self.examples, batches, Order(key, number, shuffle), usual=len(batches))
+        yield Portion(self.examples, batches, Order(key, number, shuffle), origin=(number, 0), usual=len(batches))
 
 
 class Streamed:
@@ -219,7 +221,8 @@ class Streamed:
             rows = batches.rows(order.drawn, 0, len(batches)).numpy()
             self._capacity = max(self._capacity, len(checked))
             usual = -(-self._capacity // size)
-            yield Portion(_lengthened(checked, self._capacity), batches, order, rows, first, usual, name)
+            whole = _lengthened(checked, self._capacity)
+            yield Portion(whole, batches, order, rows, (number, chunk), first, usual, name)
             first += len(batches)
 
     def _items(self, key: Tensor | None) -> Iterator[tuple[int, Examples]]:
@@ -271,14 +274,25 @@ class Call:
 
     @property
     def given(self) -> tuple[np.ndarray, ...]:
-        """What the program is told about its batches: what ``Cut.chosen`` takes, or the rows and limits themselves."""
+        """What the program is told about its batches: the origin of the examples, and what ``Cut.chosen`` takes, or
+        the rows and limits themselves."""
         order, rows = self.portion.order, self.portion.rows
         if rows is None:
             numbers = order.epoch, order.shuffle, self.start, self.turns
-            return order.key.numpy(), *map(np.asarray, numbers)
+            return self.origin, order.key.numpy(), *map(np.asarray, numbers)
         stop = self.start + self.capacity
         taken = rows[self.start : stop] if stop <= len(rows) else rows[np.arange(self.start, stop) % len(rows)]
-        return taken, np.asarray(self.turns), self.portion.batches.counts(self.start, self.capacity).numpy()
+        return (
+            self.origin,
+            taken,
+            np.asarray(self.turns),
+            self.portion.batches.counts(self.start, self.capacity).numpy(),
+        )
+
+    @property
+    def origin(self) -> np.ndarray:
+        """Where the examples come from, as the program is told."""
+        return np.asarray(self.portion.origin, np.uint32)
 
     @property
     def examples(self) -> int:
@@ -291,13 +305,13 @@ class Call:
         """Which part of a stream this is, for messages."""
         return f" in {self.portion.name}" if self.portion.name else ""
 
-    def each_batch(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Inputs, targets and weights of each batch."""
+    def each_batch(self) -> Iterator[tuple[np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]]:
+        """The rows of each batch, and its inputs, targets and weights."""
         batches, key = self.portion.batches, self.portion.order.drawn
         counts = batches.counts(self.start, self.turns).numpy()
         for rows, count in zip(batches.rows(key, self.start, self.turns).numpy(), counts):
             inputs, targets, weights = self.portion.examples.take(rows)
-            yield inputs, targets, first_weights(weights, count)
+            yield rows, (inputs, targets, first_weights(weights, count))
 
 
 def calls_of_epoch(portions: Iterator[Portion | None], done: int, most: int) -> Iterator[Call]:

@@ -15,12 +15,14 @@ import numpy as np
 
 from gradloom import functional as gl
 from gradloom import nn, random, tree
+from gradloom.data.augment import Augmentation, Mixture
 from gradloom.ir.graph import scope
 from gradloom.nn.losses import BinaryCrossEntropy, Loss
 from gradloom.nn.metrics import StreamingMetric
 from gradloom.nn.pairs import map_means
 from gradloom.optim import Optimizer
 from gradloom.tensor import Tensor
+from gradloom.train import augmenting
 from gradloom.train.source import Cut
 from gradloom.train.targets import match_targets
 from gradloom.transforms import scan
@@ -75,19 +77,27 @@ class Recipe:
         loss: what is minimised.
         optimizer: how.
         metrics: what else is measured, batch by batch.
+        augment: how the images of a batch are changed, if at all.
     """
 
     model: nn.Module
     loss: Loss
     optimizer: Optimizer
     metrics: Sequence[StreamingMetric[Any]]
+    augment: Augmentation | None = None
 
     def hyperparameters(self, l1: float, l2: float) -> dict[str, float]:
         """All numbers that are inputs of the step, by name."""
         return {**self.optimizer.hyperparameters(), "l1": l1, "l2": l2}
 
     def objective(
-        self, parameters: Tensors, state: Tensors, batch: Any, hyper: Mapping[str, Any], key: Tensor | None
+        self,
+        parameters: Tensors,
+        state: Tensors,
+        batch: Any,
+        hyper: Mapping[str, Any],
+        key: Tensor | None,
+        mixture: Mixture | None = None,
     ) -> tuple[Tensor, Any]:
         """What a step makes smaller: the loss of a batch and the penalties.
 
@@ -97,6 +107,7 @@ class Recipe:
             batch: (inputs, targets, weights).
             hyper: see :meth:`hyperparameters`.
             key: for random layers; without one they are off.
+            mixture: how the examples were mixed, if they were.
 
         Returns:
             ``(objective, (outputs, new state, loss))``.
@@ -106,12 +117,21 @@ class Recipe:
         outputs, new_state = nn.apply(self.model, parameters, state, inputs, training=True, key=key, drop=drop)
         matched = match_targets(outputs, targets)
         with scope("loss"):
-            loss = self.loss(matched, targets, weights)
+            wanted = targets if mixture is None else augmenting.mixed(matched, targets, mixture)
+            loss = self.loss(matched, wanted, weights)
         with scope("penalty"):
             total = loss + penalty(parameters, hyper["l1"], hyper["l2"])
         return total, (outputs, new_state, loss)
 
-    def train(self, carry: Tensors, batch: Any, key: Tensor, hyper: Mapping[str, Any]) -> tuple[Tensors, list[Tensor]]:
+    def train(
+        self,
+        carry: Tensors,
+        batch: Any,
+        key: Tensor,
+        hyper: Mapping[str, Any],
+        rows: Any = None,
+        origin: Any = augmenting.START,
+    ) -> tuple[Tensors, list[Tensor]]:
         """One update.
 
         Args:
@@ -119,16 +139,21 @@ class Recipe:
             batch: (inputs, targets, weights).
             key: random key of the run; each step folds its number in.
             hyper: see :meth:`hyperparameters`.
+            rows: the numbers of the examples, by which they are augmented; by default their places in the batch.
+            origin: the numbers of the epoch, and of the chunk that they count in.
 
         Returns:
             ``(new carry, sums)``: total weight, weighted sum of the losses (without penalties), and what each metric
             adds up, all measured with the parameters before the update.
         """
+        mixture = None
+        if self.augment is not None:
+            batch, mixture = augmenting.changed(self.augment, batch, augmenting.key_of(key, origin), rows)
         _, targets, weights = batch
         step_key = random.fold_in(key, carry["step"])
 
         def objective(parameters: Tensors) -> tuple[Tensor, Any]:
-            return self.objective(parameters, carry["state"], batch, hyper, step_key)
+            return self.objective(parameters, carry["state"], batch, hyper, step_key, mixture)
 
         parameters, optimizer, aux = self.optimizer.step(objective, carry["parameters"], carry["optimizer"], hyper)
         outputs, state, loss = aux
@@ -137,7 +162,14 @@ class Recipe:
             return new, self._sums(loss, outputs, targets, weights)
 
     def train_many(
-        self, carry: Tensors, data: Any, rows: Any, key: Tensor, hyper: Mapping[str, Any], *limits: Any
+        self,
+        carry: Tensors,
+        data: Any,
+        rows: Any,
+        key: Tensor,
+        hyper: Mapping[str, Any],
+        *limits: Any,
+        origin: Any = augmenting.START,
     ) -> tuple[Tensors, list[Tensor]]:
         """Several updates as one loop of the graph, each on its rows of the whole data set.
 
@@ -149,6 +181,7 @@ class Recipe:
             hyper: as :meth:`train` takes it.
             limits: nothing, or how many of the steps are taken, and then how many examples of each batch count,
                 shape (steps,); those behind them have weight 0.
+            origin: as :meth:`train` takes it.
 
         Returns:
             ``(carry after the last step, sums)``, the sums of all steps stacked along their first axes.
@@ -161,7 +194,7 @@ class Recipe:
             if count is not None:
                 places = gl.arange(weights.shape[0]).reshape(-1, *[1] * (weights.ndim - 1))
                 weights = gl.where(places < count, weights, 0.0)
-            return self.train(carry, (inputs, targets, weights), key, hyper)
+            return self.train(carry, (inputs, targets, weights), key, hyper, taken, origin)
 
         return scan(step, carry, rows if counts is None else (rows, counts), turns=turns)
 
@@ -181,8 +214,9 @@ class Recipe:
         Returns:
             As :meth:`train_many`.
         """
-        rows, *limits = given if cut is None else cut.chosen(*given)
-        return self.train_many(carry, data, rows, key, hyper, *limits)
+        origin, *places = given
+        rows, *limits = places if cut is None else cut.chosen(*places)
+        return self.train_many(carry, data, rows, key, hyper, *limits, origin=origin)
 
     def measure(self, parameters: Tensors, state: Tensors, batch: Any) -> tuple[Any, list[Tensor]]:
         """The outputs for a batch in predict mode, and the sums of loss and metrics."""

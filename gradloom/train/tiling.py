@@ -19,7 +19,7 @@ import numpy as np
 
 from gradloom import options
 from gradloom.errors import DataError, GradloomError, OptionError, ShapeError
-from gradloom.train.examples import as_inputs, check_inputs, two_examples
+from gradloom.train.examples import as_inputs, two_examples, untrained
 from gradloom.transforms import trace
 
 _GRIDS = (*range(1, 17), 18, 20, 24, 27, 32, 36, 48, 64, 128)
@@ -95,7 +95,7 @@ def _planned(run: Any, image: Any, tile: int | Sequence[int] | None, overlap: in
     """The division of an image, and the image with its axis of channels."""
     picture = image if isinstance(image, np.ndarray) else np.asarray(image)
     if run.input_type is None:
-        check_inputs(picture, None, "predict_tiles")
+        raise untrained("predict_tiles")
     *sides, channels = run.input_type[1]
     picture = picture[..., np.newaxis] if picture.ndim == len(sides) and channels == 1 else picture
     if picture.ndim != len(sides) + 1 or picture.shape[-1] != channels or not picture.size:

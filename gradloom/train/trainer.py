@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from gradloom import nn, optim, options, random, tree
-from gradloom.data.table import Table
+from gradloom.data import augment as augmentation
+from gradloom.data.augment import Augmentation
 from gradloom.errors import OptionError, ShapeError
 from gradloom.executors import DEFAULT
 from gradloom.ir.graph import Graph
@@ -25,12 +26,12 @@ from gradloom.nn.losses import Loss
 from gradloom.nn.metrics import Metric, StreamingMetric
 from gradloom.optim import Optimizer
 from gradloom.tensor import tensor
+from gradloom.train import augmenting, inspecting, settings
 from gradloom.train import checkpoint as checkpoint_file
-from gradloom.train import inspecting, settings
 from gradloom.train.batches import check_goes_on, choose_batch_size
 from gradloom.train.callbacks import Callback, Checkpoint
 from gradloom.train.description import described
-from gradloom.train.examples import Examples, as_examples, as_inputs, check_inputs, hold_out, two_examples
+from gradloom.train.examples import Examples, as_examples, check_inputs, hold_out, two_examples
 from gradloom.train.gradient_check import GradientReport, check_model
 from gradloom.train.history import History, reason_of
 from gradloom.train.landscape import Landscape
@@ -38,21 +39,22 @@ from gradloom.train.measuring import Forward, Measure
 from gradloom.train.nonfinite import check_numbers, check_weights, where_it_began
 from gradloom.train.pace import steps_a_call
 from gradloom.train.precision import FLOATS, in_floats
-from gradloom.train.preprocessing import Predictions, Preprocessing, predictions
+from gradloom.train.predicting import Predicting
+from gradloom.train.preprocessing import Preprocessing
 from gradloom.train.progress import Progress
 from gradloom.train.settings import ClassWeight
 from gradloom.train.source import Portion, Resident, Source, Streamed, as_stream, calls_of_epoch, is_stream, portions_of
-from gradloom.train.step import Place, Recipe, gives_probabilities
+from gradloom.train.step import Place, Recipe
 from gradloom.train.steps import Steps
 from gradloom.train.targets import check_targets
 from gradloom.train.weighting import refuse_balanced_stream, with_class_weights
 from gradloom.transforms import jit, trace
 
-_FIXED = ("model", "loss", "metrics", "executor", "dtype")  # what the compiled steps are made for
+_FIXED = ("model", "loss", "metrics", "augment", "executor", "dtype")  # what the compiled steps are made for
 _ORDER, _DRAWS, _HOLD_OUT = 1, 2, 3  # what the random key of a run is used for
 
 
-class Trainer(Landscape):
+class Trainer(Landscape, Predicting):
     """A model with all that is needed to train it.
 
     Args:
@@ -65,6 +67,8 @@ class Trainer(Landscape):
         l2: λ of λ Σw², likewise.
         class_weight: "balanced" or a weight for each class label.
         preprocessing: what made the inputs from a table; saved with the model.
+        augment: how images are changed at random in every epoch of training, an augmentation or the name of a preset:
+            "photo", "digits" or "microscopy"; see docs/augmentation.md.
         dtype: the type of all floats, of data, parameters and state: "float32" or "float64".
         executor: what runs the compiled steps.
         debug_nans: check the weights after every call too, and where a number is no longer finite find the layer and
@@ -72,7 +76,7 @@ class Trainer(Landscape):
 
     Raises:
         OptionError: an option out of range.
-        UnknownNameError: no loss, metric or executor has this name; the message proposes the nearest.
+        UnknownNameError: no loss, metric, augmentation or executor has this name; the message proposes the nearest.
 
     Attributes:
         history: the course of training so far.
@@ -96,6 +100,7 @@ class Trainer(Landscape):
         l2: float = 0.0,
         class_weight: ClassWeight = None,
         preprocessing: Preprocessing | None = None,
+        augment: str | Augmentation | None = None,
         dtype: str = "float32",
         executor: str = DEFAULT,
         debug_nans: bool = False,
@@ -108,6 +113,7 @@ class Trainer(Landscape):
         self.l1, self.l2 = settings.penalty("l1", l1), settings.penalty("l2", l2)
         settings.check_class_weight(class_weight)
         self.class_weight, self.preprocessing, self.executor = class_weight, preprocessing, executor
+        self.augment = None if augment is None else augmentation.get(augment)
         self.dtype = options.choice("Trainer", "dtype", dtype, FLOATS)
         self.history = History()
         self.epoch = self.step = self.position = 0
@@ -119,7 +125,7 @@ class Trainer(Landscape):
         self.debug_nans = options.flag("Trainer", "debug_nans", debug_nans)
         self._stop = ""
         streaming = [m for m in self.metrics if isinstance(m, StreamingMetric)]
-        self._recipe = Recipe(model, self.loss, chosen, streaming)
+        self._recipe = Recipe(model, self.loss, chosen, streaming, self.augment)
         self._compiled = jit(self._recipe.train_call, executor, flush_denormals=True)
         self._measure = Measure(self._recipe, self.metrics, executor)
         self._forward = Forward(model, executor)
@@ -276,6 +282,7 @@ class Trainer(Landscape):
     def _prepare(self, source: Source, held_out: Source | None, batch_size: int | str) -> None:
         """Make parameters and optimiser state, unless they exist, and see that the data fit the model."""
         sample = source.sample()
+        augmenting.check(self.augment, sample)
         if self.position:
             check_goes_on(batch_size, source.rows, self.batch_size, self.rows)
         else:
@@ -425,45 +432,7 @@ class Trainer(Landscape):
         given = batch, self._key(_DRAWS), self._hyperparameters()
         return check_model(self._recipe, self.snapshot(), *given, after=after, **{"executor": self.executor, **options})
 
-    # Using ------------------------------------------------------------------------------------------------------
-
-    def predict(self, inputs: Any) -> np.ndarray:
-        """The model's outputs (logits or values), in predict mode.
-
-        Args:
-            inputs: shape (n, ...).
-
-        Returns:
-            Outputs, shape (n, ...).
-
-        Raises:
-            DataError: no rows, values that are not finite numbers, or examples of another shape than in training.
-            OptionError: the model has no parameters yet.
-        """
-        x = as_inputs(inputs, "predict", self.dtype)
-        check_inputs(x, self.input_type, "predict")
-        return self._forward(x)
-
-    def predict_table(self, table: Table) -> Predictions:
-        """Predictions for the rows of a table, in the target's own terms.
-
-        Args:
-            table: with the columns that the model was trained on, in any order.
-
-        Raises:
-            OptionError: the model was not trained from a table.
-            DataError: columns are missing, or cells are not what they were in training.
-        """
-        made = self.preprocessing
-        if made is None or made.features is None or made.target is None:
-            raise OptionError(
-                "predict_table",
-                rule="the model must have been trained from a table",
-                got="no preprocessing",
-                fix="Prepare the inputs as those of training were, and call predict.",
-            )
-        outputs, notes = self.predict(made.features.transform(table)), made.features.unused(table)
-        return predictions(outputs, made.target, notes, from_logits=not gives_probabilities(self.loss))
+    # Keeping -----------------------------------------------------------------------------------------------------
 
     def save(self, path: str | Path) -> None:
         """Write the model file: weights, description, preprocessing, optimiser state, counters, history.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from cli_files import write_flowers
+from picture_files import cells, shapes
 
 from gradloom.cli.main import main
 
@@ -56,4 +57,25 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "--quiet",
     ]
     assert main(words) == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run on shapes, which are in it too; not to be changed."""
+    folder = tmp_path_factory.mktemp("classifier")
+    shapes(folder)
+    words = ["train", str(folder / "shapes"), "--model", "smallcnn", "--batch-size", "6", "--executor", "reference"]
+    assert main([*words, "--epochs", "4", "--out", str(folder), "--quiet"]) == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
+def segmenter(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run on cells resized to 16 x 16, which are in it too; not to be changed."""
+    folder = tmp_path_factory.mktemp("segmenter")
+    cells(folder)
+    words = ["train", str(folder / "cells"), "--masks", str(folder / "masks"), "--model", "unet-small", "--size", "16"]
+    words += ["--lr", "0.02", "--epochs", "8", "--batch-size", "2", "--executor", "reference"]
+    assert main([*words, "--out", str(folder), "--quiet"]) == 0
     return folder

@@ -42,8 +42,9 @@ def test_a_model_is_described_with_its_layers(cli, trained: Path):
     assert ["task", "binary"] in lines
     assert ["classes", "rose,", "violet"] in lines
     assert ["columns", "petal,", "width,", "colour"] in lines
-    assert ["layers.0", "Dense", "(1,", "128)", f"{6 * 128 + 128}"] in lines
-    assert lines[-1] == [f"{6 * 128 + 128 + 128 * 64 + 64 + 64 + 1:,}"]
+    assert ["layers.0", "Dense", "(1,", "128)", f"{6 * 128 + 128}", f"{6 * 128}"] in lines
+    products = 6 * 128 + 128 * 64 + 64
+    assert lines[-1] == [f"{products + 128 + 64 + 1:,}", f"{products:,}"]
 
 
 def test_a_model_as_json(cli, trained: Path):

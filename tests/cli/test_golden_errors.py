@@ -482,8 +482,8 @@ MODEL_COMMANDS = {
         "in model.safetensors: model description: no class has this name; got 'Sequentail'. Did you mean "
         "'Sequential'? Known: Activation, AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, BatchNorm, Constant, Conv, "
         "ConvTranspose, Dense, Dropout, ELU, Embedding, Flatten, GELU, GlobalAvgPool, GlobalMaxPool, GroupNorm, "
-        "Identity, Join, LayerNorm, LeakyReLU, LocalResponseNorm, LpPool, MaxPool, MedianPool, Normal, Orthogonal, "
-        "PadChannels, ReLU, Residual, .... Classes of your own must be passed when loading; none is "
+        "Identity, Join, LayerNorm, LeakyReLU, LocalResponseNorm, LpPool, MaxPool, MedianPool, Normal, Normalize, "
+        "Orthogonal, PadChannels, ReLU, .... Classes of your own must be passed when loading; none is "
         "imported by its name.",
     ),
     "no description of the layers": Command(

@@ -321,6 +321,19 @@ row(
     ((distinct(1, 3, 4, 1),), {**_PLANE, "window": (2, 2)}),
     dtypes=NUMBERS,
 )
+row(
+    "window_share",
+    ((reals(2, 3, 2),), {**_LINE, "window": (3,), "spatial": (5,)}),
+    ((reals(1, 3, 2, 1),), {**_PLANE, "window": (2, 2), "spatial": (3, 4)}),
+    dtypes=NUMBERS,
+)
+for _name, _windows in (("window_pick", ((2, 5, 2), (1, 3, 4, 1))), ("window_place", ((2, 3, 2), (1, 3, 2, 1)))):
+    row(
+        _name,
+        ((reals(*_windows[0]), distinct(2, 5, 2)), {**_LINE, "window": (3,)}),
+        ((reals(*_windows[1]), distinct(1, 3, 4, 1)), {**_PLANE, "window": (2, 2)}),
+        dtypes=NUMBERS,
+    )
 row("window_argmax", ((distinct(2, 5, 2),), {**_LINE, "window": (3,)}), dtypes=NUMBERS, smooth=False)
 
 # Random bits ------------------------------------------------------------------------------------------------------

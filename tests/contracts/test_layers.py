@@ -101,6 +101,10 @@ CASES = {
     "adaptive max pool": Case(lambda: nn.AdaptiveMaxPool(3), SERIES, (2, 3, 3)),
     "upsample": Case(lambda: nn.Upsample(2), PICTURES, (2, 12, 10, 4)),
     "upsample linear": Case(lambda: nn.Upsample((3, 2), mode="linear"), PICTURES, (2, 18, 10, 4)),
+    "conv that passes on": Case(lambda: nn.Conv(6, 3, init=nn.init.dirac()), PICTURES, (2, 6, 5, 6)),
+    "whitening": Case(nn.Whitening, PICTURES, (2, 5, 4, 32)),
+    "whitening without bias": Case(lambda: nn.Whitening(3, eps=0.1, bias=False), SERIES, (2, 5, 18)),
+    "rescale": Case(lambda: nn.Rescale(-0.3), ROWS, (6, 4)),
     "residual": Case(
         lambda: nn.Residual(nn.Sequential(nn.Conv(4, 3), nn.BatchNorm()), activation="relu"), PICTURES, (2, 6, 5, 4)
     ),

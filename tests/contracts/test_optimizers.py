@@ -61,6 +61,9 @@ CASES = {
     "cosine": Case(optim.SGD(schedules.Cosine(0.1, 7, 0.03, restarts=True), 0.5, nesterov=True)),
     "warm-up": Case(optim.AdamW(schedules.WarmUp(schedules.Cosine(0.1, 50, 0.01), 7)), rests=False),
     "piecewise": Case(optim.RMSProp(schedules.Piecewise((2, 9), (0.05, 0.03, 0.01)))),
+    "some faster": Case(
+        optim.Composed(optim.chain(optim.ScaleByName("b", 3.0), optim.ScaleByLearningRate(0.05))),
+    ),
     "composed": Case(
         optim.Composed(
             optim.chain(

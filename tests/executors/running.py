@@ -23,7 +23,7 @@ def run(f: Callable[..., Any] | NativeProgram, *arrays: np.ndarray) -> list[np.n
     program = f if isinstance(f, NativeProgram) else compiled(f, *arrays)
     found = []
     for threads in THREADS:
-        program.threads = threads
+        program.threads, program.shared_from = threads, 1
         found.append(program(arrays))
     for other in found[1:]:
         for one, two in zip(found[0], other, strict=True):

@@ -34,7 +34,7 @@ def run(inputs: Sequence[Node], outputs: Sequence[Node], arrays: Sequence[np.nda
     assert not any(kernel.host for kernel in made.plan.every_kernel())
     made.threads = 1
     wanted = made(list(arrays))
-    made.threads = 3
+    made.threads, made.shared_from = 3, 1
     for a, b in zip(wanted, made(list(arrays))):
         assert a.tobytes() == b.tobytes()
     return wanted
@@ -217,6 +217,7 @@ STRIDED = ((7, 8), (3, 2), (2, 1), ((1, 1), (0, 1)), (1, 1))
 DILATED = ((6, 9), (3, 3), (1, 2), ((2, 2), (1, 3)), (2, 2))
 SOLID = ((5, 4, 6), (2, 3, 2), (1, 1, 2), ((0, 1), (1, 1), (0, 0)), (1, 1, 2))
 FAR_OUT = ((4, 11), (2, 3), (1, 3), ((5, 6), (7, 0)), (3, 2))
+TILES = ((6, 8), (2, 4), (2, 4), ((0, 0), (0, 0)), (1, 1))
 POINTS = ((5, 7), (1, 1), (3, 3), ((0, 0), (0, 0)), (1, 1))
 Geometry = tuple[Any, Any, Any, Any, Any]
 
@@ -238,7 +239,7 @@ EVERY = (slice(None),)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int32", "int64", "float16", "float32", "float64"])
-@pytest.mark.parametrize("geometry", [PLAIN, STRIDED, SOLID], ids=["plain", "strided", "solid"])
+@pytest.mark.parametrize("geometry", [PLAIN, STRIDED, SOLID, TILES], ids=["plain", "strided", "solid", "tiles"])
 def test_windows_are_their_elements(geometry: Geometry, dtype: str):
     check_windows(geometry, dtype)
 
@@ -249,22 +250,27 @@ def check_windows(geometry: Geometry, dtype: str) -> None:
     positions = math.prod(size)
     x = rng.integers(0, 9, (2, *spatial, 21)).astype(dtype)
     laid = rng.integers(0, 9, (2, *counts, positions, 21)).astype(dtype)
+    pooled = rng.integers(0, 9, (2, *counts, 21)).astype(dtype)
     if x.dtype.kind == "f":
         x[rng.random(x.shape) < 0.05] = np.nan
     options = dict(zip(("window", "strides", "padding", "dilation"), geometry[1:]))
-    inputs = program(x, laid)
+    inputs = program(x, laid, pooled)
     ops = (window.window_sum, window.window_max, window.window_argmax, window.patches)
     outputs = [op(inputs[0], **options) for op in ops]
     outputs.append(window.fold_patches(inputs[1], spatial=spatial, **options))
-    total, largest, where, patches, folded = run(inputs, outputs, [x, laid])
+    outputs.append(window.window_share(inputs[2], spatial=spatial, **options))
+    outputs.append(window.window_place(inputs[2], inputs[0], **options))
+    outputs.append(window.window_pick(window.window_share(inputs[2], spatial=spatial, **options), inputs[0], **options))
+    total, largest, where, patches, folded, shared, placed, picked = run(inputs, outputs, [x, laid, pooled])
 
     held: dict[Any, list[Any]] = {q: [] for q in np.ndindex(*counts)}
-    wanted_patches, wanted_fold = np.zeros_like(laid), np.zeros_like(x)
+    wanted_patches, wanted_fold, wanted_share, wanted_place = (np.zeros_like(a) for a in (laid, x, x, x))
     for q, p, element in visited:
         number = int(np.ravel_multi_index(p, size))
         held[q].append(element)
         wanted_patches[(*EVERY, *q, number)] = x[(*EVERY, *element)]
         wanted_fold[(*EVERY, *element)] += laid[(*EVERY, *q, number)]
+        wanted_share[(*EVERY, *element)] += pooled[(*EVERY, *q)]
     np.testing.assert_array_equal(patches, wanted_patches)
     np.testing.assert_array_equal(folded, wanted_fold)
     for q, places in held.items():
@@ -273,6 +279,12 @@ def check_windows(geometry: Geometry, dtype: str) -> None:
         np.testing.assert_array_equal(total[(*EVERY, *q)], stacked.sum(0, dtype=dtype))
         np.testing.assert_array_equal(largest[(*EVERY, *q)], stacked.max(0))
         np.testing.assert_array_equal(where[(*EVERY, *q)], numbers[stacked.argmax(0)])
+        for n, c in np.ndindex(2, 21):
+            chosen = (n, *places[stacked.argmax(0)[n, c]], c)
+            wanted_place[chosen] += pooled[(n, *q, c)]
+            assert picked[(n, *q, c)] == wanted_share[chosen]
+    np.testing.assert_array_equal(shared, wanted_share)
+    np.testing.assert_array_equal(placed, wanted_place)
 
 
 # Convolution --------------------------------------------------------------------------------------------------------

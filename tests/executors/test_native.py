@@ -73,7 +73,7 @@ def test_the_bits_do_not_depend_on_the_number_of_threads():
     program = NativeProgram(graph)
     runs = []
     for threads in (1, 2, 3, 8):
-        program.threads = threads
+        program.threads, program.shared_from = threads, 1
         runs.append(program(arrays))
     for other in runs[1:]:
         assert all(np.array_equal(a, b) for a, b in zip(runs[0], other))
@@ -272,7 +272,7 @@ from gradloom.executors.native.program import NativeProgram
 warnings.simplefilter("ignore")  # Python warns of forking a process with threads, which is what is tested
 graph, arrays = training_run(steps=2)
 program = NativeProgram(graph)
-program.threads = 3
+program.threads, program.shared_from = 3, 1
 program(arrays)
 child = os.fork()
 if child == 0:
@@ -295,7 +295,7 @@ def test_many_callers_with_more_threads_than_cores_do_not_block_each_other():
     graph, arrays = training_run(steps=2)
     programs = [NativeProgram(graph) for _ in range(4)]
     for number, program in enumerate(programs):
-        program.threads = 2 + number
+        program.threads, program.shared_from = 2 + number, 1
     wanted = programs[0](arrays)
     with ThreadPoolExecutor(12) as pool:
         for future in [pool.submit(programs[i % 4], arrays) for i in range(24)]:
@@ -311,3 +311,28 @@ def test_elements_gathered_for_a_sum_are_those_at_the_positions(count: int):
     positions[-1] = count
     with pytest.raises(IndexRangeError):
         take_last(gl.tensor(x), gl.tensor(positions))
+
+
+def test_updates_run_as_soon_as_the_old_values_are_read_and_free_the_gradients_of_their_layer():
+    """Of a chain of layers the values wait for their gradients; the gradients for nothing."""
+    depth, batch, width = 12, 4096, 64
+    weights = gl.random.normal(gl.random.key(0), (depth, width, width)) / 8
+
+    def turn(weights, x):
+        def loss(weights):
+            y = x
+            for w in weights:
+                y = gl.tanh(y @ w)
+            return gl.sum(y * y)
+
+        return [w - 1e-4 * g for w, g in zip(weights, gl.grad(loss)(weights))], None
+
+    def run(weights, x):
+        return gl.scan(turn, weights, x)[0]
+
+    args = [weights[i] for i in range(depth)], gl.random.normal(gl.random.key(1), (3, batch, width))
+    program = NativeProgram(gl.trace(run, *args))
+    one = batch * width * 4
+    assert program.plan.size < (depth + 3) * one, f"{program.plan.size / one:.1f} values of a layer"
+    for got, wanted in zip(program(arrays_of(*args)), run(*args), strict=True):
+        np.testing.assert_allclose(got, wanted.numpy(), rtol=1e-4, atol=1e-5)

@@ -26,7 +26,7 @@ MATHEMATICS = {
     f"{name}{kind}" for name in ("sin", "cos", "tan", "fmod", "fma", "floor", "ceil", "rint") for kind in ("", "f")
 }
 KNOWN = {
-    "linux": {"syscall", "memcpy", "memset", *MATHEMATICS},
+    "linux": {"syscall", "sched_yield", "memcpy", "memset", *MATHEMATICS},
     "darwin": {"sched_yield", "usleep", "memcpy", "memset", "bzero", *MATHEMATICS},
     "win32": {"SwitchToThread", "Sleep", "memcpy", "memset", *MATHEMATICS},
 }
@@ -116,7 +116,7 @@ def test_arm_multiplies_and_adds_whole_vectors_at_once():
 
 def test_denormals_are_switched_off_where_that_is_asked_for():
     assert len(re.findall(r"msr\s+fpcr", assembly("loop", ARM), re.IGNORECASE)) == 2
-    assert "fpcr" not in assembly("product", ARM).lower()
+    assert not re.search(r"msr\s+fpcr", assembly("product", ARM), re.IGNORECASE)
 
 
 @pytest.mark.parametrize("graph", GRAPHS)

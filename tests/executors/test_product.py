@@ -168,7 +168,7 @@ def test_bits_do_not_depend_on_the_number_of_threads(m: int, k: int, n: int):
     program = NativeProgram(gl.trace(product("xy'"), gl.tensor(left), gl.tensor(right)))
     found = []
     for threads in (1, 2, 3, 8):
-        program.threads = threads
+        program.threads, program.shared_from = threads, 1
         found.append(program([left, right])[0])
     assert all(np.array_equal(found[0], other) for other in found[1:])
 

@@ -26,12 +26,12 @@ from gradloom.ir.graph import scope
 
 
 def program_of_products(seed: int, threads: int) -> tuple[NativeProgram, list[np.ndarray]]:
-    """A loop of products and functions, all kernels followed by barriers."""
+    """A loop of products and functions, all kernels shared."""
     rng = np.random.default_rng(seed)
     x, w = rng.normal(size=(30 + seed, 20)).astype(np.float32), rng.normal(size=(20, 20)).astype(np.float32) / 5
     graph = gl.trace(lambda x, w: gl.scan(lambda c, _: (gl.tanh(c @ w), gl.sum(c)), x, gl.zeros(20)), x, w)
     program = NativeProgram(graph)
-    program.threads = threads
+    program.threads, program.shared_from = threads, 1
     return program, [x, w, np.zeros(20, np.float32)][: len(graph.inputs)]
 
 
@@ -128,7 +128,7 @@ def test_threads_wait_without_the_system_s_help():
     program, arrays = program_of_products(1, 1)
     polling = NativeProgram(program.graph, replace(host(), system="darwin"))
     assert "@usleep" in polling.module.text
-    polling.threads = 3
+    polling.threads, polling.shared_from = 3, 1
     assert all(same(polling(arrays), program(arrays)) for _ in range(3))
 
 
@@ -140,10 +140,10 @@ def test_a_program_runs_alone_where_no_thread_can_be_had(monkeypatch: pytest.Mon
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    program.threads = 100
+    program.threads, program.shared_from = 100, 1
     assert same(program(arrays), wanted)
     monkeypatch.undo()
-    program.threads = 2
+    program.threads, program.shared_from = 2, 1
     assert same(program(arrays), wanted)
 
 

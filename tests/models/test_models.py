@@ -46,6 +46,7 @@ PUBLISHED = {
     "WRN-16-4": Published(models.WideResNet, SMALL, (2, 10), 2_748_890),
     "WRN-28-10": Published(lambda: models.WideResNet(28, 10), SMALL, (2, 10), 36_479_194, 5243),
     "WRN-40-4": Published(lambda: models.WideResNet(40, 4, dropout=0.3), SMALL, (2, 10), 8_949_210),
+    "Speedrun": Published(models.Speedrun, SMALL, (2, 10), 1_971_352),
     "UNet": Published(models.UNet, (1, 64, 48, 1), (1, 64, 48, 2), 31_030_658),
     "UNet of the paper": Published(
         lambda: models.UNet(padding="valid"), (1, 572, 572, 1), (1, 388, 388, 2), 31_030_658
@@ -85,6 +86,7 @@ def test_the_work_of_the_papers_unet() -> None:
         (lambda: models.WideResNet(10, 1, dropout=0.2), SMALL),
         (lambda: models.UNet(3, base=4, depth=2, norm=True, dropout=0.1), (2, 16, 12, 1)),
         (lambda: models.AlexNetSmall(width=4), SMALL),
+        (lambda: models.Speedrun(width=2), SMALL),
     ],
 )
 def test_a_step_reaches_every_parameter(make: Callable[[], nn.Module], shape: tuple[int, ...]) -> None:
@@ -98,6 +100,40 @@ def test_a_step_reaches_every_parameter(make: Callable[[], nn.Module], shape: tu
 
     gradients = gl.grad(loss)(twin.parameters())
     assert all(np.isfinite(g.numpy()).all() and np.abs(g.numpy()).max() > 0 for g in tree.leaves(gradients))
+
+
+def test_the_speedruns_updates_are_the_papers() -> None:
+    """Against its code's formulas: rates of sums over examples, for shifts 64 times the rate, decay apart from both."""
+    batch, momentum = 512, 0.85
+    recipe = models.speedrun_recipe(10_000, epochs=3, batch_size=batch)
+    steps = 3 * 20
+    per_step = 1024 * (1 + 1 / (1 - momentum))
+    lr, decay = 11.5 / per_step, 0.0153 * batch / per_step
+    rng = np.random.default_rng(0)
+    names = {"weight": lr, "shift": 64 * lr}
+    theta = {name: rng.standard_normal(3) for name in names}
+    velocity = {name: np.zeros(3) for name in names}
+    found, state = {"layers.0": {name: gl.tensor(value) for name, value in theta.items()}}, None
+    factors = []
+    for _ in range(steps):
+        gradients = {name: rng.standard_normal(3) for name in names}  # of the mean
+        if state is None:
+            state = recipe.optimizer.init(found)
+        before = found
+        found, state = recipe.optimizer.update({"layers.0": tree.map(gl.tensor, gradients)}, state, found)
+        u = {}
+        for name, rate in names.items():
+            g = batch * gradients[name] + decay / rate * theta[name]
+            velocity[name] = momentum * velocity[name] + g
+            u[name] = rate * (g + momentum * velocity[name])
+        moved = {name: (before["layers.0"][name] - found["layers.0"][name]).numpy() for name in names}
+        factors.append(moved["weight"][0] / u["weight"][0])
+        for name in names:
+            np.testing.assert_allclose(moved[name], factors[-1] * u[name], rtol=1e-9)
+            theta[name] = found["layers.0"][name].numpy()
+    triangle = np.interp(np.arange(1 + steps), [0, int(0.23 * steps), steps], [0.2, 1, 0.07])
+    np.testing.assert_allclose(factors, triangle[:-1], atol=0.07)
+    assert max(factors) == pytest.approx(1)
 
 
 def test_lenet_learns_where_a_square_lies() -> None:

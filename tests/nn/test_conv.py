@@ -151,5 +151,19 @@ def test_errors() -> None:
         nn.Conv(4, 7, padding="sane")
     with pytest.raises(OptionError, match="no such padding_mode"):
         nn.Conv(4, 7, padding_mode="mirror")
+    with pytest.raises(ShapeError, match=r"expected \(N, \*spatial, C\) with 2 spatial axes; got float32\[1,6,4\]"):
+        layer(x[:, 0])
+    with pytest.raises(OptionError, match=r"a number or a pair \(before, after\); got \(1, 2, 3\)"):
+        nn.Conv(4, 3, padding=((1, 2, 3), 1))
+    with pytest.raises(OptionError, match="padding is a whole number from 0; got -1"):
+        nn.Conv(4, 3, padding=((1, -1), 1))
+    for kind in (nn.Conv, nn.ConvTranspose):
+        with pytest.raises(OptionError, match="padding is one number or an entry for each of the 2 spatial axes"):
+            kind(4, 3, padding=(1, 1, 1))(x)
+        with pytest.raises(OptionError, match="strides is one number or one for each of the 2 spatial axes"):
+            kind(4, 3, strides=(1, 1, 1))(x)
+    for padding in (5, ((0, -2), (0, 0))):
+        with pytest.raises(ShapeError, match="leaves something of the result, and adds less than a stride after it"):
+            nn.ConvTranspose(4, 3, strides=2, padding=padding)(x[:, :3, :3])
     with pytest.raises(OptionError, match="strides is a whole number from 1"):
         nn.ConvTranspose(4, 7, strides=0)

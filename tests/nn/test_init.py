@@ -44,6 +44,20 @@ def test_mean_and_variance(name: str, variance: float) -> None:
     assert kurtosis == pytest.approx(1.8 if "uniform" in name else 3.0, abs=0.15)
 
 
+@pytest.mark.parametrize("shape", [(3, 5, 4, 6), (3, 3, 4, 2), (1, 4, 4), (2, 3, 3, 2, 7)])
+def test_dirac_filters_pass_their_channels_on(shape: tuple[int, ...]) -> None:
+    *window, channels, filters = shape
+    x = np.random.default_rng(1).standard_normal((2, *(8,) * len(window), channels)).astype(np.float32)
+    layer = nn.Conv(filters, tuple(window), padding=tuple((k // 2, k - 1 - k // 2) for k in window), init="dirac")
+    pure = min(channels, filters)
+    np.testing.assert_array_equal(layer(x).numpy()[..., :pure], x[..., :pure])
+    rest = layer.parameters()["weight"].numpy()[..., pure:]
+    assert (np.abs(rest) < 1 / math.sqrt(math.prod(shape[:-1]) / 3)).all()
+    assert not rest.size or rest.std() > 0
+    with pytest.raises(OptionError, match="must be a kernel"):
+        nn.init.dirac()(KEY, (3, 4))
+
+
 def test_glorot_uniform_bound() -> None:
     bound = math.sqrt(6 / 500)
     x = draw("glorot_uniform")

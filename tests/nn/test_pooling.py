@@ -144,7 +144,12 @@ def test_errors() -> None:
         nn.AdaptiveAvgPool(9)(X)
     with pytest.raises(ShapeError, match="the groups divide the channels"):
         nn.GroupNorm(2)(X)
-    with pytest.raises(ShapeError, match="every window must hold an element"):
-        nn.MedianPool(2, padding=2, strides=1)(X)
+    for layer in (
+        nn.MedianPool(2, padding=2, strides=1),
+        nn.AvgPool(2, padding=2),
+        nn.AvgPool(1, padding=1, weights=[[2]]),
+    ):
+        with pytest.raises(ShapeError, match="every window must hold an element"):
+            layer(X)
     with pytest.raises(ShapeError, match="channels last"):
         nn.GlobalAvgPool()(X[0, 0])

@@ -52,6 +52,17 @@ def test_clip_by_value() -> None:
     np.testing.assert_array_equal(found["b"].numpy(), [-3.5])
 
 
+def test_one_name_may_learn_faster() -> None:
+    nested = {"layers.0": GRADIENTS, "layers.1": {"b": gl.tensor(2.0, "float64")}, "b.0": {"w": gl.tensor(1.0)}}
+    found = updated(optim.ScaleByName("b", 64.0), nested, {"factor": 3.0})
+    assert found["layers.0"]["b"].tolist() == [-12.0]
+    assert found["layers.1"]["b"].item() == 6.0
+    assert found["layers.0"]["w"].tolist() == [[3.0, 0.0]]
+    assert found["b.0"]["w"].item() == 1.0
+    with pytest.raises(OptionError, match="is the name of a parameter; got parameter=3"):
+        optim.ScaleByName(3, 1.0)  # type: ignore[arg-type]
+
+
 def test_decay_may_leave_vectors_out() -> None:
     both = updated(optim.AddDecayedWeights(0.5), GRADIENTS)
     np.testing.assert_array_equal(both["w"].numpy(), [[3.5, 0.5]])

@@ -16,6 +16,7 @@ from gradloom.data.table import Table
 from gradloom.data.target import TargetPipeline
 from gradloom.errors import DataError
 from gradloom.nn import losses
+from gradloom.train import measuring
 from gradloom.train.measuring import EVALUATION_BATCH
 from gradloom.train.preprocessing import probabilities_of
 
@@ -58,6 +59,17 @@ def test_predictions_do_not_depend_on_who_else_is_there():
     assert together.shape == (ROWS, CLASSES)
     for row in (0, EVALUATION_BATCH, ROWS - 1):
         np.testing.assert_allclose(run.predict(MANY[row : row + 1])[0], together[row], rtol=1e-5, atol=1e-6)
+
+
+def test_large_examples_come_in_smaller_calls(monkeypatch: pytest.MonkeyPatch):
+    run = trainer(network(deep=True), metrics=["accuracy"])
+    fit(run, 1)
+    at_once, outputs = run.evaluate((X, Y)), run.predict(X)
+    monkeypatch.setattr(measuring, "EVALUATION_ELEMENTS", 5 * FEATURES)
+    assert [count for _, count in measuring.whole_batches(X[:7])] == [4, 3]
+    assert [count for _, count in measuring.whole_batches(np.zeros((3, 99 * FEATURES)))] == [1, 1, 1]
+    assert run.evaluate((X, Y)) == pytest.approx(at_once, rel=1e-6)
+    np.testing.assert_allclose(run.predict(X), outputs, rtol=1e-5, atol=1e-6)
 
 
 def test_measuring_and_predicting_change_nothing():

@@ -104,5 +104,5 @@ def test_any_executor_and_number_of_threads_give_the_same_order(count: int):
     program = NativeProgram(gl.trace(lambda k, p: shuffled(k, count, p), key, places))
     wanted = shuffled(key, count, places).numpy()
     for threads in (1, 2, 3, 8):
-        program.threads = threads
+        program.threads, program.shared_from = threads, 1
         np.testing.assert_array_equal(program([key.numpy(), places])[0], wanted)

@@ -40,11 +40,10 @@ def run_image_job(options: TrainOptions, note: Callable[[str], None], *, progres
     """
     check_folder(options.out)
     _refuse_table_options(options)
-    loss = check_loss(options.loss)
     parts, notes = _parts(options)
     training = parts[TRAINING]
     network = network_name(options.model, training)
-    run = _trainer(options, training, network, loss)
+    run = _trainer(options, training, network)
     for sentence in (*shortened(notes), f"{_describe(parts)} Network: {network}."):
         note(sentence)
     size = batch_size(options.batch_size, training)
@@ -80,14 +79,14 @@ def _parts(options: TrainOptions) -> tuple[dict[str, Images], tuple[str, ...]]:
     return parts, (f"Read: {images.source}.", *images.notes, *about_split)
 
 
-def _trainer(options: TrainOptions, training: Images, network: str, loss: str) -> Trainer:
+def _trainer(options: TrainOptions, training: Images, network: str) -> Trainer:
     rate = LEARNING_RATE.get(options.optimizer) if options.learning_rate is None else options.learning_rate
     name = "pixel" if training.levels else "class"
     return Trainer(
         build_network(network, training),
-        loss=loss,
+        loss=check_loss(options.loss, training),
         optimizer=build_optimizer(options.optimizer, rate, options.clip_norm),
-        metrics=["accuracy"],
+        metrics=["accuracy", "mean_iou"] if training.levels else ["accuracy"],
         seed=options.seed,
         l2=options.l2,
         executor=options.executor,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from gradloom import models, nn
 from gradloom.data.images import Images
-from gradloom.errors import OptionError, unknown_name
+from gradloom.errors import DataError, OptionError, ShapeError, unknown_name
 from gradloom.train.batches import choose_batch_size
+from gradloom.train.examples import two_examples
 
 Builder = Callable[[int], nn.Module]
 
@@ -24,12 +25,13 @@ CLASSIFIERS: dict[str, Builder] = {
 
 SEGMENTERS: dict[str, Builder] = {
     "unet": partial(models.UNet, base=16, norm=True),
+    "unet-small": partial(models.UNet, base=8, depth=2, norm=True),
     "unet64": models.UNet,
 }
-"""From the number of classes to a network that says one for each pixel; unet64 is the paper's."""
+"""From the number of classes to a network that says one for each pixel; unet64 is the paper's, which has no norms."""
 
 USUAL, USUAL_WITH_MASKS = "resnet20", "unet"
-LOSSES = ("cross_entropy",)
+LOSSES, LOSSES_WITH_MASKS = ("cross_entropy", "focal"), ("cross_entropy", "focal", "dice", "iou")
 MOST_PIXELS = 2**19
 """In a batch of which no size was asked for; activations take some hundred times as much memory."""
 
@@ -40,9 +42,22 @@ def build_network(name: str, images: Images) -> nn.Sequential:
     Args:
         name: see :func:`network_name`.
         images: the training part.
+
+    Raises:
+        DataError: the images are smaller than what the network makes of them, or their sides do not divide.
     """
-    network = (CLASSIFIERS | SEGMENTERS)[name](len(images.classes))
-    return nn.Sequential(nn.Normalize(*images.statistics()), network)
+    make = partial((CLASSIFIERS | SEGMENTERS)[name], len(images.classes))
+    shape = images.inputs.shape[1:]
+    fault = _fault(make(), shape)
+    if fault:
+        larger = next((size for size in _larger(shape) if not _fault(make(), (*size, shape[2]))), None)
+        raise DataError(
+            images.source,
+            rule=f"{name} does not take images of {shape[0]} x {shape[1]} (height x width)",
+            got=fault,
+            fix=f"Say --size {larger[0]}x{larger[1]}, or choose another --model." if larger else "",
+        )
+    return nn.Sequential(nn.Normalize(*images.statistics()), make())
 
 
 def network_name(asked: str, images: Images) -> str:
@@ -84,15 +99,31 @@ def batch_size(asked: int | str, images: Images) -> int:
     return min(choose_batch_size("auto", len(images)), 1 << (fitting.bit_length() - 1))
 
 
-def check_loss(asked: str | None) -> str:
+def check_loss(asked: str | None, images: Images) -> str:
     """The loss for classes of images or of pixels.
 
     Raises:
-        UnknownNameError: there is no such loss for images.
+        UnknownNameError: there is no such loss for them.
     """
-    if asked is not None and asked not in LOSSES:
-        raise unknown_name("--loss", "loss for images", asked, LOSSES)
-    return asked or LOSSES[0]
+    losses = LOSSES_WITH_MASKS if images.levels else LOSSES
+    if asked is not None and asked not in losses:
+        raise unknown_name("--loss", f"loss for images {_with(images)} masks", asked, losses)
+    return asked or losses[0]
+
+
+def _fault(network: nn.Module, shape: tuple[int, ...]) -> str:
+    """What a network has against images of a shape; empty if it takes them."""
+    try:
+        network.initialize(two_examples("float32", shape), blank=True)
+    except ShapeError as error:
+        return f"in {' > '.join(error.layers)}: {error.rule}"
+    return ""
+
+
+def _larger(shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+    """Sizes above that of an image whose sides can be halved once, twice, ..."""
+    for unit in (2, 4, 8, 16, 32, 64):
+        yield -(-shape[0] // unit) * unit, -(-shape[1] // unit) * unit
 
 
 def _with(images: Images) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,11 @@ from gradloom.data.images import ImagePipeline
 from gradloom.data.images.encode import write_mask
 from gradloom.data.target import TargetPipeline
 from gradloom.errors import OptionError
-from gradloom.train import Predictions, Trainer
+from gradloom.train import Predictions, Trainer, predict_tiles
 from gradloom.train.preprocessing import predictions
+
+SMALL = 64
+"""Sides of training images below which tiles are four times as large, else twice."""
 
 
 def predict_images(
@@ -37,17 +41,32 @@ def predict_images(
         OptionError: ``out`` cannot be written.
     """
     files = files_of(source)
-    places = _places(files, out) if out is not None and pipeline.segments else []
-    inputs, sizes = pipeline.read(files, source)
-    outputs = run.predict(inputs)
     names = [path.name if len(files) == 1 else path.relative_to(source).as_posix() for path in files]
     if not pipeline.segments:
+        outputs = run.predict(pipeline.read_all(files, source))
         _write_classes(predictions(outputs, target, ()), names, out, screen)
         return
+    places = [] if out is None else _places(files, out)
+    shares = [_segment(run, pipeline, path, place) for path, place in itertools.zip_longest(files, places)]
+    _write_shares(shares, names, pipeline, places, screen)
+
+
+def _segment(run: Trainer, pipeline: ImagePipeline, path: Path, place: Path | None) -> list[float]:
+    """Write the mask of an image, if it has a place, and tell which share of it each class has."""
+    image, size = pipeline.read(path)
+    outputs = run.predict(image[np.newaxis])[0] if pipeline.fits(image) else _in_tiles(run, pipeline, image)
     labels = outputs.argmax(axis=-1)
-    for place, chosen, size in zip(places, labels, sizes):
-        write_mask(place, np.array(pipeline.levels)[chosen], size)
-    _write_shares(labels, names, pipeline, places, screen)
+    if place is not None:
+        write_mask(place, np.array(pipeline.levels)[labels], size)
+    return [float((labels == label).mean()) for label in range(len(pipeline.levels))]
+
+
+def _in_tiles(run: Trainer, pipeline: ImagePipeline, image: np.ndarray) -> np.ndarray:
+    """Outputs for an image of another size than those of training."""
+    # A network sees further than a small image of training is wide, and the overlap must leave something of a tile.
+    factor = 2 if min(pipeline.height, pipeline.width) >= SMALL else 4
+    tile = factor * pipeline.height, factor * pipeline.width
+    return predict_tiles(run, image, tile=tile, overlap=min(pipeline.height, pipeline.width) // 4, batch=1)
 
 
 def _places(files: list[Path], out: Path) -> list[Path]:
@@ -73,10 +92,9 @@ def _write_classes(found: Predictions, names: list[str], out: Path | None, scree
 
 
 def _write_shares(
-    labels: np.ndarray, names: list[str], pipeline: ImagePipeline, places: list[Path], screen: Screen
+    shares: list[list[float]], names: list[str], pipeline: ImagePipeline, places: list[Path], screen: Screen
 ) -> None:
     """Which masks were written; without any, the share of pixels that each class has."""
-    shares = np.stack([(labels == label).mean(axis=(1, 2)) for label in range(len(pipeline.levels))], axis=1)
     if places:
         shown = str(places[0]) if len(places) == 1 else f"{places[0].parent} ({len(places)} masks)"
         screen.note(f"Written: {shown}")
@@ -84,5 +102,5 @@ def _write_shares(
         head = ["file", *(f"share {level}" for level in pipeline.levels)]
         rows = ([name, *(f"{share:.6f}" for share in row)] for name, row in zip(names, shares))
         write_csv(sys.stdout, [head, *rows])
-    found: dict[str, Any] = {"files": names, "values": list(pipeline.levels), "shares": shares.tolist()}
+    found: dict[str, Any] = {"files": names, "values": list(pipeline.levels), "shares": shares}
     screen.json(found | ({"masks": list(map(str, places))} if places else {}))

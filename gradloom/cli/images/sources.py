@@ -79,7 +79,7 @@ def read_known(source: str, masks: Path | None, pipeline: ImagePipeline, classes
         OptionError: masks are missing, or there is no use for them.
     """
     if source in NAMED:
-        return NAMED[source]("test" if source != "isbi" else "train")
+        return _of_classes(NAMED[source]("test" if source != "isbi" else "train"), classes)
     if pipeline.segments != (masks is not None):
         rule = "a model that says a class for each pixel is compared with masks, and no other is"
         fix = "Add --masks FOLDER." if pipeline.segments else "Leave --masks out."
@@ -87,6 +87,16 @@ def read_known(source: str, masks: Path | None, pipeline: ImagePipeline, classes
     if masks is not None:
         return data.mask_folder(source, masks, size=pipeline.size, kind=pipeline.pixel, levels=pipeline.levels)
     return data.image_folder(source, size=pipeline.size, kind=pipeline.pixel, classes=classes)
+
+
+def _of_classes(images: Images, classes: tuple[str, ...]) -> Images:
+    if images.classes != classes:
+        raise DataError(
+            images.source,
+            rule="the classes must be those that the model knows",
+            got=f"{', '.join(images.classes[:3])}, ... and a model of {', '.join(classes[:3])}, ...",
+        )
+    return images
 
 
 def pipelines(run: Trainer) -> tuple[ImagePipeline, TargetPipeline] | None:

@@ -4,9 +4,9 @@ from gradloom.data.images.cifar import cifar10, cifar100
 from gradloom.data.images.collection import Images
 from gradloom.data.images.decode import read_image
 from gradloom.data.images.folders import image_folder
+from gradloom.data.images.idx_sets import fashion_mnist, mnist
 from gradloom.data.images.masks import mask_folder
 from gradloom.data.images.membranes import isbi
-from gradloom.data.images.mnist import fashion_mnist, mnist
 from gradloom.data.images.pipeline import ImagePipeline
 
 __all__ = [

@@ -194,7 +194,7 @@ def _header(file: Any, path: Path) -> Iterator[Any]:
         raise DataError(
             str(path),
             rule="the image is damaged or cut short" if is_image else "this is no image of a format that is known",
-            got=said if is_image else "another file, or one damaged at its beginning",
+            got=said if is_image else "a file that begins as none",
             fix="Fetch or save it again, or take it out of the folder.",
         ) from None
 

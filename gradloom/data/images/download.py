@@ -6,7 +6,6 @@ leaves nothing behind.
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +67,7 @@ def fetched(remote: Remote, folder: str) -> Path:
             found = pooch.retrieve(place + remote.name, remote.checksum, remote.name, where, downloader=loader)
             return Path(found)
         except Exception as error:  # of requests, urllib3, sockets, the disk, or a wrong checksum
-            if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+            if _is_of_the_disk(error):
                 raise _unwritable(where, error) from None
             problems.append(f"{place}: {_said(error)}")
     raise DataError(
@@ -83,9 +82,18 @@ def _unwritable(where: Path, error: Any) -> DataError:
     return DataError(
         str(where),
         rule="the download cannot be written",
-        got=error.strerror,
+        got=error.strerror or str(error),
         fix="Make room, or let XDG_CACHE_HOME or GRADLOOM_CACHE name another place. Nothing was left behind.",
     )
+
+
+def _is_of_the_disk(error: Exception) -> bool:
+    """Whether the system refused a file; errors of requests are of OSError too, but not Python's own."""
+    return type(error).__module__ == "builtins" and isinstance(error, OSError) and not _is_of_the_network(error)
+
+
+def _is_of_the_network(error: OSError) -> bool:
+    return isinstance(error, (ConnectionError, TimeoutError))
 
 
 def _said(error: Exception) -> str:

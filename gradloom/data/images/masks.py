@@ -14,6 +14,7 @@ from gradloom.data.images.stack import Stack, common_kind, image_files, sides
 from gradloom.errors import DataError
 
 MOST_LEVELS = 256
+_LEVELS = "Draw every class with a value of its own, such as 0 and 255."
 
 
 def mask_folder(
@@ -66,7 +67,9 @@ def mask_folder(
             labels.add(values.labels(_mask_values(mask, target), mask.path), mask.path)
     found, order = values.in_order()
     if len(found) < 2:
-        raise DataError(str(masks), rule="masks must have at least two different values", got=f"only {found[0]}")
+        raise DataError(
+            str(masks), rule="masks must have at least two different values", got=f"only {found[0]}", fix=_LEVELS
+        )
     names = tuple(map(str, found))
     relative = tuple(path.name for path in files)
     return Images(images.whole(), order[labels.whole()], names, str(root), relative, tuple(found), notes)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from gradloom.data.images.collection import Images
-from gradloom.data.images.decode import Kind, Picture, opened, pixels
+from gradloom.data.images.decode import Kind, opened, pixels
 from gradloom.data.images.stack import Stack, sides
 from gradloom.data.state import Stateful
 from gradloom.errors import DataError
@@ -68,32 +68,41 @@ class ImagePipeline(Stateful, kind="image_pipeline"):
         """Whether every pixel has a class."""
         return bool(self.levels)
 
-    def read(self, files: Sequence[Path], who: str) -> tuple[np.ndarray, list[tuple[int, int]]]:
-        """The inputs from image files, and the height and width that each had before it was resized.
+    def read(self, path: Path) -> tuple[np.ndarray, tuple[int, int]]:
+        """The array of an image file, shape (H, W, channels), and the height and width that it had in the file.
+
+        Raises:
+            DataError: the file cannot be used; the message names it.
+        """
+        with opened(path) as picture:
+            return pixels(picture, self.pixel, self.size), picture.size
+
+    def read_all(self, files: Sequence[Path], who: str) -> np.ndarray:
+        """The inputs from image files, shape (N, height, width, channels).
 
         Args:
             files: at least one.
             who: for messages.
 
         Raises:
-            DataError: a file cannot be used; the message names it.
+            DataError: a file cannot be used, or has another size; the message names it.
         """
-        stack, sizes = Stack(len(files), who), []
+        stack = Stack(len(files), who)
         for path in files:
-            with opened(path) as picture:
-                self._check_size(picture)
-                stack.add(pixels(picture, self.pixel, self.size), path)
-                sizes.append(picture.size)
-        return stack.whole(), sizes
+            image, size = self.read(path)
+            if not self.fits(image):
+                raise DataError(
+                    str(path),
+                    rule="images must have the size of those that the model was trained on",
+                    got=f"{sides(size)}, not {self.height} x {self.width}",
+                    fix="Resize them first; a model that was trained with --size does it by itself.",
+                )
+            stack.add(image, path)
+        return stack.whole()
 
-    def _check_size(self, picture: Picture) -> None:
-        if not self.resized and picture.size != (self.height, self.width):
-            raise DataError(
-                str(picture.path),
-                rule="images must have the size of those that the model was trained on",
-                got=f"{sides(picture.size)}, not {self.height} x {self.width}",
-                fix="Resize them first; a model that was trained with --size does it by itself.",
-            )
+    def fits(self, image: np.ndarray) -> bool:
+        """Whether an image has the size of the inputs."""
+        return image.shape[:2] == (self.height, self.width)
 
     def fault(self) -> str:
         fine = self.height > 0 and self.width > 0 and self.channels in (1, 3)

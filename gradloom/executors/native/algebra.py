@@ -1,8 +1,9 @@
 """Algebra of single nodes: what a node can be replaced by without changing a bit of its value.
 
 A rule takes a node and gives a simpler one that computes the same, or None.  Every rule here is exact for all values,
-NaN, infinities and the signs of zeros included, and so x · 0 stays as it is, and x + 0 too (-0 + 0 is 0).  The two
-exceptions, :func:`rows_alone` and :func:`softmax`, say so: the same formula with its operations in another order.
+NaN, infinities and the signs of zeros included, and so x · 0 stays as it is, and x + 0 too (-0 + 0 is 0).  The
+exceptions, :func:`rows_alone`, :func:`softmax` and the rules of sums.py, say so: the same formula with its operations
+in another order.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from collections.abc import Callable
 from typing import Any
 
 from gradloom.executors.native.loops import uniform_value
+from gradloom.executors.native.sums import sum_of_blocks, sum_of_placed, sum_of_squares, sum_of_terms
 from gradloom.ir.graph import Node, Op, fill
-from gradloom.ops import core, elementwise, index, movement, reduce
+from gradloom.ops import core, elementwise, index, movement, reduce, window
 
 Rule = Callable[[Node], Node | None]
 
@@ -151,6 +153,30 @@ def _select(node: Node) -> Node | None:
     return y if value is False else None
 
 
+def _rectified_pool(node: Node) -> Node | None:
+    """What is placed in a rectified image and masked by it: the mask is that of the windows, which are fewer.
+
+    With r = relu(z) the first largest element of a window of r has z > 0 if and only if the window's maximum is > 0.
+    """
+    condition, placed, otherwise = node.inputs
+    if placed.op is not window.window_place or not _is_zero(otherwise):
+        return None
+    y, rectified = placed.inputs
+    if condition.op is not elementwise.gt or not _is_zero(condition.inputs[1]):
+        return None
+    if rectified.op is not elementwise.select or not _is_zero(rectified.inputs[2]):
+        return None
+    if rectified.inputs[0] is not condition or rectified.inputs[1] is not condition.inputs[0]:
+        return None
+    zero = elementwise.constant_like(y, 0)
+    positive = elementwise.gt(window.window_max(rectified, **placed.attrs), zero)
+    return window.window_place(elementwise.select(positive, y, zero), rectified, **placed.attrs)
+
+
+def _is_zero(x: Node) -> bool:
+    return uniform_value(x) == 0
+
+
 # Softmax ------------------------------------------------------------------------------------------------------------
 
 
@@ -237,6 +263,7 @@ RULES: dict[Op, tuple[Rule, ...]] = {
     core.broadcast: (_broadcast,),
     **dict.fromkeys((movement.slice, movement.pad, movement.flip, movement.concatenate), (_nothing_moves,)),
     **dict.fromkeys((*REDUCTIONS, reduce.reduce_any, reduce.reduce_all), (_nothing_is_reduced,)),
+    core.reduce_sum: (_nothing_is_reduced, sum_of_placed, sum_of_squares, sum_of_blocks, sum_of_terms),
     core.add: (_add, rows_alone),
     elementwise.sub: (_sub, rows_alone),
     elementwise.mul: (_mul,),
@@ -246,7 +273,7 @@ RULES: dict[Op, tuple[Rule, ...]] = {
     elementwise.exp: (softmax,),
     reduce.logsumexp: (_logsumexp_below_peak,),
     elementwise.cast: (_cast,),
-    elementwise.select: (_select,),
+    elementwise.select: (_select, _rectified_pool),
     elementwise.stop_gradient: (lambda node: node.inputs[0],),  # what it stops is over when a graph is compiled
 }
 """The rules of each primitive, tried in order."""

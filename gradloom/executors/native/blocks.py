@@ -50,6 +50,7 @@ class BlockWriter:
         begin: the first of the kernel's units that is to be computed.
         end: the first that is not.
         scratch: address of working memory, for kernels that asked for some.
+        group: how many units side by side share preparations, so that one thread had better do them.
     """
 
     b: Function
@@ -58,6 +59,7 @@ class BlockWriter:
     begin: Index = 0
     end: Index = 0
     scratch: Value | None = None
+    group: int = 1
 
     def working_memory(self, unit: Index, size: int) -> Value:
         """The address of a unit's own bytes."""
@@ -142,16 +144,16 @@ class BlockWriter:
         return scalars.apply(self.b, instruction.name, wide, operand, np.dtype(instruction.dtype))
 
     def _random(self, instruction: RandomWord, here: Here) -> Value:
-        b = self.b
-        start = b.at(self.pointers[instruction.buffer], self.offset(instruction.key, here), "i32")
-        key = b.load(start, "i32", 4), b.load(b.at(start, 1, "i32"), "i32", 4)
+        b, first = self.b, instruction.key
+        words = first, Affine(first.offset + 1, first.strides)
+        key = [self.load(instruction.buffer, instruction.buffer.dtype, word, here) for word in words]
         place = b.index(self.offset(instruction.place, here))
         stride = here.stride(instruction.place)
         if stride:
             steps = ", ".join(f"i64 {lane * stride}" for lane in range(here.lanes))
             kind = vector("i64", here.lanes)
             place = b.add(b.splat(place, here.lanes), Value(f"<{steps}>", kind))
-        return scalars.threefry(b, key, place)
+        return scalars.threefry(b, (key[0], key[1]), place)
 
     def _gather(self, instruction: Gathered, dtype: np.dtype, position: Value, here: Here) -> Value:
         b = self.b

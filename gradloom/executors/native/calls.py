@@ -4,11 +4,12 @@ A program of a thousand layers calls thousands of kernels.  As code these calls 
 time grows faster than a function's length); as data they cost it nothing, and a call costs the machine some
 nanoseconds more.  A record is a run of 64-bit numbers:
 
-    function, units, clock, operands, then for each operand: slot, offset, and the stride by each loop around
+    function, units, groups, work, clock, operands,
+    then for each operand: slot, offset, and the stride by each loop around
 
 The address of an operand is ``table[slot] + offset + Σ stride · turn``: loops change no addresses, they count turns.
-The addresses of the kernels' functions, and their units, are filled in when their code is in memory: this is all the
-linking that there is.
+The addresses of the kernels' functions, their units and the groups that these make are filled in when their code is in
+memory: this is all the linking that there is.
 """
 
 from __future__ import annotations
@@ -20,11 +21,32 @@ import numpy as np
 
 from gradloom.executors.native.builder import Function, Value
 
-FUNCTION, UNITS, CLOCK, OPERANDS, HEADER = 0, 1, 2, 3, 4
+FUNCTION, UNITS, GROUPS, WORK, CLOCK, OPERANDS, HEADER = range(7)
 """Places in a record; a header is as long as the last."""
 
 CLOCK_WORDS = 2
 """What a clock counts: ticks, and calls."""
+
+
+NEVER = 2**62
+"""More operations than a kernel is said to have: where so many are asked for, none is shared."""
+
+
+@dataclass(frozen=True)
+class Slots:
+    """Places in a program's state, of 8 bytes each.
+
+    Attributes:
+        fault: the flag for indices out of range.
+        board: the address of the board of the team that helps.
+        least: the operations from which a kernel is shared with the team; NEVER where there is none.
+        clock: the first of the kernels' clocks.
+    """
+
+    fault: int
+    board: int
+    least: int
+    clock: int
 
 
 @dataclass(frozen=True)
@@ -49,9 +71,10 @@ class Address:
 
 @dataclass(frozen=True)
 class Call:
-    """A call of a kernel: its number in the list of kernels, its clock, its operands."""
+    """A call of a kernel: its number in the list of kernels, its elementary operations, its clock, its operands."""
 
     kernel: int
+    work: int
     clock: int
     operands: Sequence[Address]
 
@@ -82,30 +105,31 @@ class CallLists:
         for call in calls:
             self.called.append(call.kernel)
             self.places.append(len(self.records))
-            self.add_operands(call.operands, call.clock)
+            self.add_operands(call.operands, call.clock, call.work)
             self.most_operands = max(self.most_operands, len(call.operands))
         return first
 
-    def add_operands(self, operands: Sequence[Address], clock: int = 0) -> int:
+    def add_operands(self, operands: Sequence[Address], clock: int = 0, work: int = 0) -> int:
         """Keep a record that calls nothing; gives its place."""
         first = len(self.records)
-        self.records += [0, 0, clock, len(operands)]
+        self.records += [0, 0, 0, min(work, NEVER - 1), clock, len(operands)]
         for a in operands:
             self.records += [a.slot, a.offset, *a.strides, *(0,) * (self.depth - len(a.strides))]
         return first
 
-    def linked(self, functions: Sequence[tuple[int, int]]) -> np.ndarray:
-        """The records with the address and the units of the kernels' functions, which are given by number."""
+    def linked(self, functions: Sequence[tuple[int, int, int]]) -> np.ndarray:
+        """The records with address, units and groups of the kernels' functions, which are given by number."""
         records, places = np.array(self.records, np.int64), np.array(self.places, np.int64)
-        addresses, units = np.array(functions, np.int64).reshape(-1, 2)[self.called].T
-        records[places + FUNCTION], records[places + UNITS] = addresses, units
+        found = np.array(functions, np.int64).reshape(-1, 3)[self.called]
+        for place, values in zip((FUNCTION, UNITS, GROUPS), found.T):
+            records[places + place] = values
         return records
 
     # The functions that read records ------------------------------------------------------------------------------
 
-    def functions(self, fault_slot: int, clock_slot: int) -> list[Function]:
+    def functions(self, slots: Slots) -> list[Function]:
         """``addresses`` and ``run``."""
-        return [self._addresses(), self._run(fault_slot, clock_slot)]
+        return [self._addresses(), self._run(slots)]
 
     def _addresses(self) -> Function:
         """``addresses(record, table, turns, found)``: write the addresses of a record's operands."""
@@ -125,32 +149,33 @@ class CallLists:
         b.do(f"ret ptr {b.at(first, total, 'i64').text}")
         return b
 
-    def _run(self, fault_slot: int, clock_slot: int) -> Function:
-        """``run(records, count, table, turns, state, thread, threads)``: the calls of a list in order.
+    def _run(self, slots: Slots) -> Function:
+        """``run(records, count, table, turns, state)``: the calls of a list in order.
 
-        Each thread takes its share of a kernel's units, from units · thread / threads on, and waits for the others.
+        A kernel of enough operations is shared with the team whose board the state names; see sharing.py.
         """
-        pointers, numbers = ("records", "table", "turns", "state"), ("count", "thread", "threads")
-        b = Function("run", [*(("ptr", n, "") for n in pointers), *(("i64", n, "") for n in numbers)])
+        pointers = ("records", "table", "turns", "state")
+        b = Function("run", [*(("ptr", n, "") for n in pointers), ("i64", "count", "")])
         found = b.local(f"[{self.most_operands} x ptr]")
         record_at = b.local("ptr")
         b.store(b.param("records"), record_at, 8)
-        fault = b.at(b.param("state"), fault_slot, "i64")
-        alone = b.compare("eq", b.param("threads"), b.index(1))
+        fault, board_at, least_at = (b.at(b.param("state"), n, "i64") for n in (slots.fault, slots.board, slots.least))
+        board, least = b.load(board_at, "ptr", 8), b.load(least_at, "i64", 8)
         with b.loop(0, b.param("count")):
             record = b.load(record_at, "ptr", 8)
             given = f"ptr {record.text}, ptr %table, ptr %turns, ptr {found.text}"
             b.store(b.emit("ptr", f"call ptr @addresses({given})"), record_at, 8)
             kernel = b.load(b.at(record, FUNCTION, "i64"), "ptr", 8)
-            units = b.load(b.at(record, UNITS, "i64"), "i64", 8)
+            units, groups, work = (b.load(b.at(record, n, "i64"), "i64", 8) for n in (UNITS, GROUPS, WORK))
             before = self._cycles(b)
-            with b.when(alone):
-                b.do(f"call void {kernel.text}(ptr {found.text}, ptr {fault.text}, i64 0, i64 {units.text})")
-            with b.when(b.binary("xor", alone, b.const("i1", 1))):
-                begin, end = _share(b, units)
-                b.do(f"call void {kernel.text}(ptr {found.text}, ptr {fault.text}, i64 {begin.text}, i64 {end.text})")
-                b.do("call void @barrier(ptr %state, i64 %threads)")
-            self._count_cycles(b, before, record, clock_slot)
+            shared = b.compare("sge", work, least)
+            given = f"ptr {found.text}, ptr {fault.text}"
+            posted = f"ptr {board.text}, i64 {work.text}, ptr {kernel.text}"
+            with b.when(shared):
+                b.do(f"call void @share({posted}, {given}, i64 {units.text}, i64 {groups.text})")
+            with b.when(b.binary("xor", shared, b.const("i1", 1))):
+                b.do(f"call void {kernel.text}({given}, i64 0, i64 {units.text})")
+            self._count_cycles(b, before, record, slots.clock)
         b.finish()
         return b
 
@@ -158,20 +183,12 @@ class CallLists:
         return b.call(self.clock, "i64") if self.clock else None
 
     def _count_cycles(self, b: Function, before: Value | None, record: Value, clock_slot: int) -> None:
-        """Add what passed since ``before`` to the record's clock, and the call to its number, on the first thread."""
+        """Add what passed since ``before`` to the record's clock, and the call to its number."""
         if before is None:
             return
         spent = b.sub(b.call(self.clock, "i64"), before)
         clock = b.load(b.at(record, CLOCK, "i64"), "i64", 8)
         first = b.at(b.param("state"), clock_slot, "i64")
-        with b.when(b.compare("eq", b.param("thread"), b.index(0))):
-            for place, more in enumerate((spent, b.const("i64", 1))):
-                slot = b.at(first, b.iadd(b.imul(clock, CLOCK_WORDS), place), "i64")
-                b.store(b.add(b.load(slot, "i64", 8), more), slot, 8)
-
-
-def _share(b: Function, units: Value) -> tuple[Value, Value]:
-    """The first unit of this thread, and of the next."""
-    thread, threads = b.param("thread"), b.param("threads")
-    following = b.add(thread, b.const("i64", 1))
-    return b.binary("udiv", b.mul(thread, units), threads), b.binary("udiv", b.mul(following, units), threads)
+        for place, more in enumerate((spent, b.const("i64", 1))):
+            slot = b.at(first, b.iadd(b.imul(clock, CLOCK_WORDS), place), "i64")
+            b.store(b.add(b.load(slot, "i64", 8), more), slot, 8)

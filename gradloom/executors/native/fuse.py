@@ -37,6 +37,7 @@ from gradloom.executors.native.loops import (
     Reader,
     contiguous,
     is_expression,
+    uniform_value,
     variables,
 )
 from gradloom.ir.graph import CONSTANT, PLACEHOLDER, Graph, Node, project
@@ -47,9 +48,17 @@ MOST_RESULTS = 24
 """Results that one kernel computes at most: LLVM's time grows with the square of a loop's length."""
 
 
+FEW = 2
+"""Operations on an element that are always repeated rather than kept."""
+LARGE = 2**15
+"""Elements from which on a value computed from two tensors is kept even then."""
+SOME = 12
+"""Those that are repeated where keeping their result would save no trip to memory."""
+
+
 def fuse(graph: Graph) -> list[Kernel]:
     """Group the nodes of a graph into kernels, in an order in which they can run."""
-    buffers = _in_memory(graph)
+    buffers = in_memory(graph)
     kernels = _Grouping(graph, buffers).kernels
     for kernel in kernels:
         write_bodies(kernel, buffers)
@@ -70,7 +79,8 @@ def _drop_unread(kernels: list[Kernel], graph: Graph) -> None:
 # What lies in memory ------------------------------------------------------------------------------------------------
 
 
-def _in_memory(graph: Graph) -> set[Node]:
+def in_memory(graph: Graph) -> set[Node]:
+    """The nodes whose values must lie in memory."""
     users: dict[Node, int] = {}
     for node in graph.nodes:
         for x in set(node.inputs):
@@ -98,8 +108,8 @@ def _needed_for(node: Node, users: int, found: set[Node]) -> list[Node]:
     if node.op is sampling.random_bits:
         return [node.inputs[0], node] if users > 1 else [node.inputs[0]]
     if node.op is core.broadcast:
-        return [node.inputs[0]] if _cost(node.inputs[0], found) > 2 else []
-    return [node] if users > 1 and _cost(node, found) > 2 else []
+        return [node.inputs[0]] if _cost(node.inputs[0], found) > FEW else []
+    return [node] if users > 1 and _is_dear(node, found) else []
 
 
 def _computed_from(node: Node, source: Node, buffers: set[Node]) -> bool:
@@ -130,15 +140,41 @@ def _operands_in_memory(node: Node) -> list[Node]:
     return [base_of(left), base_of(right) if in_any_order else right]
 
 
+def _is_dear(node: Node, buffers: set[Node]) -> bool:
+    """Whether a value is better kept than computed by each of its users.
+
+    One that is computed from a single tensor of its size takes as long to read as that tensor, and none to write.
+    """
+    cost = _cost(node, buffers)
+    if cost <= FEW and node.tensor_type.size < LARGE:
+        return False
+    return cost > SOME or len(large_sources(node, buffers)) > 1
+
+
+def large_sources(node: Node, buffers: set[Node]) -> list[Node]:
+    """The tensors in memory, no smaller than a value, that it is computed from."""
+    found, stack, seen = [], [node], set()
+    while stack:
+        x = stack.pop()
+        if x in seen or x.tensor_type.size < node.tensor_type.size:
+            continue
+        seen.add(x)
+        if x not in buffers:
+            stack += x.inputs
+        elif uniform_value(x) is None:
+            found.append(x)
+    return found
+
+
 def _cost(node: Node, buffers: set[Node]) -> int:
-    """Roughly how many operations an element takes when computed in place; a dear function counts ten."""
+    """Roughly how many operations an element takes when computed in place; a dear function counts too many."""
     total, stack, seen = 0, [node], set()
-    while stack and total <= 10:
+    while stack and total <= SOME:
         x = stack.pop()
         if x in buffers or x in seen:
             continue
         seen.add(x)
-        total += 10 if x.op in DEAR else int(x.op in ELEMENTWISE)
+        total += SOME + 1 if x.op in DEAR else int(x.op in ELEMENTWISE)
         stack += x.inputs
     return total
 

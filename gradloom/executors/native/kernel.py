@@ -52,7 +52,8 @@ FUSED = REDUCTIONS | SCATTERS | CONVOLUTIONS | {contraction.contract, reduce.cum
 SORTS = frozenset((index.sort, index.argsort, index.arg_top_k))
 WHOLE = SORTS | {
     *(linalg.cholesky, linalg.solve, linalg.triangular_solve),
-    *(window.patches, window.fold_patches, window.window_sum, window.window_max, window.window_argmax),
+    *(window.patches, window.fold_patches, window.window_sum, window.window_share),
+    *(window.window_max, window.window_argmax, window.window_pick, window.window_place),
 }
 """Primitives with a kernel of their own that reads whole operands from memory, and whose loops nothing shares."""
 

@@ -28,6 +28,10 @@ ELEMENTWISE = frozenset(
 """Primitives whose result at an index depends on the operands at that index alone."""
 
 
+SMALL_CONSTANT = 256
+"""Elements up to which constants are looked at one by one."""
+
+
 class Affine(NamedTuple):
     """offset + Σ strides[d] · i_d over the variables of a loop nest."""
 
@@ -203,9 +207,10 @@ def uniform_value(node: Node) -> Any:
     """The one value of a constant that is the same everywhere, else None."""
     if node.op is not CONSTANT or node.value.size == 0:
         return None
-    if node.value.size == 1 or not any(node.value.strides):
-        return node.value.flat[0].item()
-    return None
+    value = node.value[tuple(slice(1) if s == 0 else slice(None) for s in node.value.strides)]  # each element once
+    if value.size > SMALL_CONSTANT or value.tobytes() != value.size * value.flat[0].tobytes():
+        return None
+    return value.flat[0].item()
 
 
 def only_unit_axes_change(node: Node) -> bool:

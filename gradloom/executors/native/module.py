@@ -1,8 +1,8 @@
 """From a plan to text for LLVM: a function a kernel, each a module, and the program that calls them in order.
 
-Every thread runs ``program`` with its number; each takes its share of a kernel's units, then all wait for each other
-at a barrier.  Work is cut by the size of the problem, so results do not depend on the number of threads.  A loop of
-the graph is a loop in the program: its body's kernels are called again with the addresses of the turn.
+The caller's thread runs ``program``, and shares the large kernels with others (see sharing.py).  Work is cut into units
+by the size of the problem, so results do not depend on the number of threads.  A loop of the graph is a loop in the
+program: its body's kernels are called again with the addresses of the turn.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from gradloom.executors.native import kernels
-from gradloom.executors.native.barrier import barrier
 from gradloom.executors.native.blocks import BlockWriter
 from gradloom.executors.native.builder import Function, Value
-from gradloom.executors.native.calls import Address, Call, CallLists
+from gradloom.executors.native.calls import Address, Call, CallLists, Slots
 from gradloom.executors.native.compile import Code
 from gradloom.executors.native.denormals import flush_denormals
 from gradloom.executors.native.half import conversions_for
 from gradloom.executors.native.kernel import Kernel, storage
 from gradloom.executors.native.plan import Plan
+from gradloom.executors.native.sharing import SHARED_FROM, share
 from gradloom.executors.native.target import Target
 from gradloom.ir.graph import Node
 from gradloom.ops import control
@@ -56,6 +56,11 @@ class KernelFunction:
         """The name of a constant beside it: into how many units its work is cut."""
         return f"{self.name}.units"
 
+    @property
+    def groups_name(self) -> str:
+        """The name of another: how many groups of units there are that are better done by one thread."""
+        return f"{self.name}.groups"
+
     def text(self) -> str:
         """The function with what it needs, as a module of its own."""
         params = [("ptr", "buffers", ""), ("ptr", "fault", ""), ("i64", "begin", ""), ("i64", "end", "")]
@@ -68,7 +73,9 @@ class KernelFunction:
         writer = BlockWriter(function, pointers, fault, begin, end, scratch)
         units = kernels.write(writer, self.kernel, self.target)
         function.finish()
-        text = "\n".join([*sorted(function.needs), f"@{self.units_name} = constant i64 {units}", function.text()])
+        sizes = {self.units_name: units, self.groups_name: units // writer.group}
+        constants = [f"@{name} = constant i64 {size}" for name, size in sizes.items()]
+        text = "\n".join([*sorted(function.needs), *constants, function.text()])
         return text + conversions_for(text)
 
 
@@ -80,8 +87,7 @@ class Module:
         text: the program around the kernels.
         kernels: the functions of the kernels, by number.
         lists: the calls of kernels.
-        work: rough number of elementary operations in a call, for deciding on threads.
-        calls: how many kernels a call runs.
+        work: rough number of elementary operations in a call's kernels that are worth sharing, for deciding on threads.
         timed: the kernels in the order of their clocks.
         hosted: the kernels that call back, in the order of their numbers.
     """
@@ -90,17 +96,19 @@ class Module:
     kernels: list[KernelFunction]
     lists: CallLists
     work: int
-    calls: int
     timed: list[Kernel]
     hosted: list[Kernel]
 
     def linked(self, codes: Sequence[Code]) -> np.ndarray:
         """The records of all calls, with what is known since the code of the kernels is in memory."""
-        return self.lists.linked([(c.address(k.name), c.number(k.units_name)) for k, c in zip(self.kernels, codes)])
+        pairs = list(zip(self.kernels, codes))
+        return self.lists.linked(
+            [(c.address(k.name), c.number(k.units_name), c.number(k.groups_name)) for k, c in pairs]
+        )
 
 
-FAULT_SLOT, CLOCK_SLOT = 32, 64
-"""Places in the program's state (8 bytes each): the flag for indices out of range; the kernels' clocks (calls.py)."""
+SLOTS = Slots(fault=0, board=1, least=2, clock=16)
+"""What a program's state is made of."""
 
 _TURNS = 100
 """Turns that are counted of a loop whose number of turns is not known."""
@@ -125,11 +133,12 @@ def write_module(plan: Plan, target: Target, *, clocks: bool = False, flush: boo
     if restore is not None:
         restore()
     writer.main.finish()
-    functions = [writer.main, *lists.functions(FAULT_SLOT, CLOCK_SLOT)]
-    declarations = sorted({d for f in functions for d in f.needs})
-    text = "\n".join([*declarations, barrier(target), *(f.text() for f in functions)])
+    functions = [writer.main, *lists.functions(SLOTS)]
+    needs, sharing = share(target)
+    declarations = sorted({*needs, *(d for f in functions for d in f.needs)})
+    text = "\n".join([*declarations, sharing, *(f.text() for f in functions)])
     written = [KernelFunction(kernel, target, content) for content, kernel in writer.kernels.items()]
-    return Module(text, written, lists, work.operations, work.calls, writer.timed, writer.hosted)
+    return Module(text, written, lists, work, writer.timed, writer.hosted)
 
 
 def _depth(plan: Plan) -> int:
@@ -140,17 +149,6 @@ def _depth(plan: Plan) -> int:
         for p in inner
     ]
     return max(loops, default=0)
-
-
-@dataclass(frozen=True)
-class _Work:
-    """Elementary operations and kernels run."""
-
-    operations: int = 0
-    calls: int = 0
-
-    def plus(self, other: _Work, times: int = 1) -> _Work:
-        return _Work(self.operations + times * other.operations, self.calls + times * other.calls)
 
 
 @dataclass
@@ -180,8 +178,7 @@ class _Writer:
     depth: int = 0
 
     def __post_init__(self) -> None:
-        numbers, names = ("thread", "threads"), ("table", "arena", "state", "host")
-        params = [*(("i64", name, "") for name in numbers), *(("ptr", name, "") for name in names)]
+        params = [("ptr", name, "") for name in ("table", "arena", "state", "host")]
         self.main = main = Function("program", params, internal=False)
         self.turns = main.local(f"[{max(self.lists.depth, 1)} x i64]")
         # The arena and the addresses that the caller gives are one table.
@@ -191,21 +188,24 @@ class _Writer:
             given = main.load(main.at(main.param("table"), main.iadd(i, -1), "ptr"), "ptr", 8)
             main.store(given, main.at(self.table, i, "ptr"), 8)
 
-    def run(self, plan: Plan, given: Addresses, arena: int) -> _Work:
-        """Run the kernels of a plan; ``given`` are the places of inputs and outputs, ``arena`` that of its arena."""
+    def run(self, plan: Plan, given: Addresses, arena: int) -> int:
+        """Run the kernels of a plan; ``given`` are the places of inputs and outputs, ``arena`` that of its arena.
+
+        Gives the operations that are worth sharing.
+        """
         addresses = {**given, **{n: Address(0, arena + offset) for n, offset in plan.offsets.items()}}
-        work, calls = _Work(), []
+        work, calls = 0, []
         for kernel in plan.kernels:
             if kernel in plan.inner or kernel.host:
                 self._call_all(calls)
                 calls = []
             if kernel in plan.inner:
-                work = work.plus(self._control(plan, kernel, addresses, arena))
+                work += self._control(plan, kernel, addresses, arena)
             elif kernel.host:
                 self._call_host(kernel, [addresses[storage(b)] for b in (*kernel.core_inputs(), *kernel.results)])
             elif math.prod(kernel.shape):
                 calls.append(self._call(kernel, addresses, arena + plan.scratch.get(kernel, 0)))
-                work = work.plus(_Work(_operations(kernel), 1))
+                work += calls[-1].work if calls[-1].work >= SHARED_FROM else 0
         self._call_all(calls)
         return work
 
@@ -218,12 +218,12 @@ class _Writer:
         number = self.numbers.setdefault(content, len(self.numbers))
         self.timed.append(kernel)
         operands = [*(addresses[storage(b)] for b in kernel.buffers()), Address(0, scratch)]
-        return Call(number, len(self.timed) - 1, operands)
+        return Call(number, _operations(kernel), len(self.timed) - 1, operands)
 
     def _call_all(self, calls: Sequence[Call]) -> None:
         if calls:
             given = f"{self._record(self.lists.add(calls))}, ptr {self.table.text}, ptr {self.turns.text}, ptr %state"
-            self.main.do(f"call void @run({given}, i64 {len(calls)}, i64 %thread, i64 %threads)")
+            self.main.do(f"call void @run({given}, i64 {len(calls)})")
 
     def _record(self, place: int) -> str:
         """The address of a record; where all records begin lies in the last slot of the table."""
@@ -240,17 +240,13 @@ class _Writer:
         return found
 
     def _call_host(self, kernel: Kernel, operands: Sequence[Address]) -> None:
-        """Let the first thread call back into Python with the addresses of operands and results; the others wait."""
-        main = self.main
-        listed = self._addresses(operands)
-        with main.when(main.compare("eq", main.param("thread"), main.index(0))):
-            main.do(f"call void %host(i64 {len(self.hosted)}, ptr {listed.text})")
-        main.do("call void @barrier(ptr %state, i64 %threads)")
+        """Call back into Python with the addresses of operands and results."""
+        self.main.do(f"call void %host(i64 {len(self.hosted)}, ptr {self._addresses(operands).text})")
         self.hosted.append(kernel)
 
     # Loops and branches -------------------------------------------------------------------------------------------
 
-    def _control(self, plan: Plan, kernel: Kernel, addresses: Addresses, arena: int) -> _Work:
+    def _control(self, plan: Plan, kernel: Kernel, addresses: Addresses, arena: int) -> int:
         node, inner = kernel.core, plan.inner[kernel]
         assert node is not None
         arenas = [arena + offset for offset in plan.inner_offsets[kernel]]
@@ -273,7 +269,7 @@ class _Writer:
         results: list[Address],
         constants: Addresses,
         arena: int,
-    ) -> _Work:
+    ) -> int:
         """The turns of a scan: elements of sequences lie elsewhere in each turn, all else where it lay."""
         main, length = self.main, node.attrs["length"]
         fixed, carries = node.attrs["consts"], node.attrs["carries"]
@@ -297,7 +293,7 @@ class _Writer:
             self.depth += 1
             work = self.run(body, given, arena)
             self.depth -= 1
-        return _Work().plus(work, times=length)
+        return work * length
 
     def _while(
         self,
@@ -307,9 +303,12 @@ class _Writer:
         results: list[Address],
         constants: Addresses,
         arenas: list[int],
-    ) -> _Work:
-        """Turns while a condition holds.  Before each the condition's kernels write the last result, which all threads
-        read: after the last turn it says whether the condition still holds."""
+    ) -> int:
+        """Turns while a condition holds.
+
+        Before each the condition's kernels write the last result: after the last turn it says whether the condition
+        still holds.
+        """
         main, fixed = self.main, node.attrs["consts"]
         condition, body = inner
         places = [*operands[:fixed], *results[:-1]]
@@ -322,17 +321,17 @@ class _Writer:
             if limit is not None:
                 leave(main.compare("eq", turn, main.index(limit)))
             work = self.run(body, given, arenas[1])
-        return asking.plus(asking.plus(work), times=min(_TURNS, limit or _TURNS))
+        return asking + (asking + work) * min(_TURNS, limit or _TURNS)
 
     def _holds(self, boolean: Address) -> Value:
-        """A boolean in memory, which all threads read."""
+        """A boolean in memory."""
         main = self.main
         address = main.load(self._addresses([boolean]), "ptr", 8)
         return main.compare("ne", main.load(address, "i8", 1), main.const("i8", 0))
 
     def _side(
         self, side: Plan, operands: list[Address], results: list[Address], constants: Addresses, arena: int
-    ) -> _Work:
+    ) -> int:
         """The kernels of a graph, from operands to results."""
         given = {**constants, **dict(zip(side.graph.inputs, operands))}
         given.update({storage(y): address for y, address in zip(side.graph.outputs, results)})
@@ -345,8 +344,8 @@ class _Writer:
         results: list[Address],
         constants: Addresses,
         arenas: list[int],
-    ) -> _Work:
-        """Both sides write the same results; every thread takes the same side."""
+    ) -> int:
+        """Both sides write the same results."""
         main = self.main
         condition, *values = operands
         holds = self._holds(condition)
@@ -354,7 +353,7 @@ class _Writer:
         for side, arena, wanted in zip(sides, arenas, (holds, main.binary("xor", holds, main.const("i1", 1)))):
             with main.when(wanted):
                 work.append(self._side(side, values, results, constants, arena))
-        return max(work, key=lambda w: w.operations)
+        return max(work)
 
 
 def _operations(kernel: Kernel) -> int:

@@ -2,12 +2,14 @@
 
 A loop's body is planned like a graph of its own.  What it carries from turn to turn lies in the loop's results; a
 carried value is written in place where nothing reads the old one any more, and copied at the end of the turn
-elsewhere.  To make that rare, kernels whose results only leave the turn (parameter updates) run last.
+elsewhere.  To make that rare, kernels whose results only leave the turn (parameter updates) wait for those that read
+the old values.
 """
 
 from __future__ import annotations
 
 import bisect
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +21,7 @@ from gradloom.executors.native.kernel import SCATTERS, Kernel, Region, storage
 from gradloom.executors.native.kernels import scratch
 from gradloom.executors.native.layout import lay_out
 from gradloom.executors.native.loops import Affine, Gathered, Load, RandomWord, contiguous
+from gradloom.executors.native.masks import read_masks
 from gradloom.executors.native.pack import prepare_products
 from gradloom.executors.native.rows import join_rows
 from gradloom.executors.native.simplify import simplify
@@ -73,8 +76,12 @@ def _inside(plans: list[Plan]) -> list[Kernel]:
 
 def make_plan(graph: Graph, target: Target) -> Plan:
     """Plan a graph for a machine: kernels, inner plans, memory."""
-    laid = lay_out(simplify(graph))
+    laid = _laid_out(simplify(graph))
     return _complete(Plan(laid, fuse(laid)), target)
+
+
+def _laid_out(graph: Graph) -> Graph:
+    return read_masks(lay_out(graph))
 
 
 def _complete(plan: Plan, target: Target) -> Plan:
@@ -105,15 +112,16 @@ def _complete(plan: Plan, target: Target) -> Plan:
 
 
 def _plan_branch(graph: Graph, target: Target) -> Plan:
-    laid = _own_outputs(lay_out(graph))
+    laid = _own_outputs(_laid_out(graph))
     return _complete(Plan(laid, fuse(laid)), target)
 
 
 def _plan_body(node: Node, target: Target) -> Plan:
-    """The plan of one turn: updates last, carried values in place or copied at the end."""
-    graph = _own_outputs(lay_out(node.attrs["body"]))
+    """The plan of one turn: updates as early as they can be, carried values in place or copied at the end."""
+    graph = _own_outputs(_laid_out(node.attrs["body"]))
     first, count = node.attrs["consts"], node.attrs["carries"]
-    plan = Plan(graph, _updates_last(fuse(graph), {storage(y) for y in graph.outputs[:count]}))
+    updates = dict(zip(map(storage, graph.outputs), graph.inputs[first : first + count]))
+    plan = Plan(graph, _updates_early(fuse(graph), updates))
     uses = _Uses(plan.kernels[:])
     for carried, output in zip(graph.inputs[first : first + count], graph.outputs):
         root = storage(output)
@@ -146,16 +154,29 @@ def _copied(node: Node) -> Node:
     return Node(elementwise.stop_gradient, (node,), {}, node.type)
 
 
-def _updates_last(kernels: list[Kernel], carried: set[Node]) -> list[Kernel]:
-    """Kernels whose results no other kernel reads go to the end, those that make carried values last of all."""
+def _updates_early(kernels: list[Kernel], updates: Mapping[Node, Node]) -> list[Kernel]:
+    """The kernels in an order in which what only leaves the turn comes as soon as it can.
+
+    A new carried value is written in place of the old one, so its kernel waits for all that read the old one; but no
+    longer, for what it reads (the values and gradients of a layer) takes up memory until then.
+
+    Args:
+        kernels: in an order in which they can run.
+        updates: the old carried value of each new one.
+    """
     read = {storage(b) for k in kernels for b in k.reads()}
-
-    def rank(kernel: Kernel) -> int:
-        if any(storage(n) in read for n in kernel.results):
-            return 0
-        return 2 if any(n in carried for n in kernel.results) else 1
-
-    return sorted(kernels, key=rank)
+    leaving = [k for k in kernels if not any(storage(n) in read for n in k.results)]
+    order = [k for k in kernels if k not in leaving]
+    for kernel in sorted(leaving, key=lambda k: any(n in updates for n in k.results)):
+        needed = {storage(b) for b in kernel.reads()} | set(kernel.results)  # of which it may write a part
+        replaced = {updates[n] for n in kernel.results if n in updates}
+        before = [
+            place
+            for place, other in enumerate(order)
+            if needed & set(other.results) or any(storage(b) in replaced for b in other.reads())
+        ]
+        order.insert(max(before, default=-1) + 1, kernel)
+    return order
 
 
 class _Uses:

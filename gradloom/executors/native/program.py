@@ -10,29 +10,25 @@ import numpy as np
 from gradloom import config
 from gradloom.errors import CompileError, IndexRangeError, OutOfMemoryError
 from gradloom.executors.base import Call
-from gradloom.executors.native.barrier import SPINS_SLOT
-from gradloom.executors.native.calls import CLOCK_WORDS
+from gradloom.executors.native.calls import CLOCK_WORDS, NEVER
 from gradloom.executors.native.compile import Code, Refused, Written, load
 from gradloom.executors.native.explain import explain
 from gradloom.executors.native.host import HostKernels
 from gradloom.executors.native.kernel import Kernel, storage
 from gradloom.executors.native.loops import Apply
-from gradloom.executors.native.module import CLOCK_SLOT, KernelFunction, Module, write_module
+from gradloom.executors.native.module import SLOTS, KernelFunction, Module, write_module
 from gradloom.executors.native.plan import make_plan
 from gradloom.executors.native.profile import Profile, profile
+from gradloom.executors.native.sharing import SHARED_FROM
 from gradloom.executors.native.target import Target, host
 from gradloom.executors.native.team import TEAM
 from gradloom.executors.native.workspace import Workspace, address, check_memory, empty, out_of_memory
 from gradloom.ir.graph import CONSTANT, PLACEHOLDER, Graph
 from gradloom.ir.interpret import evaluate
 
-PARALLEL_FROM = 40_000
-"""Programs whose kernels have fewer elementary operations than this on average run on one thread: meeting at a
-barrier after each would cost more than the others help."""
-
 PARALLEL_TOTAL = 400_000
-"""Programs of fewer elementary operations in all (about 80 microseconds of one thread) run on one thread too: calling
-the others takes 10 microseconds while they still look out for work, and 60 once they sleep."""
+"""Programs whose shared kernels have fewer elementary operations in all, about 80 microseconds of one thread, run on
+one thread: they would be over before a helper that sleeps has come, and to wake one takes 10."""
 
 _KEPT = 4
 """Workspaces kept for later calls."""
@@ -50,6 +46,7 @@ class NativeProgram:
     Attributes:
         plan: the kernels, and where buffers lie.
         threads: how many threads run it.
+        shared_from: the operations from which a kernel is shared among them.
 
     Raises:
         OutOfMemoryError: it needs more memory than there is.
@@ -65,9 +62,10 @@ class NativeProgram:
         check_memory(self._who, self.plan)
         self.module = write_module(self.plan, self.target, clocks=clocks, flush=flush_denormals)
         self._code = main, *functions = _compiled(self._who, self.module, self.target)
-        self.threads = config.threads() if _is_worth_threads(self.module) else 1
+        self.threads = config.threads() if self.module.work >= PARALLEL_TOTAL else 1
+        self.shared_from = SHARED_FROM
         self._records = self.module.linked(functions)
-        self._function, self._entry = main.function("program", 6), main.address("program")
+        self._function = main.function("program", 4)
         self._resting: deque[Workspace] = deque(maxlen=_KEPT)
         self._prepare()
 
@@ -139,15 +137,15 @@ class NativeProgram:
             runs: how many calls are measured; by default as many as take about a quarter of a second.
         """
         timed = NativeProgram(self.graph, self.target, clocks=True)
-        timed.threads = self.threads
+        timed.threads, timed.shared_from = self.threads, self.shared_from
         return profile(timed.module.timed, self.threads, lambda: timed._timed_call(arrays), runs)
 
     def _timed_call(self, arrays: Sequence[np.ndarray]) -> np.ndarray:
         """Run a program with clocks; gives what each counted, a row for each kernel."""
         if self._resting:
-            self._resting[-1].state[CLOCK_SLOT:] = 0
+            self._resting[-1].state[SLOTS.clock :] = 0
         self(arrays)
-        return self._resting[-1].state[CLOCK_SLOT:].reshape(-1, CLOCK_WORDS)
+        return self._resting[-1].state[SLOTS.clock :].reshape(-1, CLOCK_WORDS)
 
     def _prepare(self) -> None:
         """Work out what is the same in every call: where arrays go in the table, and where outputs come from."""
@@ -179,21 +177,18 @@ class NativeProgram:
         except IndexError:  # all are in use
             pass
         check_memory(self._who, self.plan)
-        words = CLOCK_SLOT + CLOCK_WORDS * len(self.module.timed)
+        words = SLOTS.clock + CLOCK_WORDS * len(self.module.timed)
         return Workspace(self.plan.size, words, self._table, HostKernels(self.module.hosted))
 
     def _run(self, space: Workspace) -> None:
-        """Run on the team's threads, or alone where one thread is enough or the team is busy."""
-        if self.threads > 1:
-            space.state[SPINS_SLOT] = TEAM.looks(self.threads)
-            if TEAM.run(self.threads, (self._entry, *space.addresses)):
-                return
-        self._function(*space.alone)
-
-
-def _is_worth_threads(module: Module) -> bool:
-    """Whether several threads are faster than one; what they compute is the same."""
-    return module.work >= max(PARALLEL_TOTAL, PARALLEL_FROM * module.calls)
+        """Run with the team's help, or alone where one thread is enough or the team is busy."""
+        board = TEAM.enter(self.threads) if self.threads > 1 else 0
+        space.board.value, space.least.value = board, self.shared_from if board else NEVER
+        try:
+            self._function(*space.arguments)
+        finally:
+            if board:
+                TEAM.leave()
 
 
 def _compiled(who: str, module: Module, target: Target) -> list[Code]:

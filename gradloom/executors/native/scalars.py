@@ -227,11 +227,12 @@ _PARITY = 0x1BD11BDA
 
 
 def threefry(b: Function, key: tuple[Value, Value], place: Value) -> Value:
-    """Word number ``place`` (i64, one or a vector) of the random stream of a key; see ops/sampling.py."""
-    lanes = place.lanes
-    kind = vector("i32", lanes)
+    """Word number ``place`` (i64) of the random stream of a key; see ops/sampling.py.  Both may be one or a vector."""
+    lanes = max(place.lanes, key[0].lanes)
+    kind, place = vector("i32", lanes), b.splat(place, lanes)
     counter = b.convert(b.binary("lshr", place, b.const(place.type, 1)), "i32")
-    parity = b.binary("xor", b.binary("xor", key[0], key[1]), b.const("i32", _PARITY - 2**32 * (_PARITY >= 2**31)))
+    mark = b.const(key[0].type, _PARITY - 2**32 * (_PARITY >= 2**31))
+    parity = b.binary("xor", b.binary("xor", key[0], key[1]), mark)
     keys = [b.splat(k, lanes) for k in (key[0], key[1], parity)]
     x0, x1 = b.add(counter, keys[0]), keys[1]
     for block in range(5):

@@ -15,12 +15,12 @@ extreme and the position in every block:
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gradloom.executors.native.kernel import Kernel, Store
 from gradloom.executors.native.kernels import reduction
 from gradloom.executors.native.kernels.units import ENOUGH
-from gradloom.executors.native.loops import Affine, Apply, Block, Gathered, Given, Load, Scalar, contiguous
+from gradloom.executors.native.loops import Affine, Apply, Block, Gathered, Given, Load, Scalar, contiguous, merge
 from gradloom.executors.native.target import Target
 from gradloom.ir.graph import Node
 from gradloom.ir.tensortype import TensorType, name_of
@@ -31,6 +31,12 @@ FEWEST_ELEMENTS = 2**15
 BLOCK_ELEMENTS = 2**12
 """The least number of elements in a block."""
 MOST_BLOCKS = 64
+"""How many blocks there are of small reductions."""
+LARGE_BLOCK_ELEMENTS, MOST_LARGE_BLOCKS = 2**13, 512
+"""Larger ones have more, so that what several sums read of a block stays in the nearest caches (see rows.py)."""
+
+POSITIONS = (reduce.argmax, reduce.argmin)
+"""Reductions that have one loop and give a place in it."""
 
 
 def split_reductions(kernels: list[Kernel], target: Target) -> list[Kernel]:
@@ -74,18 +80,33 @@ def _cut(kernel: Kernel) -> _Cut:
     """Cut the longest loop, in a number of blocks that divides it if there is one near the number wanted."""
     length = max(kernel.reduced)
     elements = math.prod(kernel.shape) * math.prod(kernel.reduced)
-    most = min(MOST_BLOCKS, elements // BLOCK_ELEMENTS, length)
+    most = max(MOST_BLOCKS, min(MOST_LARGE_BLOCKS, elements // LARGE_BLOCK_ELEMENTS))
+    most = min(most, elements // BLOCK_ELEMENTS, length)
     blocks = next((n for n in range(most, most // 2, -1) if length % n == 0), most)
     return _Cut(kernel.reduced.index(length), blocks, length // blocks, length % blocks)
 
 
+def _merged(kernel: Kernel) -> Kernel:
+    """The reduced loops made one where every access moves through them evenly, so that it can be cut anywhere."""
+    assert kernel.inner is not None
+    results = len(kernel.shape)
+    merged = merge([kernel.reduced], [Affine(p.offset, p.strides[results:]) for p in kernel.inner.places()])
+    if kernel.core_op in POSITIONS:
+        return kernel
+    inner = kernel.inner.rewritten(
+        lambda p: Affine(p.offset, (*p.strides[:results], *(p.strides[results + d] for d in merged.kept)))
+    )
+    return replace(kernel, inner=inner, reduced=merged.sizes)
+
+
 def _split(kernel: Kernel) -> list[Kernel]:
+    kernel = _merged(kernel)
     core, cut, inner = kernel.core, _cut(kernel), kernel.inner
     assert core is not None
     assert inner is not None
     parts = Node(core.op, core.inputs, core.attrs, TensorType((cut.parts, *kernel.shape), core.dtype))
     extremes = None
-    if core.op in (reduce.argmax, reduce.argmin):
+    if core.op in POSITIONS:
         dtype = inner.dtypes[kernel.inner_value]
         op = reduce.reduce_max if core.op is reduce.argmax else reduce.reduce_min
         extremes = Node(op, core.inputs, {"axes": (core.attrs["axis"],)}, TensorType(parts.shape, dtype))

@@ -14,7 +14,7 @@ import numpy as np
 from gradloom import limits
 from gradloom.errors import OutOfMemoryError
 from gradloom.executors.native.host import HostKernels
-from gradloom.executors.native.module import FAULT_SLOT
+from gradloom.executors.native.module import SLOTS
 from gradloom.executors.native.plan import Plan
 
 _DATA = object.__basicsize__
@@ -33,8 +33,9 @@ class Workspace:
 
     Attributes:
         fault: not 0 after a position outside its axis was met.
-        addresses: what the program's function is told of all this.
-        alone: all its arguments for the only thread, made ready for the call.
+        board: the address of the board of the team that helps.
+        least: the operations from which a kernel is shared with it.
+        arguments: what the program's function is told of all this.
     """
 
     def __init__(self, arena: int, words: int, table: Sequence[int], host: HostKernels) -> None:
@@ -42,9 +43,12 @@ class Workspace:
         self.state = aligned(8 * words)
         self.table = (ctypes.c_size_t * len(table))(*table)
         self.host = host
-        self.fault = ctypes.c_int64.from_address(address(self.state) + 8 * FAULT_SLOT)
-        self.addresses = ctypes.addressof(self.table), address(self.arena), address(self.state), host.address
-        self.alone = [ctypes.c_int64(number) for number in (0, 1, *self.addresses)]
+        self.fault, self.board, self.least = (
+            ctypes.c_int64.from_address(address(self.state) + 8 * slot)
+            for slot in (SLOTS.fault, SLOTS.board, SLOTS.least)
+        )
+        places = ctypes.addressof(self.table), address(self.arena), address(self.state), host.address
+        self.arguments = [ctypes.c_int64(place) for place in places]
 
 
 def aligned(size: int) -> np.ndarray:

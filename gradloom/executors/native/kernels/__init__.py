@@ -19,6 +19,7 @@ from gradloom.executors.native.kernels import (
     rows,
     scatter,
     sort,
+    spread,
     transpose,
     window,
 )
@@ -76,8 +77,10 @@ FAMILIES: dict[Op, Family] = {
     win.patches: Family(window.write_patches, window.operations),
     win.fold_patches: Family(window.write_fold, window.operations),
     **dict.fromkeys(
-        (win.window_sum, win.window_max, win.window_argmax), Family(window.write_pooling, window.operations)
+        (win.window_sum, win.window_max, win.window_argmax, win.window_pick),
+        Family(window.write_pooling, window.operations),
     ),
+    **dict.fromkeys((win.window_share, win.window_place), Family(spread.write, window.operations, spread.scratch)),
 }
 """The family of every primitive that has a kernel of its own."""
 

@@ -43,7 +43,7 @@ LINE = 64  # bytes of a cache line
 NEAREST = 24 * 1024  # bytes of a kernel beyond which its lines are asked for before they are read
 AHEAD = 8  # so many turns of the inner loop
 
-FAR_APART = 1024  # bytes between rows of a large kernel, from which a copy in panels pays for itself
+MANY_ROWS = 64  # windows for which a copy of the kernel in panels pays for itself
 
 Outer = Callable[[list[Index], list[Index], list[Value]], list[Value]]
 
@@ -61,8 +61,8 @@ def write_input_gradient(writer: BlockWriter, kernel: Kernel, target: Target) ->
 def panels(s: Sides, itemsize: int, target: Target, *, backward: bool) -> int:
     """Into how many panels of channels the copy of a kernel is divided, each in one piece; 0 where none is needed.
 
-    The gradient of an input needs a copy in any case.  Elsewhere it pays for large kernels whose rows lie far apart:
-    what a tile reads of them falls into few sets of a cache.
+    The gradient of an input needs a copy in any case.  Elsewhere it pays where a tile has but a part of the channels:
+    what it reads lies apart otherwise, and falls into few sets of a cache.
     """
     tile = tile_of(s, itemsize, target, backward=backward)
     made = s.taken if backward else s.made
@@ -70,8 +70,7 @@ def panels(s: Sides, itemsize: int, target: Target, *, backward: bool) -> int:
     even = s.groups == 1 and made % width == 0
     if backward:
         return made // width if even else 1
-    large = math.prod(s.w) * itemsize > LARGE_KERNEL and made * itemsize >= FAR_APART
-    return made // width if even and large and made > width else 0
+    return made // width if even and made > width and math.prod(s.y[:-1]) >= MANY_ROWS else 0
 
 
 def tile_of(s: Sides, itemsize: int, target: Target, *, backward: bool) -> tuple[int, int]:

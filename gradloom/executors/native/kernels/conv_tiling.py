@@ -19,7 +19,10 @@ from itertools import groupby, pairwise
 LATENCY = 4  # cycles from a multiply-add to the next that needs its sum; two begin in each
 MOST_ROWS = 16  # of a tile: more only make more code
 WIDTHS = (8, 6, 4, 3, 2, 1)  # of tiles, in vectors
-MORE_TILES = 2  # of one height, rather than fewest
+TURN = 3  # instructions of a turn of the inner loop that compute nothing
+UNEVEN = 1.15  # times as many cycles where panels of a kernel are not all alike, and so lie apart
+STREAM = 2.4  # cycles in which the cache behind the nearest one gives a vector
+ISSUE = 0.1  # cycles lost for each instruction, for never do four begin in every cycle
 ROW_CYCLES = 0.5  # for each window, that a tile of a gradient takes to go from row to row
 
 
@@ -155,9 +158,8 @@ def stretches(line: Line, taps: tuple[int, int]) -> Iterator[Stretch]:
 
 
 def heights(count: int, most: int) -> list[int]:
-    """Heights of tiles that cover ``count``: all the same if a few more tiles allow that, else two that differ by 1."""
-    fewest = -(-count // most)
-    tiles = next((n for n in range(fewest, fewest + MORE_TILES + 1) if n and count % n == 0), fewest)
+    """Heights of the fewest tiles that cover ``count``; they differ by 1 at most."""
+    tiles = -(-count // most)
     return [count // tiles + (i < count % tiles) for i in range(tiles)]
 
 
@@ -177,16 +179,24 @@ def tile_shape(count: int, across: int, registers: int, *, by_vectors: bool = Fa
     def cost(shape: tuple[int, int]) -> tuple[float, int]:
         tiles, v = heights(count, shape[0]), shape[1]
         widths = [v] * (across // v) + [across % v] * bool(across % v)
-        cycles = sum(_cycles(h, w, h * w if by_vectors else h) for h in tiles for w in widths)
-        return cycles, len(tiles) * across
+        cycles = sum(_cycles(h, w, h * w if by_vectors else h, STREAM) for h in tiles for w in widths)
+        return cycles * (UNEVEN if across % v else 1), len(tiles) * across
 
     shapes = [(min(MOST_ROWS, (registers - 1 - v) // v), v) for v in WIDTHS if v <= across]
     return min((shape for shape in shapes if shape[0] > 0), key=cost)
 
 
-def _cycles(rows: int, vectors: int, elements: int) -> float:
-    """What a tile costs for each summed element: two multiply-adds or loads a cycle, no chain faster than it is."""
-    return max(rows * vectors / 2, (elements + vectors) / 2, LATENCY)
+def _cycles(rows: int, vectors: int, elements: int, stream: float = 0.0) -> float:
+    """What a tile costs for each summed element: two multiply-adds or loads a cycle, no chain faster than it is.
+
+    Args:
+        rows: of the tile.
+        vectors: of a row, loaded for every summed element.
+        elements: loaded likewise.
+        stream: cycles in which a vector comes near.
+    """
+    instructions = rows * vectors + elements + vectors + TURN
+    return max(rows * vectors / 2, (elements + vectors) / 2, stream * vectors, LATENCY) + ISSUE * instructions
 
 
 @dataclass(frozen=True)

@@ -105,6 +105,8 @@ class _Product:
     def write(self) -> None:
         """Walk the blocks of columns in which a thread has units, each with the rows that are the thread's."""
         b, writer, parts = self.b, self.writer, self.tiles.row_blocks.parts
+        if self.tiles.packing is not Packs.NEVER:  # each piece of a block of columns would need a copy of its own
+            writer.group = parts
         if self.tiles.packing is Packs.ASTRIDE:
             _ = self._astride  # known everywhere from here on
         with b.when(b.compare("slt", b.index(writer.begin), b.index(writer.end))):

@@ -37,14 +37,16 @@ class Array:
             offset = self.b.iadd(offset, self.b.imul(i, stride))
         return replace(self, pointer=self.b.at(self.pointer, offset, self.element))
 
-    def load(self, *index: Index, lanes: int = 1) -> Value:
-        """The element at ``index``, or so many from there on in memory."""
-        found = self.b.load(self.at(*index).pointer, vector(self.element, lanes), self.itemsize)
+    def load(self, *index: Index, lanes: int = 1, valid: int | None = None) -> Value:
+        """The element at ``index``, or so many from there on in memory; of these only the first ``valid`` are read."""
+        count = lanes if valid is None else valid
+        found = self.b.load_some(self.at(*index).pointer, vector(self.element, lanes), self.itemsize, count)
         return self.b.convert(found, "float") if self.element == "half" else found
 
-    def store(self, x: Value, *index: Index) -> None:
-        """Write an element or a vector."""
-        self.b.store(self.b.convert(x, self.element), self.at(*index).pointer, self.itemsize)
+    def store(self, x: Value, *index: Index, valid: int | None = None) -> None:
+        """Write an element or a vector, or of this the first ``valid`` elements."""
+        count = x.lanes if valid is None else valid
+        self.b.store_some(self.b.convert(x, self.element), self.at(*index).pointer, self.itemsize, count)
 
     def item(self, i: Index) -> Array:
         """Element ``i`` of the first axis, with the axes behind it."""
@@ -75,6 +77,11 @@ def local_array(b: Function, element: str, itemsize: int, *sizes: int) -> Array:
     """An array on the stack."""
     strides = contiguous(sizes)
     return Array(b, b.local(f"[{strides[0] * sizes[0]} x {element}]"), element, itemsize, strides)
+
+
+def local_sums(writer: BlockWriter, unit: Index, size: int, shape: tuple[int, ...]) -> Array:
+    """An array of single precision in a unit's working memory of so many bytes."""
+    return Array(writer.b, writer.working_memory(unit, size), "float", 4, contiguous(shape))
 
 
 def core_of(kernel: Kernel) -> Node:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -18,17 +19,20 @@ from gradloom.executors.native.builder import Function, Index, Value, vector
 from gradloom.executors.native.kernel import Kernel
 from gradloom.executors.native.kernels.elementwise import Row
 from gradloom.executors.native.kernels.grid import Axis, axes_of, elements, over_windows_with
-from gradloom.executors.native.kernels.whole import Array, array, core_of, nest, unravelled
+from gradloom.executors.native.kernels.whole import Array, Turn, array, core_of, nest, unravelled
 from gradloom.executors.native.loops import contiguous
 from gradloom.executors.native.target import Target
 from gradloom.ir.graph import Node
 from gradloom.ops.geometry import Windows
 
+WRITTEN_OUT = 16
+"""Positions of a window up to which there is code for each, and no loop."""
+
 
 def windows_of(node: Node) -> Windows:
     """The windows that a node is about."""
     a = node.attrs
-    spatial = a.get("spatial") or node.inputs[0].shape[1:-1]
+    spatial = a.get("spatial") or node.inputs[-1].shape[1:-1]
     return Windows(spatial, a["window"], a["strides"], a["padding"], a["dilation"])
 
 
@@ -39,12 +43,12 @@ def operations(node: Node) -> int:
 
 
 @dataclass(frozen=True)
-class _Pass:
-    """A kernel under construction: operand and result, the axes of windows, vectors along channels."""
+class Pass:
+    """A kernel under construction: operands and result, the axes of windows, vectors along channels."""
 
     b: Function
     node: Node
-    source: Array
+    sources: list[Array]
     result: Array
     windows: Windows
     axes: list[Axis]
@@ -62,88 +66,127 @@ class _Pass:
             total = self.b.iadd(total, self.b.imul(i, step))
         return total
 
+    @property
+    def register(self) -> str:
+        """The type in which elements are computed with."""
+        element = self.sources[-1].element
+        return "float" if element == "half" else element
 
-def _pass(writer: BlockWriter, kernel: Kernel, target: Target, *, bits: bool = False) -> _Pass:
+    def number(self, x: Index, lanes: int) -> Value:
+        """The number of a position in a window, for all lanes."""
+        return self.b.splat(self.b.convert(self.b.index(x), "i32"), lanes)
+
+
+def start_pass(writer: BlockWriter, kernel: Kernel, target: Target, *, bits: bool = False) -> Pass:
     node = core_of(kernel)
-    source, result = (array(writer, x, bits=bits) for x in (node.inputs[0], node))
+    *sources, result = (array(writer, x, bits=bits) for x in (*node.inputs, node))
     windows, b = windows_of(node), writer.b
     # Elements of type half are computed with as float, positions are int64.
-    size = max(source.itemsize, result.itemsize, 4 if source.element == "half" else 1)
-    return _Pass(b, node, source, result, windows, axes_of(b, windows), Row(b, target.lanes(size)))
+    size = max(sources[0].itemsize, result.itemsize, 4 if result.element == "half" else 1)
+    return Pass(b, node, sources, result, windows, axes_of(b, windows), Row(b, target.lanes(size)))
 
 
-# A result a window: sums, largest elements and where they lie -------------------------------------------------------
+def turns(b: Function, ranges: Sequence[tuple[Index, Index]], carried: list[Value], body: Turn) -> list[Value]:
+    """The positions of a window in order, written out where they are few and known."""
+    known = [(first, last) for first, last in ranges if isinstance(first, int) and isinstance(last, int)]
+    if len(known) == len(ranges) and math.prod(last - first for first, last in known) <= WRITTEN_OUT:
+        for p in product(*(range(first, last) for first, last in known)):
+            carried = body(list(p), carried)
+        return carried
+    return nest(b, ranges, carried, body)
+
+
+# A result a window: sums, largest elements, where they lie, and what lies there -------------------------------------
 
 
 def write_pooling(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
     """Write the function's body; units are rows of windows."""
-    w = _pass(writer, kernel, target)
+    w = start_pass(writer, kernel, target)
     b, counts = w.b, w.windows.counts
-    start = {"window_sum": _zero, "window_max": _lowest, "window_argmax": _nothing}[w.node.op.name]
-    visit = {"window_sum": _add, "window_max": _larger, "window_argmax": _first_largest}[w.node.op.name]
+    start, visit = _POOLINGS[w.node.op.name]
     front = (w.node.shape[0], *counts[:-1])
     with b.loop(b.param("begin"), b.param("end")) as unit, b.loop(0, counts[-1]) as last:
         n, *outer = unravelled(b, unit, front)
         at = [*outer, last]
         ranges = [axis.inside(q) for axis, q in zip(w.axes, at)]
 
-        def channels(c: Index, lanes: int) -> None:
+        def channels(c: Index, lanes: int, valid: int) -> None:
             def position(p: list[Index], carried: list[Value]) -> list[Value]:
                 place = elements(w.axes, at, p)
-                return visit(w, w.source.load(n, *place, c, lanes=lanes), place, carried)
+                found = [source.load(n, *place, c, lanes=lanes, valid=valid) for source in w.sources]
+                return visit(w, found, place, carried)
 
-            found = nest(b, ranges, start(w, lanes), position)
-            w.result.store(found[-1], n, *at, c)
+            found = turns(b, ranges, start(w, lanes), position)
+            w.result.store(found[-1], n, *at, c, valid=valid)
 
-        w.row.cover(0, w.channels, channels)
+        w.row.cover_masked(0, w.channels, channels)
     return math.prod(front)
 
 
-def _register(w: _Pass) -> str:
-    """The type in which elements are computed with."""
-    return "float" if w.source.element == "half" else w.source.element
+def _zero(w: Pass, lanes: int) -> list[Value]:
+    return [w.b.const(vector(w.register, lanes), 0)]
 
 
-def _zero(w: _Pass, lanes: int) -> list[Value]:
-    return [w.b.const(vector(_register(w), lanes), 0)]
+def _add(w: Pass, found: list[Value], place: list[Index], carried: list[Value]) -> list[Value]:
+    return [w.b.add(carried[0], found[0])]
 
 
-def _add(w: _Pass, x: Value, place: list[Index], carried: list[Value]) -> list[Value]:
-    return [w.b.add(carried[0], x)]
-
-
-def _lowest(w: _Pass, lanes: int) -> list[Value]:
+def _lowest(w: Pass, lanes: int) -> list[Value]:
     dtype = w.node.dtype
     lowest = -math.inf if dtype.kind == "f" else int(np.iinfo(dtype).min)
-    return [w.b.const(vector(_register(w), lanes), lowest)]
+    return [w.b.const(vector(w.register, lanes), lowest)]
 
 
-def _larger(w: _Pass, x: Value, place: list[Index], carried: list[Value]) -> list[Value]:
-    return [scalars.CODE["maximum"](w.b, (carried[0], x), w.node.dtype)]
+def _larger(w: Pass, found: list[Value], place: list[Index], carried: list[Value]) -> list[Value]:
+    return [scalars.CODE["maximum"](w.b, (carried[0], found[0]), w.node.dtype)]
 
 
-def _nothing(w: _Pass, lanes: int) -> list[Value]:
+def _nothing(w: Pass, lanes: int) -> list[Value]:
     return [*_zero(w, lanes), w.b.const(vector("i64", lanes), -1)]
 
 
-def _first_largest(w: _Pass, x: Value, place: list[Index], carried: list[Value]) -> list[Value]:
-    """The element wins if it is the first, larger than the best so far, or the first NaN."""
-    b, (best, found) = w.b, carried
-    kind = w.node.inputs[0].dtype.kind
-    wins = b.compare({"f": "ogt", "i": "sgt"}.get(kind, "ugt"), x, best)
+def first_largest(w: Pass, x: Value, carried: list[Value]) -> Value:
+    """Whether an element wins over (the best so far, its number): larger, or the first, or the first NaN."""
+    b, (best, number, *_) = w.b, carried
+    kind = w.node.inputs[-1].dtype.kind
     if kind == "f":
-        wins = b.binary("or", wins, b.binary("and", b.compare("uno", x, x), b.compare("ord", best, best)))
-    wins = b.binary("or", wins, b.compare("slt", found, b.const(found.type, 0)))
-    here = b.splat(b.index(w.flat(place, w.windows.spatial)), found.lanes)
-    return [b.select(wins, x, best), b.select(wins, here, found)]
+        wins = b.binary("and", b.compare("ugt", x, best), b.compare("ord", best, best))
+    else:
+        wins = b.compare("sgt" if kind == "i" else "ugt", x, best)
+    return b.binary("or", wins, b.compare("slt", number, b.const(number.type, 0)))
 
+
+def _where(w: Pass, found: list[Value], place: list[Index], carried: list[Value]) -> list[Value]:
+    b, (x,) = w.b, found
+    wins = first_largest(w, x, carried)
+    here = b.splat(b.index(w.flat(place, w.windows.spatial)), x.lanes)
+    return [b.select(wins, new, old) for new, old in zip((x, here), carried)]
+
+
+def _nothing_picked(w: Pass, lanes: int) -> list[Value]:
+    return [*_zero(w, lanes), w.number(-1, lanes), *_zero(w, lanes)]
+
+
+def _pick(w: Pass, found: list[Value], place: list[Index], carried: list[Value]) -> list[Value]:
+    t, x = found
+    wins = first_largest(w, x, carried)
+    return [w.b.select(wins, new, old) for new, old in zip((x, w.number(0, x.lanes), t), carried)]
+
+
+_POOLINGS = {
+    "window_sum": (_zero, _add),
+    "window_max": (_lowest, _larger),
+    "window_argmax": (_nothing, _where),
+    "window_pick": (_nothing_picked, _pick),
+}
+"""What a window starts with, and what becomes of it with one more element; the last value is the result."""
 
 # Windows laid out, and put back -------------------------------------------------------------------------------------
 
 
 def write_patches(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
     """Write the function's body; units are rows of windows."""
-    w = _pass(writer, kernel, target, bits=True)
+    w = start_pass(writer, kernel, target, bits=True)
     b, counts = w.b, w.windows.counts
     front = (w.node.shape[0], *counts[:-1])
 
@@ -158,7 +201,7 @@ def write_patches(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
             for axis, e in zip(w.axes, place):
                 inside = b.binary("and", inside, b.compare("ult", b.index(e), b.index(axis.size)))
             with b.when(inside):
-                w.row.cover(0, w.channels, lambda c, lanes: to.store(w.source.load(n, *place, c, lanes=lanes), c))
+                w.row.cover(0, w.channels, lambda c, lanes: to.store(w.sources[0].load(n, *place, c, lanes=lanes), c))
             with b.when(b.binary("xor", inside, b.const("i1", 1))):
                 w.row.cover(0, w.channels, lambda c, lanes: to.store(b.const(vector(to.element, lanes), 0), c))
             return []
@@ -169,7 +212,7 @@ def write_patches(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
 
 def write_fold(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
     """Write the function's body; units are rows of the grid.  Every element adds up the windows that hold it."""
-    w = _pass(writer, kernel, target)
+    w = start_pass(writer, kernel, target)
     b, spatial = w.b, w.windows.spatial
     front = (w.node.shape[0], *spatial[:-1])
     with b.loop(b.param("begin"), b.param("end")) as unit, b.loop(0, spatial[-1]) as last:
@@ -178,7 +221,7 @@ def write_fold(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
 
         def channels(c: Index, lanes: int) -> None:
             def held(p: list[Index], q: list[Index], carried: list[Value]) -> list[Value]:
-                return [b.add(carried[0], w.source.load(n, *q, w.flat(p, w.windows.size), c, lanes=lanes))]
+                return [b.add(carried[0], w.sources[0].load(n, *q, w.flat(p, w.windows.size), c, lanes=lanes))]
 
             (total,) = over_windows_with(w.axes, at, _zero(w, lanes), held)
             w.result.store(total, n, *at, c)
