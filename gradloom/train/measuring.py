@@ -18,7 +18,7 @@ from gradloom.transforms import jit
 
 EVALUATION_BATCH = 1024
 """The most examples that a call takes."""
-EVALUATION_ELEMENTS = 2**21
+EVALUATION_ELEMENTS = 2**20
 """The most numbers that the inputs of a call have, so that the outputs of all layers fit into memory."""
 
 

@@ -481,9 +481,9 @@ MODEL_COMMANDS = {
         FAILURE,
         "in model.safetensors: model description: no class has this name; got 'Sequentail'. Did you mean "
         "'Sequential'? Known: Activation, AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, BatchNorm, Constant, Conv, "
-        "ConvTranspose, Dense, Dropout, ELU, Embedding, Flatten, GELU, GlobalAvgPool, GlobalMaxPool, GroupNorm, "
+        "ConvTranspose, Dense, Dirac, Dropout, ELU, Embedding, Flatten, GELU, GlobalAvgPool, GlobalMaxPool, GroupNorm, "
         "Identity, Join, LayerNorm, LeakyReLU, LocalResponseNorm, LpPool, MaxPool, MedianPool, Normal, Normalize, "
-        "Orthogonal, PadChannels, ReLU, .... Classes of your own must be passed when loading; none is "
+        "Orthogonal, PadChannels, .... Classes of your own must be passed when loading; none is "
         "imported by its name.",
     ),
     "no description of the layers": Command(
