@@ -54,6 +54,7 @@ class TrainOptions:
     encoding: str = UTF_8
     kinds: dict[str, Kind] | None = None
     masks: Path | None = None
+    augment: str | None = None
     size: tuple[int, int] | None = None
 
 
@@ -108,7 +109,7 @@ def run_job(options: TrainOptions, note: Callable[[str], None], *, progress: str
 
 
 def _refuse_image_options(options: TrainOptions) -> None:
-    for name in ("masks", "size"):
+    for name in ("masks", "size", "augment"):
         if getattr(options, name) is not None:
             rule = "this is for images, and the data are no folder of images"
             raise OptionError(f"--{name}", rule=rule, got=options.data, fix="Leave it out, or name a folder of images.")

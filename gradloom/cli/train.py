@@ -33,6 +33,7 @@ from gradloom.cli.options import (
     widths_of,
 )
 from gradloom.cli.render import Screen, number
+from gradloom.data.augment import PRESETS
 from gradloom.data.delimited import UTF_8
 from gradloom.errors import OptionError
 
@@ -81,6 +82,10 @@ def train(
     size: Annotated[
         str | None, typer.Option(metavar="N|HxW", help="Of images: resize all to so many pixels, height x width.")
     ] = None,
+    augment: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help=f"Change images at random while training: {', '.join(PRESETS)}."),
+    ] = None,
     header: HeaderOption = HeaderChoice.AUTO,
     encoding: EncodingOption = UTF_8,
     kinds: KindsOption = "",
@@ -113,6 +118,7 @@ def train(
         kinds=dict(kinds_of(kinds)),
         masks=masks,
         size=None if size is None else size_of(size),
+        augment=augment,
     )
     job = run_image_job if masks is not None or is_images(data) else run_job
     result = job(options, screen.note, progress="silent" if quiet else "auto")

@@ -48,6 +48,20 @@ def test_the_same_seed_gives_the_same_run(cli, tmp_path: Path):
     assert first == second != other
 
 
+def test_augmentation_changes_the_course_and_is_kept_in_the_model_file(cli, tmp_path: Path):
+    shapes(tmp_path)
+    for more in ([], ["--augment", "photo"]):
+        assert cli(*TRAIN, "--epochs", "1", *more).code == 0
+    first, second = (tmp_path / f"runs/shapes-00{i}" for i in (1, 2))
+    assert (first / "history.csv").read_text() != (second / "history.csv").read_text()
+    assert train.load(second / "model.safetensors").augment == data.augment.get("photo")
+
+
+def test_an_unknown_augmentation_is_refused_with_the_nearest(cli, tmp_path: Path):
+    shapes(tmp_path)
+    assert "Did you mean 'photo'" in cli(*TRAIN, "--augment", "foto").err
+
+
 def test_the_model_file_holds_all_that_predicting_needs(classifier: Path):
     run = train.load(classifier / "model.safetensors")
     assert run.preprocessing is not None

@@ -89,6 +89,7 @@ def _trainer(options: TrainOptions, training: Images, network: str) -> Trainer:
         metrics=["accuracy", "mean_iou"] if training.levels else ["accuracy"],
         seed=options.seed,
         l2=options.l2,
+        augment=options.augment,
         executor=options.executor,
         preprocessing=Preprocessing(
             target=TargetPipeline(name, "multiclass", Labels(training.classes), None, ()),
