@@ -266,11 +266,16 @@ class _Grouping:
 
 
 def _is_copy(node: Node, buffers: set[Node]) -> bool:
-    """Whether a node is a float32 copy, for a product or a convolution, of a bfloat16 in memory.
+    """Whether a node is a float32 copy, for a product or a convolution, of something in memory rounded to bfloat16.
 
     It has a loop of its own, just before its user's: among those of its operand it would lie in memory in between.
     """
-    return node.op is elementwise.cast and node.inputs[0] in buffers and is_bfloat16(node.inputs[0].dtype)
+    if node.op is not elementwise.cast or not is_bfloat16(node.inputs[0].dtype):
+        return False
+    source = node.inputs[0]
+    while source not in buffers and source.op is elementwise.cast:
+        source = source.inputs[0]
+    return source in buffers
 
 
 def _numbers_first(graph: Graph) -> list[Node]:
