@@ -11,6 +11,8 @@ from typing import Any as _Any
 from gradloom import autodiff, debug, random
 from gradloom.functional import *  # noqa: F403
 from gradloom.inspecting import explain, profile
+from gradloom.ir.tensortype import bfloat16 as _bfloat16
+from gradloom.ir.tensortype import finfo
 from gradloom.pooling import avg_pool, lp_pool, max_pool, median_pool, patches, sum_pool, weighted_avg_pool
 from gradloom.tensor import Tensor, tensor
 from gradloom.transforms import (
@@ -48,6 +50,14 @@ def _later(name: str) -> _Any:
 
 
 autodiff.__getattr__ = _later
+
+
+def __getattr__(name: str) -> _Any:
+    """``bfloat16``, whose package is loaded when it is asked for."""
+    if name == "bfloat16":
+        return _bfloat16()
+    raise AttributeError(f"module 'gradloom' has no attribute {name!r}")
+
 
 __version__ = "0.1.0"
 
@@ -95,6 +105,7 @@ __all__ = [
     "explain",
     "expm1",
     "eye",
+    "finfo",
     "flip",
     "floor",
     "floor_divide",

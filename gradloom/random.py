@@ -17,7 +17,7 @@ import numpy as np
 from gradloom import functional as fn
 from gradloom.errors import DTypeError, OptionError
 from gradloom.ir.graph import constant
-from gradloom.ir.tensortype import DEFAULT_FLOAT, as_dtype, is_float
+from gradloom.ir.tensortype import DEFAULT_FLOAT, as_dtype, finfo, is_bfloat16, is_float
 from gradloom.ops import elementwise, sampling
 from gradloom.semantics import normal_shape
 from gradloom.tensor import Tensor, tensor
@@ -69,7 +69,8 @@ def fold_in(key: Tensor, number: Any) -> Tensor:
 
 
 def uniform(key: Tensor, shape: Shape = (), low: float = 0.0, high: float = 1.0, dtype: Any = DEFAULT_FLOAT) -> Tensor:
-    """Numbers uniform in [low, high): multiples of 2^-11 (float16), 2^-24 (float32) or 2^-53 of the width.
+    """Numbers uniform in [low, high): multiples of 2^-8 (bfloat16), 2^-11 (float16), 2^-24 (float32)
+    or 2^-53 of the width.
 
     Raises:
         OptionError: ``low`` is above ``high``.
@@ -93,7 +94,7 @@ def _unit(key: Tensor, shape: tuple[int, ...], dtype: np.dtype) -> Tensor:
         words = bits(key, (2, *shape))
         high_part = fn.cast(_top(words[0], 27), dtype) * 2.0**26
         return (high_part + fn.cast(_top(words[1], 26), dtype)) * 2.0**-53
-    count = {"float16": 11, "float32": 24}[dtype.name]
+    count = {"bfloat16": 8, "float16": 11, "float32": 24}[dtype.name]
     return fn.cast(fn.cast(_top(bits(key, shape), count), "float32") * 2.0**-count, dtype)
 
 
@@ -105,8 +106,11 @@ def _top(words: Tensor, count: int) -> Tensor:
 def normal(key: Tensor, shape: Shape = (), dtype: Any = DEFAULT_FLOAT) -> Tensor:
     """Standard normal numbers.
 
-    z = √(-2 log u) cos 2πv for uniform u in (0, 1] and v (Box and Muller, 1958).
+    z = √(-2 log u) cos 2πv for uniform u in (0, 1] and v (Box and Muller, 1958).  Numbers in bfloat16 are those of
+    float32, rounded.
     """
+    if is_bfloat16(as_dtype(dtype, "random.normal")):
+        return fn.cast(normal(key, shape), dtype)
     pair = uniform(key, (2, *normal_shape("random.normal", shape)), dtype=dtype)
     return fn.sqrt(fn.log(1 - pair[0]) * -2.0) * fn.cos(pair[1] * (2 * math.pi))
 
@@ -138,8 +142,10 @@ def permutation(key: Tensor, x: Any) -> Tensor:
 
 
 def gumbel(key: Tensor, shape: Shape = (), dtype: Any = DEFAULT_FLOAT) -> Tensor:
-    """Standard Gumbel numbers, -log(-log u)."""
-    return -fn.log(-fn.log(1 - uniform(key, shape, dtype=dtype)) + np.finfo(as_dtype(dtype)).tiny)
+    """Standard Gumbel numbers, -log(-log u).  Numbers in bfloat16 are those of float32, rounded."""
+    if is_bfloat16(as_dtype(dtype, "random.gumbel")):
+        return fn.cast(gumbel(key, shape), dtype)
+    return -fn.log(-fn.log(1 - uniform(key, shape, dtype=dtype)) + float(finfo(dtype).tiny))
 
 
 def categorical(key: Tensor, logits: Any, axis: int = -1) -> Tensor:

@@ -7,6 +7,7 @@ import math
 from gradloom import semantics
 from gradloom.errors import ShapeError
 from gradloom.ir.graph import Op
+from gradloom.ir.tensortype import DEFAULT_FLOAT, is_bfloat16
 from gradloom.ops import reduce
 from gradloom.pointwise import exp, sqrt, stop_gradient
 from gradloom.semantics import Axis, normal_axes, normal_axis, to_float
@@ -70,13 +71,18 @@ def logsumexp(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tenso
 
 
 def softmax(x: TensorLike, axis: int = -1) -> Tensor:
-    """e^x / Σ e^x along an axis, without overflow."""
+    """e^x / Σ e^x along an axis, without overflow; of bfloat16 in float32, rounded once."""
+    given = node_of(x, "softmax")
+    if is_bfloat16(given.dtype):
+        return softmax(Tensor(given).astype(DEFAULT_FLOAT), axis).astype(given.dtype)
     return exp(log_softmax(x, axis))
 
 
 def log_softmax(x: TensorLike, axis: int = -1) -> Tensor:
-    """x - log Σ e^x along an axis."""
+    """x - log Σ e^x along an axis; of bfloat16 in float32, rounded once."""
     scores = Tensor(to_float(node_of(x, "log_softmax")))
+    if is_bfloat16(scores.dtype):
+        return log_softmax(scores.astype(DEFAULT_FLOAT), axis).astype(scores.dtype)
     # Taking the peak off first keeps small results exact beside large scores; it has no part in the derivative.
     shifted = scores - stop_gradient(max(scores, axis, keepdims=True))
     return shifted - logsumexp(shifted, axis, keepdims=True)

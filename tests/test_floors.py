@@ -41,7 +41,7 @@ ROOMS = {room: level for level, line in enumerate(FLOORS.split("\n")) for room i
 
 LATE = {
     *("polars", "pandas", "pyarrow", "sklearn", "typer", "rich", "matplotlib", "jinja2", "optuna", "pooch", "PIL"),
-    *("jax", "jaxlib", "llvmlite", "onnx", "ray", "safetensors"),
+    *("jax", "jaxlib", "llvmlite", "ml_dtypes", "onnx", "ray", "safetensors"),
 }
 """Heavy packages, which may be imported inside the functions that need them."""
 

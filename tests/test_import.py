@@ -23,7 +23,7 @@ HEAVY = {
         "PIL",
         "pooch",
     ),
-    *("torch", "jax", "tensorflow", "llvmlite", "onnx", "optuna", "ray", "safetensors"),
+    *("torch", "jax", "tensorflow", "llvmlite", "ml_dtypes", "onnx", "optuna", "ray", "safetensors"),
 }
 
 

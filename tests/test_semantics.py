@@ -14,18 +14,19 @@ import gradloom as gl
 from gradloom.errors import DTypeError, ShapeError
 from gradloom.ir.tensortype import ORDER
 
-# Rows and columns in the order bool, uint8, uint32, int32, int64, float16, float32, float64.
+# Rows and columns in the order bool, uint8, uint32, int32, int64, float16, bfloat16, float32, float64.
 PROMOTION = """
-bool    uint8   uint32  int32   int64   float16 float32 float64
-uint8   uint8   uint32  int32   int64   float16 float32 float64
-uint32  uint32  uint32  int64   int64   float16 float32 float64
-int32   int32   int64   int32   int64   float16 float32 float64
-int64   int64   int64   int64   int64   float16 float32 float64
-float16 float16 float16 float16 float16 float16 float32 float64
-float32 float32 float32 float32 float32 float32 float32 float64
-float64 float64 float64 float64 float64 float64 float64 float64
+bool     uint8    uint32   int32    int64    float16  bfloat16 float32  float64
+uint8    uint8    uint32   int32    int64    float16  bfloat16 float32  float64
+uint32   uint32   uint32   int64    int64    float16  bfloat16 float32  float64
+int32    int32    int64    int32    int64    float16  bfloat16 float32  float64
+int64    int64    int64    int64    int64    float16  bfloat16 float32  float64
+float16  float16  float16  float16  float16  float16  float32  float32  float64
+bfloat16 bfloat16 bfloat16 bfloat16 bfloat16 float32  bfloat16 float32  float64
+float32  float32  float32  float32  float32  float32  float32  float32  float64
+float64  float64  float64  float64  float64  float64  float64  float64  float64
 """
-NAMES = ("bool", "uint8", "uint32", "int32", "int64", "float16", "float32", "float64")
+NAMES = ("bool", "uint8", "uint32", "int32", "int64", "float16", "bfloat16", "float32", "float64")
 TABLE = {
     (row, column): wanted
     for row, line in zip(NAMES, PROMOTION.split("\n")[1:])
@@ -40,6 +41,7 @@ WEAK = {
     "int32": ("int32", "int32", "float32"),
     "int64": ("int64", "int64", "float32"),
     "float16": ("float16", "float16", "float16"),
+    "bfloat16": ("bfloat16", "bfloat16", "bfloat16"),
     "float32": ("float32", "float32", "float32"),
     "float64": ("float64", "float64", "float64"),
 }
@@ -165,7 +167,7 @@ def test_matmul_error_names_both_types():
         (lambda: gl.einsum("ij,jk->ik", gl.zeros((2, 3)), gl.zeros((4, 2))), "einsum: the letter 'j' must stand for one size; got 3 and 4"),
         (lambda: gl.einsum("ij->ii", gl.zeros((2, 2))), "einsum: the spec needs one group of letters an operand, and every letter after -> once and from the left; got 'ij->ii' for 1 operands. Write it like \"ij,jk->ik\"."),
         (lambda: gl.take(gl.zeros(3), [3]), "take: positions along an axis of size 3 go from 0 to 2; got 3. Check the indices, or bring them into range with gl.clip."),
-        (lambda: gl.tensor([1.0], "complex64"), "tensor: a tensor holds numbers or booleans; got the type complex64. Convert it to one of: bool, uint8, uint32, int32, int64, float16, float32, float64."),
+        (lambda: gl.tensor([1.0], "complex64"), "tensor: a tensor holds numbers or booleans; got the type complex64. Convert it to one of: bool, uint8, uint32, int32, int64, float16, bfloat16, float32, float64."),
         (lambda: gl.squeeze(gl.zeros((2, 1)), 0), "squeeze: only axes of size 1 can be taken out; got axes (0,) of float32[2,1]"),
         (lambda: gl.top_k(gl.zeros(3), 4), "top_k: k lies between 0 and the axis' size 3; got k = 4 for float32[3]"),
         (lambda: bool(gl.zeros(2)), "bool: only one element is true or false; got float32[2]. Use gl.all or gl.any."),

@@ -99,7 +99,7 @@ def test_symbolic_misuse_names_the_remedy(use, message: str, transform):
         (lambda: gl.zeros(2).item(), ShapeError, "item(): the tensor must have one element; got float32[2]"),
         (lambda: len(gl.zeros(())), ShapeError, "len: a scalar has no length; got float32[]"),
         (lambda: range(gl.tensor(1.5)), DTypeError, "index: an index is an integer; got float32[]"),
-        (lambda: gl.zeros(2) ** "a", DTypeError, "power: a tensor holds numbers or booleans; got the type <U1. Convert it to one of: bool, uint8, uint32, int32, int64, float16, float32, float64."),
+        (lambda: gl.zeros(2) ** "a", DTypeError, "power: a tensor holds numbers or booleans; got the type <U1. Convert it to one of: bool, uint8, uint32, int32, int64, float16, bfloat16, float32, float64."),
         (lambda: gl.tensor([[1, 2], [3]]), DTypeError, "tensor: a tensor is made of numbers in rows of equal length; got a row of length 2 beside a row of length 1. Fill up the short rows, or make several tensors."),
         (lambda: gl.tensor([1, [3]]), DTypeError, "tensor: a tensor is made of numbers in rows of equal length; got a single value beside a row of length 1. Fill up the short rows, or make several tensors."),
         (lambda: gl.tensor([[[1, 2], [3]], [[4], [5]]]), DTypeError, "tensor: a tensor is made of numbers in rows of equal length; got a row of length 2 beside a row of length 1. Fill up the short rows, or make several tensors."),

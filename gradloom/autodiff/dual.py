@@ -429,7 +429,7 @@ def _compute(op: Op, values: Sequence[Number]) -> Number:
 
 
 _PRIMITIVE_OF: dict[Any, Op] = {
-    **{op.compute: op for op in PRIMITIVES.values() if isinstance(op.compute, np.ufunc)},
+    **{op.meaning: op for op in PRIMITIVES.values() if isinstance(op.meaning, np.ufunc)},
     np.floor_divide: elementwise.floor_divide,
     np.remainder: elementwise.remainder,
     np.rint: elementwise.round,

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from gradloom.ir.tensortype import TensorType, TupleType
+from gradloom.ir.tensortype import TensorType, TupleType, is_bfloat16
 from gradloom.ir.text import to_dot, to_text
 from gradloom.ir.verify import verify
 
@@ -44,7 +44,7 @@ class Op:
     Attributes:
         name: unique name.
         type_rule: ``(*operand types, **attributes) -> type``; raises the shape and dtype errors.
-        compute: the meaning in NumPy, ``(*arrays, **attributes) -> array`` (a tuple for several results).
+        meaning: what it computes, in NumPy, ``(*arrays, **attributes) -> array`` (a tuple for several results).
         derivative: forward rule ``(out, tangents) -> tangent of out``.  ``out`` is the node itself, ``tangents``
             has one entry an operand, None for zero.  None in place of the rule: the derivative is zero.
         transpose: ``(cotangent, node, linear) -> cotangent of each operand`` (None where ``linear`` is False);
@@ -53,17 +53,19 @@ class Op:
         nested: for operations that hold graphs, their rules for every transformation (see ops/control/).
         domains: for the tests, where each operand may be sampled; the last serves all further operands.
         fold: whether a node whose operands are all constants is computed at once.
+        moves: whether every element of the result is one of an operand, or padding; then nothing is rounded.
     """
 
     name: str
     type_rule: Callable[..., Type]
-    compute: Callable[..., Any]
+    meaning: Callable[..., Any]
     derivative: Callable[[Node, Sequence[Node | None]], Node | None] | None = None
     transpose: Callable[[Node, Node, Sequence[bool]], Sequence[Node | None]] | None = None
     batch: Callable[[int, Node, Sequence[Node], Sequence[bool]], Node] | None = None
     nested: Any = None
     domains: tuple[Domain, ...] = (Domain(),)
     fold: bool = True
+    moves: bool = False
 
     def __post_init__(self) -> None:
         assert self.name not in PRIMITIVES, f"the primitive {self.name} is declared twice"
@@ -82,6 +84,15 @@ class Op:
         if isinstance(result_type, TensorType):
             return constant(value, result_type.dtype)
         return Node(self, inputs, attrs, result_type, value)
+
+    def compute(self, *values: Any, **attrs: Any) -> Any:
+        """The meaning for these arrays.  With bfloat16 it is computed in float32 and rounded once, at the end."""
+        if self.moves or self.nested is not None or not any(is_bfloat16(v.dtype) for v in values):
+            return self.meaning(*values, **attrs)
+        result = self.type_rule(*(TensorType(v.shape, v.dtype) for v in values), **attrs)
+        assert isinstance(result, TensorType)
+        wide = [v.astype(np.float32) if is_bfloat16(v.dtype) else v for v in values]
+        return np.asarray(self.meaning(*wide, **attrs)).astype(result.dtype, copy=False)
 
     def __repr__(self) -> str:
         return f"Op({self.name})"
@@ -194,7 +205,7 @@ def _project_type(type: TupleType, *, index: int) -> TensorType:
     return type.parts[index]
 
 
-project = Op("project", _project_type, lambda values, index: values[index])
+project = Op("project", _project_type, lambda values, index: values[index], moves=True)
 """One result of an operation with several; every transformation handles it beside the operation it belongs to."""
 
 

@@ -1,31 +1,38 @@
 """What is known of a tensor before it has a value: its shape and its data type.
 
 Promotion.  When two tensors meet in one operation the result has the later of their two types in this order,
-with one exception (``uint32`` meeting ``int32`` gives ``int64``, which holds both):
+with two exceptions (``uint32`` meeting ``int32`` gives ``int64``, and ``float16`` meeting ``bfloat16`` gives
+``float32``, which hold both):
 
-    bool < uint8 < uint32 < int32 < int64 < float16 < float32 < float64
+    bool < uint8 < uint32 < int32 < int64 < float16, bfloat16 < float32 < float64
 
 So an integer tensor never widens a float one (``int64 + float32`` is ``float32``, as in PyTorch and JAX; NumPy
 would give ``float64``).  Python numbers are weak: they take the type of the tensor they meet, except that a float
 lifts integers and booleans to ``float32``, and an int lifts booleans to ``int64``.
+
+``bfloat16`` is the upper half of a float32: its range, and 8 bits of significand.  NumPy has no such type; the package
+ml_dtypes brings it, and is loaded when the type is first asked for.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
-from gradloom.errors import DTypeError
+from gradloom.errors import DTypeError, MissingPackageError
 
-ORDER = ("bool", "uint8", "uint32", "int32", "int64", "float16", "float32", "float64")
-_RANK = {np.dtype(name): rank for rank, name in enumerate(ORDER)}
+ORDER = ("bool", "uint8", "uint32", "int32", "int64", "float16", "bfloat16", "float32", "float64")
+_RANK = {name: rank for rank, name in enumerate(ORDER)}
+_HOLDING_BOTH = {frozenset(("uint32", "int32")): "int64", frozenset(("float16", "bfloat16")): "float32"}
 
 # NumPy types outside the list that are taken in without loss.
 _WIDENED = {"int8": "int32", "int16": "int32", "uint16": "int32", "uint64": "int64"}
 
-_NAMES = {dtype: dtype.name for dtype in _RANK}
+_NAMES = {np.dtype(name): name for name in ORDER if name != "bfloat16"}
 
 DEFAULT_FLOAT = np.dtype("float32")
 DEFAULT_INT = np.dtype("int64")
@@ -93,6 +100,37 @@ def is_bfloat16(dtype: np.dtype) -> bool:
     return dtype.kind == "V" and dtype.name == "bfloat16"
 
 
+def bfloat16() -> np.dtype:
+    """The data type bfloat16.
+
+    Raises:
+        MissingPackageError: ml_dtypes is not installed.
+    """
+    return np.dtype(_ml_dtypes().bfloat16)
+
+
+def finfo(dtype: Any) -> Any:
+    """The limits of a floating data type, as ``np.finfo`` has them: ``eps``, ``max``, ``tiny``, ...
+
+    Args:
+        dtype: bfloat16 or one of NumPy's.
+    """
+    wanted = as_dtype(dtype, "finfo")
+    return _ml_dtypes().finfo(wanted) if is_bfloat16(wanted) else np.finfo(wanted)
+
+
+def _ml_dtypes() -> ModuleType:
+    try:
+        import ml_dtypes  # noqa: PLC0415
+    except ImportError:
+        raise MissingPackageError(
+            "bfloat16",
+            rule="NumPy has no such type, so it needs the package ml_dtypes",
+            fix="Run: pip install 'gradloom[bfloat16]'.",
+        ) from None
+    return ml_dtypes
+
+
 def name_of(dtype: np.dtype) -> str:
     """The name of a supported data type; NumPy works its own out each time that it is asked, which takes a while."""
     return _NAMES.get(dtype) or dtype.name
@@ -106,19 +144,21 @@ def as_dtype(dtype: object, who: str = "dtype") -> np.dtype:
     Raises:
         DTypeError: no tensor can have this type.
     """
-    if isinstance(dtype, np.dtype) and dtype in _RANK and dtype.isnative:
+    if isinstance(dtype, np.dtype) and dtype.isnative and name_of(dtype) in _RANK:
         return dtype
     if dtype is float:
         return DEFAULT_FLOAT
     if dtype is int:
         return DEFAULT_INT
+    if isinstance(dtype, str) and dtype == "bfloat16":
+        return bfloat16()
     try:
         found = np.dtype(dtype)  # type: ignore[call-overload]
     except TypeError:
         found = None
     if found is not None:
         found = np.dtype(_WIDENED.get(found.name, found.newbyteorder("=")))
-        if found in _RANK:
+        if found.name in _RANK:
             return found
     raise DTypeError(
         who,
@@ -132,9 +172,10 @@ def promote(first: np.dtype, second: np.dtype) -> np.dtype:
     """The data type of the result when tensors of two types meet (the table in this file's head)."""
     if first == second:
         return first
-    if {first.name, second.name} == {"uint32", "int32"}:
-        return np.dtype("int64")
-    return first if _RANK[first] >= _RANK[second] else second
+    names = name_of(first), name_of(second)
+    if names[0] != names[1] and (both := _HOLDING_BOTH.get(frozenset(names))):
+        return np.dtype(both)
+    return first if _RANK[names[0]] >= _RANK[names[1]] else second
 
 
 def promote_scalar(dtype: np.dtype, scalar: bool | int | float) -> np.dtype:

@@ -41,6 +41,7 @@ class Call:
         init_key: random key of the parameters that are made during this call.
         drop: whether dropout drops while training; without, the call is a function of parameters and inputs alone.
         blank: make tensors without values, which take no memory, for a model whose tensors are read from a file.
+        floats: the type in which the call computes, for layers that make floats of whole numbers.
         stack: the modules that are running, each called by the one before it.
         names: of the children of modules met so far.
         draws: how many random layers have drawn.
@@ -52,6 +53,7 @@ class Call:
     init_key: Tensor | None = None
     drop: bool = True
     blank: bool = False
+    floats: str = "float32"
     stack: list[Module] = field(default_factory=list)
     names: dict[Module, dict[Module, str]] = field(default_factory=dict)
     draws: int = 0
@@ -291,6 +293,7 @@ def apply(
     training: bool = False,
     key: Tensor | None = None,
     drop: bool = True,
+    floats: str = "float32",
 ) -> tuple[Any, Tensors]:
     """Run a module as a pure function of its parameters and state.
 
@@ -302,13 +305,14 @@ def apply(
         training: whether dropout drops and batch normalisation uses the batch's statistics.
         key: random key, needed by random layers while training.
         drop: whether dropout drops while training.
+        floats: the type in which the module computes, that of the parameters and inputs given.
 
     Returns:
         ``(output, new state)``.
     """
     twin = _copy(module, {})
     twin.load(parameters, state)
-    with _running(Call(training=training, key=key, drop=drop)):
+    with _running(Call(training=training, key=key, drop=drop, floats=floats)):
         output = twin(*inputs)
     return output, twin.state()
 

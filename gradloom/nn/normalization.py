@@ -8,6 +8,7 @@ from gradloom.errors import ShapeError
 from gradloom.ir.tensortype import TensorType
 from gradloom.nn import init
 from gradloom.nn.module import Module, current_call
+from gradloom.nn.single import as_given, in_single
 from gradloom.tensor import Tensor
 
 
@@ -76,10 +77,11 @@ class BatchNorm(Module):
             rule = f"expected {self.running_mean.shape[0]} channels on the last axis"
             got = f"{x.shape[-1]} in {x.type}" if x.shape else str(x.type)
             raise ShapeError("BatchNorm", rule=rule, got=got, fix="Give it the width of its first input.")
-        mean, var = self._of_batch(x) if current_call().training else (self.running_mean, self.running_var)
-        y = (x - mean) * self._inverse_scale(var)
+        wide = in_single(x)
+        mean, var = self._of_batch(wide) if current_call().training else (self.running_mean, self.running_var)
+        y = (wide - mean) * self._inverse_scale(var)
         y = y * self.scale if self.affine is True else y
-        return y + self.shift if self.affine else y
+        return as_given(y + self.shift if self.affine else y, x)
 
     def _inverse_scale(self, var: Tensor) -> Tensor:
         if self.eps_mode == "inside":
@@ -158,7 +160,7 @@ class LayerNorm(_Standardized):
 
     def forward(self, x: Tensor) -> Tensor:
         """The normalised x."""
-        return self._scaled(self._standardized(x, (x.ndim - 1,)))
+        return as_given(self._scaled(self._standardized(in_single(x), (x.ndim - 1,))), x)
 
 
 class GroupNorm(_Standardized):
@@ -189,6 +191,6 @@ class GroupNorm(_Standardized):
                 got=f"{self.groups} groups for {x.type}",
                 fix="Use a number that divides the channels.",
             )
-        apart = x.reshape(*lead, self.groups, channels // self.groups)
+        apart = in_single(x).reshape(*lead, self.groups, channels // self.groups)
         axes = (*range(1, x.ndim - 1), x.ndim)
-        return self._scaled(self._standardized(apart, axes).reshape(x.shape))
+        return as_given(self._scaled(self._standardized(apart, axes).reshape(x.shape)), x)

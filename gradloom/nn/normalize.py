@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from gradloom.errors import OptionError, ShapeError
-from gradloom.nn.module import Module
+from gradloom.ir.tensortype import is_float
+from gradloom.nn.module import Module, current_call
 from gradloom.tensor import Tensor, tensor
 
 
@@ -39,10 +40,10 @@ class Normalize(Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        """The normalised x; whole numbers become float32."""
+        """The normalised x; whole numbers become float32, or the type in which the call computes."""
         if x.shape[-1:] != (len(self.mean),):
             rule = f"expected {len(self.mean)} channels on the last axis"
             raise ShapeError("Normalize", rule=rule, got=str(x.type))
-        floats = x if x.dtype.kind == "f" else x.astype("float32")
+        floats = x if is_float(x.dtype) else x.astype(current_call().floats)
         mean, factor = np.array(self.mean, floats.dtype), (1 / np.array(self.deviation)).astype(floats.dtype)
         return (floats - tensor(mean)) * tensor(factor)

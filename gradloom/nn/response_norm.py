@@ -6,6 +6,7 @@ from gradloom import functional as fn
 from gradloom import options, pooling
 from gradloom.nn.geometry import check_image
 from gradloom.nn.module import Module
+from gradloom.nn.single import as_given, in_single
 from gradloom.tensor import Tensor
 
 
@@ -50,7 +51,8 @@ class LocalResponseNorm(Module):
         """x / (k + α/n Σ x²)^β."""
         rank = check_image("LocalResponseNorm", x.shape, x.type)
         low, high = self.size // 2, (self.size - 1) // 2
-        squares = x * x
+        wide = in_single(x)
+        squares = wide * wide
         if self.mode == "within":
             sums = pooling.sum_pool(squares, self.size, strides=1, padding=[(low, high)] * rank)
             count = self.size**rank
@@ -61,4 +63,4 @@ class LocalResponseNorm(Module):
             for shift in range(1, self.size):
                 sums = sums + padded[..., shift : shift + channels]
         scale = self.k + (self.alpha / count if self.alpha_over_n else self.alpha) * sums
-        return x * fn.power(scale, -self.beta)
+        return as_given(wide * fn.power(scale, -self.beta), x)

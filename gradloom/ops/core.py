@@ -148,6 +148,7 @@ broadcast = Op(
     derivative=linear_in_first,
     transpose=transpose_first(_broadcast_transpose),
     batch=batch_with(lambda size, a: {"shape": (size, *a["shape"]), "axes": (0, *shifted(a["axes"]))}),
+    moves=True,
 )
 """x repeated to ``shape``; axis i of x becomes axis ``axes[i]``, its size 1 or the size it becomes."""
 
@@ -201,6 +202,7 @@ reshape = Op(
     derivative=linear_in_first,
     transpose=transpose_first(lambda ct, node: reshape(ct, shape=node.inputs[0].shape)),
     batch=batch_with(lambda size, a: {"shape": (size, *a["shape"])}),
+    moves=True,
 )
 """The same elements, last axis fastest, in another shape."""
 
@@ -224,5 +226,6 @@ permute = Op(
     transpose=transpose_first(lambda ct, node: permute(ct, axes=tuple(int(a) for a in np.argsort(node.attrs["axes"])))),
     batch=batch_with(lambda size, a: {"axes": (0, *shifted(a["axes"]))}),
     domains=(Domain(),),
+    moves=True,
 )
 """Axes in another order: axis i of the result is axis ``axes[i]`` of x."""

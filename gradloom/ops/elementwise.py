@@ -55,6 +55,7 @@ def _elementwise(
     result: str | None = None,
     domains: tuple[Domain, ...] = (Domain(),),
     transpose: Any = None,
+    moves: bool = False,
 ) -> Op:
     """Declare an elementwise primitive; ``rules`` are the derivatives by each operand."""
     return Op(
@@ -65,6 +66,7 @@ def _elementwise(
         transpose=transpose,
         batch=batch_all,
         domains=domains,
+        moves=moves,
     )
 
 
@@ -401,6 +403,7 @@ select = Op(
     ),
     transpose=_select_transpose,
     batch=batch_all,
+    moves=True,
 )
 """x where the condition holds, else y."""
 
@@ -422,5 +425,5 @@ cast = Op(
 )
 """x in another data type; floats are cut towards zero on the way to integers."""
 
-stop_gradient = _elementwise("stop_gradient", lambda x: x, kinds=ANYTHING)
+stop_gradient = _elementwise("stop_gradient", lambda x: x, kinds=ANYTHING, moves=True)
 """x with a derivative of zero."""

@@ -91,6 +91,7 @@ take = Op(
     derivative=linear_in_first,
     transpose=_take_transpose,
     batch=_take_batch,
+    moves=True,
 )
 """The slices of x at ``indices`` along an axis, which becomes the axes of ``indices``."""
 
@@ -188,6 +189,7 @@ take_along = Op(
         None,
     ],
     batch=_batch_along,
+    moves=True,
 )
 """For each place of ``indices`` the element of x at that position along the axis, other axes alike."""
 

@@ -67,6 +67,7 @@ pad = Op(
     batch=batch_with(
         lambda size, a: {**a, "low": (0, *a["low"]), "high": (0, *a["high"]), "interior": (0, *a["interior"])}
     ),
+    moves=True,
 )
 """x with ``value`` put before (``low``), after (``high``) and between (``interior``) its elements, axis by axis."""
 
@@ -114,6 +115,7 @@ slice = Op(
         stop=(size, *node.attrs["stop"]),
         step=(1, *node.attrs["step"]),
     ),
+    moves=True,
 )
 """The elements from ``start`` to before ``stop`` in steps of ``step``, axis by axis."""
 
@@ -133,6 +135,7 @@ flip = Op(
     derivative=linear_in_first,
     transpose=transpose_first(lambda ct, node: flip(ct, axes=node.attrs["axes"])),
     batch=batch_with(lambda size, a: {"axes": shifted(a["axes"])}),
+    moves=True,
 )
 """The elements in reverse order along ``axes``."""
 
@@ -190,5 +193,6 @@ concatenate = Op(
     derivative=linear_jointly,
     transpose=_concatenate_transpose,
     batch=lambda size, node, inputs, batched: concatenate(*aligned(size, inputs, batched), axis=node.attrs["axis"] + 1),
+    moves=True,
 )
 """The operands one after the other along an axis."""

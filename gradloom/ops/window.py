@@ -60,6 +60,7 @@ patches = Op(
     derivative=linear_in_first,
     transpose=transpose_first(_patches_transpose),
     batch=_batch_examples,
+    moves=True,
 )
 """The windows of x laid out (im2col): (N, *out, positions of the window, C), zeros where there is padding."""
 

@@ -6,13 +6,12 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
-import numpy as np
-
 from gradloom import functional as fn
 from gradloom import tree
 from gradloom.derivatives import grad, jvp, value_and_grad
 from gradloom.errors import ShapeError
 from gradloom.ir.graph import scope
+from gradloom.ir.tensortype import finfo
 from gradloom.loops import cond, scan
 from gradloom.optim.base import Loss, Optimizer, as_parameters
 from gradloom.optim.flat import Flat
@@ -133,4 +132,4 @@ def choose(condition: Tensor, first: Carry, second: Carry) -> Carry:
 
 def rounding(value: Tensor) -> Tensor:
     """By how much values near this one may differ from rounding alone."""
-    return 4 * float(np.finfo(value.dtype).eps) * fn.abs(value)
+    return 4 * float(finfo(value.dtype).eps) * fn.abs(value)

@@ -14,7 +14,7 @@ from gradloom import nn, optim
 from gradloom.data import augment
 from gradloom.errors import ModelFileError
 from gradloom.train import settings
-from gradloom.train.precision import FLOATS
+from gradloom.train.precision import FLOATS, PRECISIONS
 
 MOST = 2**63 - 1  # counters are int64 in the graph
 REMEDY = "Save the model again, or use a copy of the file that is whole."
@@ -78,6 +78,7 @@ FIELDS: dict[str, Field] = {
     "preprocessing": Field("null or an object", lambda value: value is None or isinstance(value, dict)),
     "augment": Field("null or an object", lambda value: value is None or isinstance(value, dict)),
     "dtype": Field("float32 or float64", lambda value: value in FLOATS),
+    "precision": Field("null or 'bfloat16'", lambda value: value in PRECISIONS),
     "input": Field("the data type and the shape of an example", _input),
     "epoch": _COUNTER,
     "step": _COUNTER,
@@ -102,6 +103,7 @@ def described(run: Any) -> dict[str, Any]:
         "preprocessing": run.preprocessing.state() if run.preprocessing else None,
         "augment": None if run.augment is None else augment.describe(run.augment),
         "dtype": run.dtype,
+        "precision": run.precision,
         "input": [run.input_type[0], list(run.input_type[1])],
         "epoch": run.epoch,
         "step": run.step,

@@ -101,7 +101,7 @@ def _settings(description: dict[str, Any]) -> dict[str, Any]:
     """The trainer's plain options."""
     weights, preprocessing = description["class_weight"], description["preprocessing"]
     return {
-        **{name: description[name] for name in ("seed", "l1", "l2", "dtype")},
+        **{name: description[name] for name in ("seed", "l1", "l2", "dtype", "precision")},
         "class_weight": dict(weights) if isinstance(weights, list) else weights,
         "preprocessing": None if preprocessing is None else Preprocessing.from_state(preprocessing),
     }

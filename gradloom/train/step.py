@@ -23,6 +23,7 @@ from gradloom.nn.pairs import map_means
 from gradloom.optim import Optimizer
 from gradloom.tensor import Tensor
 from gradloom.train import augmenting
+from gradloom.train.precision import in_floats
 from gradloom.train.source import Cut
 from gradloom.train.targets import match_targets
 from gradloom.transforms import scan
@@ -78,6 +79,8 @@ class Recipe:
         optimizer: how.
         metrics: what else is measured, batch by batch.
         augment: how the images of a batch are changed, if at all.
+        precision: the type in which the model computes while training; its parameters and the loss stay what they are.
+            None for that of the parameters.
     """
 
     model: nn.Module
@@ -85,6 +88,7 @@ class Recipe:
     optimizer: Optimizer
     metrics: Sequence[StreamingMetric[Any]]
     augment: Augmentation | None = None
+    precision: str | None = None
 
     def hyperparameters(self, l1: float, l2: float) -> dict[str, float]:
         """All numbers that are inputs of the step, by name."""
@@ -114,7 +118,7 @@ class Recipe:
         """
         inputs, targets, weights = batch
         drop = key is not None
-        outputs, new_state = nn.apply(self.model, parameters, state, inputs, training=True, key=key, drop=drop)
+        outputs, new_state = self._outputs(parameters, state, inputs, training=True, key=key, drop=drop)
         matched = match_targets(outputs, targets)
         with scope("loss"):
             wanted = targets if mixture is None else augmenting.mixed(matched, targets, mixture)
@@ -122,6 +126,17 @@ class Recipe:
         with scope("penalty"):
             total = loss + penalty(parameters, hyper["l1"], hyper["l2"])
         return total, (outputs, new_state, loss)
+
+    def _outputs(self, parameters: Tensors, state: Tensors, inputs: Any, **call: Any) -> tuple[Any, Tensors]:
+        """Outputs, in the type of the parameters, and the new state.
+
+        A cast of a parameter hands its derivative back in the parameter's own type.
+        """
+        if self.precision is None:
+            return nn.apply(self.model, parameters, state, inputs, **call)
+        narrow = [in_floats(values, self.precision) for values in (parameters, inputs)]
+        outputs, new_state = nn.apply(self.model, narrow[0], state, narrow[1], floats=self.precision, **call)
+        return in_floats(outputs, "float32"), new_state
 
     def train(
         self,

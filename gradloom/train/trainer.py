@@ -38,7 +38,7 @@ from gradloom.train.landscape import Landscape
 from gradloom.train.measuring import Forward, Measure
 from gradloom.train.nonfinite import check_numbers, check_weights, where_it_began
 from gradloom.train.pace import steps_a_call
-from gradloom.train.precision import FLOATS, in_floats
+from gradloom.train.precision import FLOATS, check_precision, in_floats
 from gradloom.train.predicting import Predicting
 from gradloom.train.preprocessing import Preprocessing
 from gradloom.train.progress import Progress
@@ -50,7 +50,8 @@ from gradloom.train.targets import check_targets
 from gradloom.train.weighting import refuse_balanced_stream, with_class_weights
 from gradloom.transforms import jit, trace
 
-_FIXED = ("model", "loss", "metrics", "augment", "executor", "dtype")  # what the compiled steps are made for
+_FIXED = ("model", "loss", "metrics", "augment", "executor", "dtype", "precision")
+"""What the compiled steps are made for."""
 _ORDER, _DRAWS, _HOLD_OUT = 1, 2, 3  # what the random key of a run is used for
 
 
@@ -70,6 +71,8 @@ class Trainer(Landscape, Predicting):
         augment: how images are changed at random in every epoch of training, an augmentation or the name of a preset:
             "photo", "digits" or "microscopy"; see docs/augmentation.md.
         dtype: the type of all floats, of data, parameters and state: "float32" or "float64".
+        precision: "bfloat16" to compute the model in that while training, with parameters, optimiser, statistics and
+            loss in float32; None to compute in ``dtype``.
         executor: what runs the compiled steps.
         debug_nans: check the weights after every call too, and where a number is no longer finite find the layer and
             the primitive where that began (see docs/training.md); the error says it.
@@ -102,6 +105,7 @@ class Trainer(Landscape, Predicting):
         preprocessing: Preprocessing | None = None,
         augment: str | Augmentation | None = None,
         dtype: str = "float32",
+        precision: str | None = None,
         executor: str = DEFAULT,
         debug_nans: bool = False,
     ) -> None:
@@ -115,6 +119,7 @@ class Trainer(Landscape, Predicting):
         self.class_weight, self.preprocessing, self.executor = class_weight, preprocessing, executor
         self.augment = None if augment is None else augmentation.get(augment)
         self.dtype = options.choice("Trainer", "dtype", dtype, FLOATS)
+        self.precision = check_precision(precision, dtype)
         self.history = History()
         self.epoch = self.step = self.position = 0
         self.totals: tuple[np.ndarray, ...] = ()
@@ -125,7 +130,7 @@ class Trainer(Landscape, Predicting):
         self.debug_nans = options.flag("Trainer", "debug_nans", debug_nans)
         self._stop = ""
         streaming = [m for m in self.metrics if isinstance(m, StreamingMetric)]
-        self._recipe = Recipe(model, self.loss, chosen, streaming, self.augment)
+        self._recipe = Recipe(model, self.loss, chosen, streaming, self.augment, self.precision)
         self._compiled = jit(self._recipe.train_call, executor, flush_denormals=True)
         self._measure = Measure(self._recipe, self.metrics, executor)
         self._forward = Forward(model, executor)

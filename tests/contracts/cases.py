@@ -37,7 +37,7 @@ from gradloom.ops.custom import Rules
 for _module in pkgutil.iter_modules(ops.__path__):  # importing a file of primitives declares them
     importlib.import_module(f"gradloom.ops.{_module.name}")
 
-FLOATS = ("float16", "float32", "float64")
+FLOATS = ("float16", "bfloat16", "float32", "float64")
 WIDE_FLOATS = ("float32", "float64")
 INTEGERS = ("uint8", "uint32", "int32", "int64")
 NUMBERS = (*INTEGERS, *FLOATS)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradloom.ir.graph import Domain
+from gradloom.ir.tensortype import as_dtype
 
 CLEARANCE = 0.05
 """How far samples stay from kinks and from each other, wider than any step of the difference quotients."""
@@ -93,4 +94,4 @@ def converted(array: np.ndarray, dtype: str) -> np.ndarray:
     """A drawn array in another data type; signs and whole parts go where the type has none."""
     if dtype == "bool":
         return array > 0
-    return (np.abs(array) if dtype.startswith("u") else array).astype(dtype)
+    return (np.abs(array) if dtype.startswith("u") else array).astype(as_dtype(dtype))

@@ -16,7 +16,7 @@ from small_runs import CLASSES, X, Y, fit, network, same, tensors, trainer
 import gradloom as gl
 from gradloom import nn, train
 from gradloom.errors import ModelFileError, OptionError
-from gradloom.ir.tensortype import ORDER
+from gradloom.ir.tensortype import ORDER, as_dtype
 from gradloom.nn import losses, metrics
 from gradloom.train import checkpoint
 from gradloom.train.description import described
@@ -38,8 +38,8 @@ def description(run: train.Trainer) -> dict[str, Any]:
 @pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 0, 3), (2, 3)])
 def test_tensors_come_back_with_all_their_bits(dtype: str, shape: tuple[int, ...], run: train.Trainer, tmp_path: Path):
     rng = np.random.default_rng(0)
-    raw = rng.integers(0, 256, int(np.prod(shape)) * np.dtype(dtype).itemsize, np.uint8)
-    values = (raw % 2 == 0).reshape(shape) if dtype == "bool" else raw.view(dtype).reshape(shape)
+    raw = rng.integers(0, 256, int(np.prod(shape)) * as_dtype(dtype).itemsize, np.uint8)
+    values = (raw % 2 == 0).reshape(shape) if dtype == "bool" else raw.view(as_dtype(dtype)).reshape(shape)
     told = description(run)
     checkpoint.write(tmp_path / "m", told, {"a/b": values, "transposed": values.T})
     found, arrays = checkpoint.read(tmp_path / "m")

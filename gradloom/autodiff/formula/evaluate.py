@@ -25,13 +25,13 @@ from gradloom.ops import elementwise as ew
 Array = np.ndarray
 
 _COMPUTE: dict[str, Callable[..., Any]] = {
-    "σ": ew.sigmoid.compute,
+    "σ": ew.sigmoid.meaning,
     "max": np.maximum,
     "min": np.minimum,
     "trunc": np.trunc,
-    **{op.name: op.compute for op in (ew.abs, ew.sign, ew.floor, ew.ceil, ew.round, ew.log, ew.softplus, ew.erf)},
-    **{op.name: op.compute for op in (ew.sin, ew.cos, ew.tan, ew.asin, ew.acos, ew.atan, ew.atan2)},
-    **{op.name: op.compute for op in (ew.sinh, ew.cosh, ew.tanh, ew.asinh, ew.acosh, ew.atanh)},
+    **{op.name: op.meaning for op in (ew.abs, ew.sign, ew.floor, ew.ceil, ew.round, ew.log, ew.softplus, ew.erf)},
+    **{op.name: op.meaning for op in (ew.sin, ew.cos, ew.tan, ew.asin, ew.acos, ew.atan, ew.atan2)},
+    **{op.name: op.meaning for op in (ew.sinh, ew.cosh, ew.tanh, ew.asinh, ew.acosh, ew.atanh)},
     "=": np.equal,
     "≠": np.not_equal,
     "<": np.less,

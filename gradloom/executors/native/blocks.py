@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradloom.executors.native import scalars
+from gradloom.executors.native import bfloat, scalars
 from gradloom.executors.native.builder import Function, Index, Value, vector
 from gradloom.executors.native.loops import Affine, Apply, Block, Gathered, Given, Load, RandomWord, Scalar
 from gradloom.ir.graph import Node
+from gradloom.ir.tensortype import is_bfloat16
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,9 @@ class BlockWriter:
         return _memory(buffer.dtype)
 
     def _received(self, x: Value, dtype: np.dtype) -> Value:
-        """An element in memory as an element to compute with: booleans are bytes there."""
+        """An element in memory as an element to compute with: booleans are bytes there, bfloat16 half of a float."""
+        if is_bfloat16(dtype):
+            return bfloat.from_memory(self.b, x)
         return self.b.compare("ne", x, self.b.const(x.type, 0)) if dtype.kind == "b" else x
 
     def store(self, x: Value, buffer: Node, place: Affine, here: Here) -> None:
@@ -128,7 +131,11 @@ class BlockWriter:
         b = self.b
         dtype = buffer.dtype
         memory = scalars.MEMORY[dtype.name]
-        x = b.splat(b.convert(x, memory) if dtype.kind == "b" else x, here.lanes)
+        if dtype.kind == "b":
+            x = b.convert(x, memory)
+        elif is_bfloat16(dtype):
+            x = bfloat.to_memory(b, x)
+        x = b.splat(x, here.lanes)
         start = b.at(self.pointers[buffer], self.offset(place, here), memory)
         if here.lanes == 1 or here.stride(place) == 1:
             b.store_some(x, start, dtype.itemsize, here.existing)

@@ -18,6 +18,7 @@ from gradloom.executors.native.nest import nest
 from gradloom.executors.native.plan import Plan
 from gradloom.executors.native.simplify import simplify
 from gradloom.executors.native.target import Target
+from gradloom.executors.native.widen import widen
 from gradloom.ir.graph import CONSTANT, PLACEHOLDER, Graph, Node
 from gradloom.ir.text import inner_graphs
 from gradloom.ops import control
@@ -35,7 +36,7 @@ def explain(graph: Graph, plan: Plan, target: Target, threads: int) -> str:
     lines = [
         f"{graph.name}: compiled for {target.name}, run by {counted(threads, 'thread')}",
         f"  simplify   {_operations(graph):,} operations become {_operations(simple):,}",
-        f"  layout     {_operations(lay_out(simple)):,} operations, with operands as kernels read them",
+        f"  layout     {_operations(lay_out(widen(simple))):,} operations, with operands as kernels read them",
         f"  fuse       {counted(len(kernels), 'kernel')}: {_kinds(kernels)}",
         f"  memory     an arena of {plan.size:,} bytes for values of {_unshared(plan):,}",
         f"  program    {counted(functions, 'function')}, {counted(calls, 'call')}; {_figures(whole)}",

@@ -41,8 +41,8 @@ from gradloom.executors.native.loops import (
     variables,
 )
 from gradloom.ir.graph import CONSTANT, PLACEHOLDER, Graph, Node, project
-from gradloom.ir.tensortype import TensorType
-from gradloom.ops import contraction, core, index, movement, reduce, sampling
+from gradloom.ir.tensortype import TensorType, is_bfloat16
+from gradloom.ops import contraction, core, elementwise, index, movement, reduce, sampling
 
 MOST_RESULTS = 24
 """Results that one kernel computes at most: LLVM's time grows with the square of a loop's length."""
@@ -193,7 +193,9 @@ class _Grouping:
         for node in _numbers_first(graph):
             if node not in buffers or node.op in (PLACEHOLDER, CONSTANT):
                 continue
-            if is_expression(node):
+            if _is_copy(node, buffers):
+                self._append(Kernel(node.shape), node)
+            elif is_expression(node):
                 self._place(node)
             elif node.op is project:
                 self._project(node)
@@ -261,6 +263,19 @@ class _Grouping:
                 here = isinstance(instruction, Load) and instruction.place == same and instruction.buffer.shape == shape
                 (elementwise if here and instruction.buffer.op is not core.reshape else anywhere).add(place)
         return elementwise, anywhere
+
+
+def _is_copy(node: Node, buffers: set[Node]) -> bool:
+    """Whether a node is a float32 copy, for a product or a convolution, of something in memory rounded to bfloat16.
+
+    It has a loop of its own, just before its user's: among those of its operand it would lie in memory in between.
+    """
+    if node.op is not elementwise.cast or not is_bfloat16(node.inputs[0].dtype):
+        return False
+    source = node.inputs[0]
+    while source not in buffers and source.op is elementwise.cast:
+        source = source.inputs[0]
+    return source in buffers
 
 
 def _numbers_first(graph: Graph) -> list[Node]:

@@ -27,6 +27,7 @@ from gradloom.executors.native.rows import join_rows
 from gradloom.executors.native.simplify import simplify
 from gradloom.executors.native.split import split_reductions
 from gradloom.executors.native.target import Target
+from gradloom.executors.native.widen import widen
 from gradloom.ir.graph import CONSTANT, PLACEHOLDER, Graph, Node, project
 from gradloom.ir.tensortype import TupleType
 from gradloom.ir.text import inner_graphs
@@ -81,7 +82,7 @@ def make_plan(graph: Graph, target: Target) -> Plan:
 
 
 def _laid_out(graph: Graph) -> Graph:
-    return read_masks(lay_out(graph))
+    return read_masks(lay_out(widen(graph)))
 
 
 def _complete(plan: Plan, target: Target) -> Plan:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from gradloom.executors.native import bfloat
 from gradloom.executors.native.builder import Function, Value, vector
 from gradloom.executors.native.vectormath import FUNCTIONS
 
@@ -17,12 +18,13 @@ REGISTER = {
     "int32": "i32",
     "int64": "i64",
     "float16": "half",
+    "bfloat16": "float",
     "float32": "float",
     "float64": "double",
 }
 """The LLVM type in which an element of each data type is computed with."""
 
-MEMORY = {**REGISTER, "bool": "i8"}
+MEMORY = {**REGISTER, "bool": "i8", "bfloat16": "i16"}
 """The LLVM type in which an element lies in memory."""
 
 _COMPARISONS = {
@@ -58,12 +60,14 @@ def apply(b: Function, name: str, args: Operands, operand: np.dtype, result: np.
 
 
 def cast(b: Function, x: Value, source: np.dtype, target: np.dtype) -> Value:
-    """``x`` in another data type."""
+    """``x`` in another data type.  Only float32 meets bfloat16, whose elements are floats too (see widen.py)."""
     if target.name == "bool":
         zero = b.const(x.type, 0)
         return b.compare("une" if x.is_float else "ne", x, zero) if x.element != "i1" else x
     if source.kind == "f" and target.kind == "u":  # through a wider signed type, as NumPy wraps
         return b.convert(b.convert(x, "i64"), REGISTER[target.name])
+    if target.name == "bfloat16":
+        return bfloat.rounded(b, x)
     return b.convert(x, REGISTER[target.name], signed=source.kind in "fi")
 
 

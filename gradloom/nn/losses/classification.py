@@ -15,6 +15,7 @@ import numpy as np
 from gradloom import functional as fn
 from gradloom import options
 from gradloom.errors import OptionError, ShapeError
+from gradloom.ir.tensortype import finfo
 from gradloom.nn.losses.base import mean_by_example
 from gradloom.nn.losses.labels import ClassLoss, at_class
 from gradloom.nn.losses.logits import refuse_probabilities
@@ -50,7 +51,7 @@ class BinaryCrossEntropy(ClassLoss):
             instead = "BinaryCrossEntropy(from_logits=False)"
             refuse_probabilities("BinaryCrossEntropy", given, applies="sigmoid", instead=instead)
             return mean_by_example(fn.softplus(given) - given * y, within)
-        least = float(np.finfo(given.dtype).eps)
+        least = float(finfo(given.dtype).eps)
         p = fn.clip(given, least, 1 - least)
         return mean_by_example(-(y * fn.log(p) + (1 - y) * fn.log1p(-p)), within)
 
@@ -147,7 +148,7 @@ class Focal(ClassLoss):
         if not self.gamma:
             return -log_p
         # At p = 1 the derivative of a power with γ < 1 would be infinite; the least float keeps it finite, times 0.
-        least = float(np.finfo(log_p.dtype).tiny)
+        least = float(finfo(log_p.dtype).tiny)
         return -fn.power(fn.maximum(-fn.expm1(log_p), least), self.gamma) * log_p
 
     def _share(self, logits: Tensor, classes: Tensor | None = None) -> Tensor | float:

@@ -17,6 +17,7 @@ from gradloom.executors.native.kernel import Kernel, Store
 from gradloom.executors.native.kernels.units import decode, outer_loops
 from gradloom.executors.native.loops import Apply, Block, Merged, RandomWord, merge
 from gradloom.executors.native.target import Target
+from gradloom.ir.tensortype import is_bfloat16, is_float
 
 BLOCK_ELEMENTS = 1024
 
@@ -39,9 +40,12 @@ def covering(count: int, lanes: int) -> int:
 
 
 def lanes_of(target: Target, *blocks: Block | None) -> int:
-    """Elements computed together: a register of the widest floating (or else any) type that occurs."""
+    """Elements computed together: a register of the widest floating (or else any) type that occurs.
+
+    A bfloat16 is a float in registers.
+    """
     dtypes = [d for block in blocks if block for d in block.dtypes]
-    floating = [d.itemsize for d in dtypes if d.kind == "f"]
+    floating = [4 if is_bfloat16(d) else d.itemsize for d in dtypes if is_float(d)]
     return target.lanes(max(floating or [d.itemsize for d in dtypes] or [4]))
 
 
