@@ -107,7 +107,7 @@ def test_nan_and_equal_elements_keep_their_gradient_in_a_rectified_pool():
 
 
 def test_the_mask_of_a_layer_is_read_from_its_result():
-    """What went into the rectifier is not kept: three kernels, and none of them writes it."""
+    """What went into the rectifier is not kept."""
 
     def gradients(x: Tensor, v: Tensor, w: Tensor) -> tuple[Tensor, ...]:
         return gl.grad(lambda v, w: gl.sum(gl.relu(x @ v) @ w), (0, 1))(v, w)

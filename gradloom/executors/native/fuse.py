@@ -148,10 +148,10 @@ def _is_dear(node: Node, buffers: set[Node]) -> bool:
     cost = _cost(node, buffers)
     if cost <= FEW and node.tensor_type.size < LARGE:
         return False
-    return cost > SOME or len(large_sources(node, buffers)) > 1
+    return cost > SOME or len(_large_sources(node, buffers)) > 1
 
 
-def large_sources(node: Node, buffers: set[Node]) -> list[Node]:
+def _large_sources(node: Node, buffers: set[Node]) -> list[Node]:
     """The tensors in memory, no smaller than a value, that it is computed from."""
     found, stack, seen = [], [node], set()
     while stack:
