@@ -23,7 +23,9 @@ TURN = 3  # instructions of a turn of the inner loop that compute nothing
 UNEVEN = 1.15  # times as many cycles where panels of a kernel are not all alike, and so lie apart
 STREAM = 2.4  # cycles in which the cache behind the nearest one gives a vector
 ISSUE = 0.1  # cycles lost for each instruction, for never do four begin in every cycle
-ROW_CYCLES = 0.5  # for each window, that a tile of a gradient takes to go from row to row
+ROW_CYCLES = 1.0  # for each window, that a tile of a gradient takes to go from row to row
+FEW_VECTORS = 2  # of a gradient's tile; more windows are written one after the other then
+LINE_CYCLES = 0.3  # for each window and input channel, whose cache lines other tiles have pushed out meanwhile
 
 
 @dataclass(frozen=True)
@@ -261,20 +263,21 @@ class GradientTile:
 def gradient_tile(window: int, taken: int, across: int, registers: int, *, by_vectors: bool = False) -> GradientTile:
     """The tile that has the fewest cycles for a kernel of so many taps, input channels and vectors of output channels.
 
-    Rows of neighbouring taps share what is loaded of the output's gradient; and a tile that has all taps of a row
-    walks rows of windows a third as often as three that have one.
+    Rows of neighbouring taps share what is loaded of the output's gradient, and of the input: tiles that have all taps
+    of a row need fewer channels of it at a time, so that several tiles find the same lines.
     """
 
     def cost(tile: GradientTile) -> float:
         groups = [last - first for first, last in tile.tap_groups(window)]
         rows = [taps * inputs for taps in groups for inputs in heights(taken, tile.inputs)]
         widths = [tile.vectors] * (across // tile.vectors) + [across % tile.vectors] * bool(across % tile.vectors)
-        cycles = [_cycles(h, w, h * w if by_vectors else h) for h in rows for w in widths]
-        return sum(cycles) + ROW_CYCLES * len(cycles)
+        cycles = [_cycles(h, w, h * w if by_vectors else h, STREAM) for h in rows for w in widths]
+        return sum(cycles) + (ROW_CYCLES + LINE_CYCLES * tile.inputs) * len(cycles)
 
     found = []
     for v in (v for v in WIDTHS if v <= across):
-        most = max(1, registers * 5 // 8 // v)  # few enough for the vectors of several windows
+        share = 5 / 8 if v <= FEW_VECTORS else 3 / 4  # the rest is for the vectors of several windows
+        most = max(1, int(registers * share) // v)
         for taps in {t for t in (window, -(-window // 2), most, 1) if 1 <= t <= min(window, most)}:
             found.append(GradientTile(taps, min(taken, most // taps), v))
     return min(found, key=cost)

@@ -22,6 +22,7 @@ from gradloom.executors.native.builder import Index, Value, vector
 from gradloom.executors.native.kernel import Kernel
 from gradloom.executors.native.kernels.conv_form import Form, Sides
 from gradloom.executors.native.kernels.conv_tiling import (
+    FEW_VECTORS,
     GradientCut,
     GradientTile,
     Stretch,
@@ -37,7 +38,7 @@ from gradloom.executors.native.kernels.whole import Array, nest, unravelled
 from gradloom.executors.native.loops import contiguous
 from gradloom.executors.native.target import Target
 
-UNROLLED = 2  # windows that are written one after the other
+UNROLLED = 2  # windows that are written one after the other; twice as many of few vectors
 
 
 def _tile_of(s: Sides, itemsize: int, target: Target) -> GradientTile:
@@ -230,10 +231,11 @@ class _Weights:
         b, by_pixel = self.b, self.x.strides[-2]
         taps = range(stretch.first, stretch.last)
         offsets = [self.line.element(0, p) * by_pixel + i for p in taps for i in range(t.inputs[1])]
-        rest = stretch.start + (stretch.stop - stretch.start) // UNROLLED * UNROLLED
-        if rest - stretch.start > UNROLLED:
-            q, tile, finish = b.loop_carrying(stretch.start, rest, UNROLLED, tile)
-            for i in range(UNROLLED):
+        unrolled = UNROLLED * (2 if self.tile.vectors <= FEW_VECTORS else 1)
+        rest = stretch.start + (stretch.stop - stretch.start) // unrolled * unrolled
+        if rest - stretch.start > unrolled:
+            q, tile, finish = b.loop_carrying(stretch.start, rest, unrolled, tile)
+            for i in range(unrolled):
                 tile = self._turn(t, x, y, offsets, b.iadd(q, i), tile)
             tile = finish(tile)
         else:
