@@ -107,6 +107,9 @@ def optional(check: Check[Kind]) -> Check[Kind | None]:
     return lambda who, name, value: None if value is None else check(who, name, value)
 
 
+label = optional(whole_where(lambda n: abs(n) < 2**31, "is None or a class label", "Usual are 255 and -1."))
+
+
 def argument_numbers(who: str, count: int, argnums: int | Sequence[int]) -> tuple[int, ...]:
     """Which of ``count`` arguments are meant, counted from the front."""
     numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)

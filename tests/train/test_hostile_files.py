@@ -184,8 +184,8 @@ def test_any_value_anywhere_in_the_description(parts: Any, tmp_path: Path):
         *(("model", "options", "layers", n, "options", "activation") for n in (0, 3)),
         *(("optimizer", "options", f"clip_{bound}") for bound in ("norm", "value")),
         ("class_weight",),
-        ("augment",),
-        ("preprocessing",),
+        *(("augment",), ("precision",), ("preprocessing",)),
+        *(("loss", "options", "ignore"), ("metrics", 0, "options", "ignore")),
         ("history", "best_epoch"),
     }
 

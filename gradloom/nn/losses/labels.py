@@ -27,8 +27,7 @@ class ClassLoss(MappedLoss):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.ignore is not None:
-            options.whole(type(self).__name__, "ignore", self.ignore, least=-(2**31))
+        options.label(type(self).__name__, "ignore", self.ignore)
 
     @property
     def kind(self) -> str:

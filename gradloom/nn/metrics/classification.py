@@ -22,8 +22,9 @@ from gradloom.nn.pairs import class_targets, example_weights, scores
 from gradloom.tensor import Tensor
 
 
-def check_threshold(who: str, threshold: float) -> None:
-    """Refuse a threshold that is not a probability inside (0, 1)."""
+def check_decision(who: str, threshold: float, ignore: int | None) -> None:
+    """Refuse a threshold that is not a probability inside (0, 1), and a label to ignore that is none."""
+    options.label(who, "ignore", ignore)
     if not 0 < options.number(who, "threshold", threshold, low=0, high=1) < 1:
         raise OptionError(who, rule="threshold lies between 0 and 1", got=repr(threshold))
 
@@ -44,7 +45,7 @@ class Accuracy(StreamingMetric[float]):
     of_classes: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_threshold("Accuracy", self.threshold)
+        check_decision(type(self).__name__, self.threshold, self.ignore)
 
     def sums(self, outputs: Any, targets: Any, weights: Any = None) -> Tensor:
         """(weight of the right ones, weight of all)."""
@@ -119,7 +120,7 @@ class ConfusionMatrix(StreamingMetric[np.ndarray]):
     of_classes: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_threshold("ConfusionMatrix", self.threshold)
+        check_decision("ConfusionMatrix", self.threshold, self.ignore)
 
     def sums(self, outputs: Any, targets: Any, weights: Any = None) -> Tensor:
         """The matrix, row by row."""
@@ -147,7 +148,7 @@ class ClassScores(StreamingMetric[Value]):
     of_classes: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_threshold(type(self).__name__, self.threshold)
+        check_decision(type(self).__name__, self.threshold, self.ignore)
 
     def sums(self, outputs: Any, targets: Any, weights: Any = None) -> Tensor:
         """For each class the weight of what is right, what was chosen, what is actual; one row after the other."""
