@@ -128,6 +128,14 @@ def test_tiles_fit_the_registers(count: int, across: int, registers: int, window
     assert [t for group in tile.tap_groups(window) for t in range(*group)] == list(range(window))
 
 
+def test_tiles_keep_the_units_busy():
+    for count, across in itertools.product((8, 14, 16, 28, 32, 64), (2, 4, 8, 16)):
+        rows, vectors = tile_shape(count, across, 32)
+        assert across % vectors == 0  # so that a copy of the kernel has panels that are all alike
+        assert min(heights(count, rows)) * vectors >= 16  # two units, of a latency of four: eight would wait for loads
+    assert gradient_tile(3, 64, 4, 32).taps == 3
+
+
 def test_blocks_of_a_gradient_follow_from_the_problem():
     small = gradient_cut(lines=4096, count=32, line_bytes=4096, kernel_bytes=9216, panels=1)
     assert small.blocks == 32  # enough for the threads: the sums are small beside the images
@@ -243,7 +251,8 @@ TYPICAL = {
     "the whole grid": Shape(square(4, 4), 5, 1, 6, 10),
     "wide dilation": Shape((Geometry(60, 3, 1, 40, 0, 20),), 2, 1, 3, 8),
     "a large kernel": Shape(square(3, 3, low=1), 1, 1, 130, 100),
-    "a large kernel in panels": Shape(square(5, 3, low=1), 1, 1, 64, 256),
+    "a large kernel in panels": Shape(square(9, 3, low=1), 1, 1, 64, 256),
+    "a small kernel in panels": Shape(square(9, 3, low=1), 1, 1, 20, 96),
 }
 
 
