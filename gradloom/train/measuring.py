@@ -104,7 +104,7 @@ class Forward:
     def _batch(self, x: np.ndarray) -> np.ndarray:
         if self._watch is None or self._watch.sees_changes():
             self._watch, self._ready = _Watch(self._model), {}
-        kind = x.shape, x.dtype
+        kind = x.shape, x.dtype.char  # the hash of a type takes a microsecond
         program = self._ready.get(kind)
         if program is None:
             prepared = self._forward.prepare(self._model.parameters(), self._model.state(), x)
@@ -116,16 +116,21 @@ class _Watch:
     """Notices that a module, or one inside it, was given another tensor, another option or another module."""
 
     def __init__(self, module: nn.Module) -> None:
-        self._seen: list[tuple[Any, list[Any]]] = []
+        self._holders: list[Any] = []
         self._look(module, set())
+        self._seen = self._held()
 
     def sees_changes(self) -> bool:
         """Whether any attribute is another object than at first."""
-        for holder, values in self._seen:
-            now = list(holder.values()) if type(holder) is dict else holder
-            if len(now) != len(values) or not all(map(is_, now, values)):
-                return True
-        return False
+        now = self._held()
+        return len(now) != len(self._seen) or not all(map(is_, now, self._seen))
+
+    def _held(self) -> list[Any]:
+        """All attributes and elements."""
+        found: list[Any] = []
+        for holder in self._holders:
+            found += holder.values() if isinstance(holder, dict) else holder
+        return found
 
     def _look(self, value: Any, met: set[int]) -> None:
         holder = vars(value) if isinstance(value, nn.Module) else value
@@ -134,6 +139,6 @@ class _Watch:
         met.add(id(holder))
         values = list(holder.values() if isinstance(holder, dict) else holder)
         if not isinstance(holder, tuple):  # what cannot change need not be watched, unlike what is in it
-            self._seen.append((holder, values))
+            self._holders.append(holder)
         for inner in values:
             self._look(inner, met)
