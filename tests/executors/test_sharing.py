@@ -91,14 +91,14 @@ def test_into_how_many_pieces_a_kernel_is_cut(code: Code, units: int, groups: in
 
 @pytest.mark.parametrize("threads", [2, 3, 5, 16])
 def test_every_unit_is_done_once(code: Code, threads: int):
-    """Thousands of small kernels, on more threads than there are processors too, some of them after a pause."""
+    """Small kernels by the hundred, on more threads than processors too, after a pause and for helpers left asleep."""
     team, rng = Team(), np.random.default_rng(threads)
     try:
         for turn in range(1500):
             if turn % 300 == 0:
                 time.sleep(0.002)  # until helpers sleep
             units = int(rng.integers(1, 60))
-            board = team.enter(threads)
+            board = team.enter(threads, waking=turn % 3 > 0)
             counts, _ = post(code, board, units, int(rng.integers(0, units + 1)))
             team.leave()
             assert (counts == 1).all()

@@ -26,9 +26,9 @@ from gradloom.executors.native.workspace import Workspace, address, check_memory
 from gradloom.ir.graph import CONSTANT, PLACEHOLDER, Graph
 from gradloom.ir.interpret import evaluate
 
-PARALLEL_TOTAL = 400_000
-"""Programs whose shared kernels have fewer elementary operations in all, about 80 microseconds of one thread, run on
-one thread: they would be over before a helper that sleeps has come, and to wake one takes 10."""
+LONG = 400_000
+"""Elementary operations of shared kernels, about 80 microseconds of one thread, from which a program wakes helpers that
+sleep.  Shorter ones would be over before these have come, unless there is one call after the other."""
 
 _KEPT = 4
 """Workspaces kept for later calls."""
@@ -62,7 +62,7 @@ class NativeProgram:
         check_memory(self._who, self.plan)
         self.module = write_module(self.plan, self.target, clocks=clocks, flush=flush_denormals)
         self._code = main, *functions = _compiled(self._who, self.module, self.target)
-        self.threads = config.threads() if self.module.work >= PARALLEL_TOTAL else 1
+        self.threads = config.threads() if self.module.work else 1
         self.shared_from = SHARED_FROM
         self._records = self.module.linked(functions)
         self._function = main.function("program", 4)
@@ -182,7 +182,7 @@ class NativeProgram:
 
     def _run(self, space: Workspace) -> None:
         """Run with the team's help, or alone where one thread is enough or the team is busy."""
-        board = TEAM.enter(self.threads) if self.threads > 1 else 0
+        board = TEAM.enter(self.threads, waking=self.module.work >= LONG) if self.threads > 1 else 0
         space.board.value, space.least.value = board, self.shared_from if board else NEVER
         try:
             self._function(*space.arguments)

@@ -29,8 +29,9 @@ PIECE_BITS = 18
 
 PIECES = 4
 
-THREADS_WORD, LOOKS_WORD = 0, 1
-"""Words of a board that its team sets: the threads of a program, and how often they look at a gate closely."""
+THREADS_WORD, LOOKS_WORD, WAKING_WORD = 0, 1, 2
+"""Words of a board that its team sets: the threads of a program, how often they look at a gate closely, and whether
+helpers that sleep are woken."""
 
 _OWN_WORDS = 64  # where the caller's own words begin: number of jobs, pieces that helpers have done in all of them
 _FIRST = 2 * GATE_BYTES
@@ -115,10 +116,13 @@ entry:
   %looks.at = getelementptr i64, ptr %board, i64 1
   %jobs.at = getelementptr i8, ptr %board, i64 {_OWN_WORDS}
   %helped.at = getelementptr i64, ptr %jobs.at, i64 1
+  %waking.at = getelementptr i64, ptr %board, i64 2
   %done = getelementptr i8, ptr %board, i64 {GATE_BYTES}
   %lines = getelementptr i8, ptr %board, i64 {_FIRST}
   %threads = load i64, ptr %board, align 8
   %looks = load i64, ptr %looks.at, align 8
+  %waking = load i64, ptr %waking.at, align 8
+  %silent = icmp eq i64 %waking, 0
   %worth = lshr i64 %work, {PIECE_BITS}
   %some = add i64 %worth, 1
   %limited = icmp ult i64 %some, {PIECES}
@@ -163,11 +167,15 @@ deal:
   %more = icmp ult i64 %following, %threads
   br i1 %more, label %deal, label %call
 call:
-  %helper = phi i64 [ 1, %deal ], [ %next, %call ]
+  %helper = phi i64 [ 1, %deal ], [ %next, %called ]
   %way = mul i64 %helper, {GATE_BYTES}
   %gate = getelementptr i8, ptr %lines, i64 %way
   store atomic i32 %job, ptr %gate seq_cst, align 4
+  br i1 %silent, label %called, label %loud
+loud:
   call void @wake(ptr %gate)
+  br label %called
+called:
   %next = add i64 %helper, 1
   %others = icmp ult i64 %next, %threads
   br i1 %others, label %call, label %begun

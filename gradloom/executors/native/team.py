@@ -8,16 +8,21 @@ for one caller at a time, and who finds it busy runs the program alone.  The bit
 from __future__ import annotations
 
 import atexit
+import math
 import os
 import threading
+import time
 from functools import lru_cache
 
 from gradloom import limits
 from gradloom.executors.native.compile import Code, compile_module
 from gradloom.executors.native.gates import GATE_BYTES, LOOKS
-from gradloom.executors.native.sharing import LOOKS_WORD, THREADS_WORD, serve
+from gradloom.executors.native.sharing import THREADS_WORD, WAKING_WORD, serve
 from gradloom.executors.native.target import host
 from gradloom.executors.native.workspace import address, aligned
+
+_SOON = 1e-3
+"""Seconds from call to call in which it pays to wake helpers for short programs: there will be more calls."""
 
 
 @lru_cache
@@ -36,9 +41,14 @@ class Team:
         self._busy = threading.Lock()
         self._helpers: list[threading.Thread] = []
         self._board = aligned(0)
+        self._left = -math.inf
 
-    def enter(self, threads: int) -> int:
-        """Let so many threads, at least 2, the caller's included, share the caller's kernels until :meth:`leave`.
+    def enter(self, threads: int, *, waking: bool) -> int:
+        """Let threads share the caller's kernels until :meth:`leave`.
+
+        Args:
+            threads: how many, at least 2, the caller's included.
+            waking: whether helpers that sleep are woken, though the last call was long ago.
 
         Returns:
             The address of their board; 0 if the team works for another caller or threads cannot be had.
@@ -50,11 +60,13 @@ class Team:
         if threads > len(self._helpers) + 1:
             self._busy.release()
             return 0
-        self._board[THREADS_WORD], self._board[LOOKS_WORD] = threads, LOOKS if threads <= _processors() else 0
+        waking = waking or time.perf_counter() - self._left < _SOON
+        self._board[THREADS_WORD : WAKING_WORD + 1] = threads, LOOKS if threads <= _processors() else 0, waking
         return address(self._board)
 
     def leave(self) -> None:
         """Let the next caller have the team."""
+        self._left = time.perf_counter()
         self._busy.release()
 
     def dismiss(self) -> None:
