@@ -15,7 +15,7 @@ ir
 ops
 autodiff
 executors
-semantics
+parallel semantics
 einsum indexing
 tensor
 creation pointwise

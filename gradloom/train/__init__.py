@@ -4,6 +4,7 @@ from gradloom.train.callbacks import Callback, Checkpoint, EarlyStopping
 from gradloom.train.checkpoint import read_header
 from gradloom.train.history import History
 from gradloom.train.loading import load
+from gradloom.train.mapreduce import MapReduce
 from gradloom.train.preprocessing import Predictions, Preprocessing
 from gradloom.train.source import Stream
 from gradloom.train.tiling import predict_tiles
@@ -14,6 +15,7 @@ __all__ = [
     "Checkpoint",
     "EarlyStopping",
     "History",
+    "MapReduce",
     "Predictions",
     "Preprocessing",
     "Stream",

@@ -35,6 +35,7 @@ from gradloom.train.examples import Examples, as_examples, check_inputs, hold_ou
 from gradloom.train.gradient_check import GradientReport, check_model
 from gradloom.train.history import History, reason_of
 from gradloom.train.landscape import Landscape
+from gradloom.train.mapreduce import MapReduce, MapReduceSteps
 from gradloom.train.measuring import Forward, Measure
 from gradloom.train.nonfinite import check_numbers, check_weights, where_it_began
 from gradloom.train.pace import steps_a_call
@@ -167,6 +168,7 @@ class Trainer(Landscape, Predicting):
         callbacks: Sequence[Callback] = (),
         progress: str = "auto",
         checkpoint: str | Path | None = None,
+        workers: int | MapReduce | None = None,
     ) -> History:
         """Train for so many epochs more; an epoch that was interrupted is finished first and counts as one.
 
@@ -184,6 +186,8 @@ class Trainer(Landscape, Predicting):
             callbacks: what to do between epochs, e.g. ``EarlyStopping(patience=5)``.
             progress: "auto", "bar", "lines" or "silent".
             checkpoint: a model file that is replaced after each epoch.
+            workers: processes that share each batch; whatever their number, 1 too, the weights are the same to the
+                bit (train/mapreduce.py).  None trains here, on batches that are not cut.
 
         Returns:
             The history, also kept as ``self.history``.
@@ -209,7 +213,7 @@ class Trainer(Landscape, Predicting):
             ending.callback(lambda: shown.end(self.history.stopped))
             for hook in reversed(hooks):
                 ending.callback(hook.on_end, self)
-            steps = self._steps()
+            steps = self._steps() if workers is None else ending.enter_context(self._map_reduce(workers))
             ending.callback(self._catch_up, steps)
             try:
                 numbers = range(self.epoch, self.epoch + epochs)
@@ -365,7 +369,15 @@ class Trainer(Landscape, Predicting):
         return place.totals
 
     def _steps(self) -> Steps:
-        return Steps(self._compiled, self.snapshot(), self._key(_DRAWS), self._hyperparameters())
+        return Steps(*self._steps_take())
+
+    def _map_reduce(self, workers: int | MapReduce) -> MapReduceSteps:
+        assert self.batch_size is not None, "it is chosen before"
+        how = MapReduce.of(workers)
+        return MapReduceSteps(how, self._recipe, self.batch_size, self.executor, *self._steps_take())
+
+    def _steps_take(self) -> tuple[Any, ...]:
+        return self._compiled, self.snapshot(), self._key(_DRAWS), self._hyperparameters()
 
     def _catch_up(self, steps: Steps) -> None:
         """Let the trainer have what the last epoch led to, for whoever looks at it now."""
