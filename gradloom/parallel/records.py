@@ -46,9 +46,7 @@ def _records(graph: Graph) -> tuple[list[tuple[Any, ...]], list[int], list[int]]
     """The nodes in the order in which they were made, operands by their places; the places of inputs and outputs."""
     nodes = sorted(graph.nodes, key=lambda node: node.serial)
     places = {node: place for place, node in enumerate(nodes)}
-    records = [
-        (n.op.name, [places[x] for x in n.inputs], n.attrs, n.type, _kept(n.value), n.scope) for n in nodes
-    ]
+    records = [(n.op.name, [places[x] for x in n.inputs], n.attrs, n.type, _kept(n.value), n.scope) for n in nodes]
     return records, [places[x] for x in graph.inputs], [places[y] for y in graph.outputs]
 
 

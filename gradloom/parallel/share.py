@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -105,7 +106,7 @@ def merges(first: int, last: int) -> Iterator[tuple[int, int, int]]:
 def shares(chunks: int, workers: int) -> list[tuple[int, int]]:
     """The range of chunks of each worker, as even as can be."""
     ends = [chunks * i // workers for i in range(workers + 1)]
-    return list(zip(ends, ends[1:]))
+    return list(pairwise(ends))
 
 
 def left_over(chunks: int, workers: int) -> list[tuple[int, int, int]]:

@@ -72,10 +72,11 @@ class Workers:
 
     def close(self) -> None:
         """End all of them."""
-        for worker in self._workers:
-            worker.pipe.close()
-        for worker in self._workers:
-            worker.end()
+        with contextlib.ExitStack() as ending:  # each is ended, whatever comes between
+            for worker in self._workers:
+                ending.callback(worker.end)
+            for worker in self._workers:
+                worker.pipe.close()
 
     def _wait(self) -> None:
         for worker in self._workers:

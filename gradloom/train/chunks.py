@@ -142,8 +142,3 @@ class ChunkedRecipe:
         """Where the gradient of a step is taken."""
         first_order: Any = self.recipe.optimizer
         return first_order.lookahead(parameters, optimizer, hyper)
-
-    @property
-    def looks_ahead(self) -> bool:
-        """Whether that is anywhere but at the parameters."""
-        return type(self.recipe.optimizer).lookahead is not FirstOrder.lookahead  # type: ignore[attr-defined]

@@ -8,18 +8,21 @@ see them.  Data, parameters and gradients lie in memory that the processes share
 from __future__ import annotations
 
 import contextlib
+import warnings
 from dataclasses import dataclass
 from itertools import compress
 from typing import Any, Self
 
 import numpy as np
 
-from gradloom import options, tree
-from gradloom.errors import OptionError
+from gradloom import executors, options, tree
+from gradloom.errors import GradloomError, OptionError
 from gradloom.executors.base import Program
 from gradloom.parallel import Kind, Share, Shared, Task, Workers, kinds_of, left_over
+from gradloom.train.advice import Advice, Machine, Work, advise
 from gradloom.train.chunks import ChunkedRecipe
-from gradloom.train.examples import Examples
+from gradloom.train.examples import Examples, two_examples
+from gradloom.train.pace import operations
 from gradloom.train.source import Call
 from gradloom.train.step import Recipe, Tensors
 from gradloom.train.steps import Arrays, Steps
@@ -52,10 +55,40 @@ class MapReduce:
         options.flag("MapReduce", "advise", self.advise)
         _check_workers(self.workers, self.chunks)
 
+    def advice(self, trainer: Any, data: Any, batch_size: int | str = "auto", machine: Machine | None = None) -> Advice:
+        """Whether the workers will help, from the operations and bytes of a step (train/advice.py).
+
+        Args:
+            trainer: what is to train.
+            data: as ``fit`` takes them.
+            batch_size: likewise.
+            machine: what it would run on; by default this one, which is measured.
+        """
+        recipe, (carry, *_) = trainer.first_steps(data, batch_size)
+        return self._advice(recipe, carry, trainer.input_type, trainer.batch_size, machine)
+
+    def warn(self, recipe: Recipe, carry: Tensors, input_type: Any, size: int) -> None:
+        """Say it if they will not."""
+        if self.advise and self.workers > 1:
+            advice = self._advice(recipe, carry, input_type, size, None)
+            if not advice.helps:
+                warnings.warn(f"fit: workers={self.workers} will not help: {advice}.", RuntimeWarning, stacklevel=4)
+
+    def _advice(self, recipe: Recipe, carry: Tensors, input_type: Any, size: int, machine: Machine | None) -> Advice:
+        parameters, optimizer = (_bytes(carry[name]) for name in ("parameters", "optimizer"))
+        forward = trace(recipe.model, two_examples(*input_type))
+        work = Work(3 * operations(forward) * size / 2, parameters, optimizer)
+        known = Machine.measured(8 * parameters) if machine is None else machine
+        return advise(work, self.workers, min(self.chunks, size), known)
+
     @staticmethod
     def of(asked: int | MapReduce) -> MapReduce:
         """What ``fit`` was given."""
         return asked if isinstance(asked, MapReduce) else MapReduce(options.whole("fit", "workers", asked))
+
+
+def _bytes(values: Tensors) -> int:
+    return sum(leaf.numpy().nbytes for leaf in tree.leaves(values))
 
 
 def _check_workers(workers: int, chunks: int) -> None:
@@ -90,7 +123,7 @@ class MapReduceSteps(Steps):
         _check_workers(how.workers, chunks)
         self._workers, self._executor = how.workers, executor
         self._chunked = ChunkedRecipe(recipe, chunks)
-        self._length = -(-size // chunks) * chunks
+        self._size, self._length = size, -(-size // chunks) * chunks
         self._left_over = left_over(chunks, how.workers)
         self._kinds: list[Kind] | None = None
         self._examples: Examples | None = None
@@ -136,7 +169,12 @@ class MapReduceSteps(Steps):
         parameters, state, optimizer = (carry[name] for name in ("parameters", "state", "optimizer"))
         self._chunked.check(state)
         place = [np.zeros(self._length, np.int64), np.zeros(2, np.int64), np.zeros(2, np.uint32), self.key]
-        graph = trace(self._chunked.map, parameters, state, *place, examples.arrays, np.asarray(0))
+        try:
+            graph = trace(self._chunked.map, parameters, state, *place, examples.arrays, np.asarray(0))
+        except GradloomError as error:
+            cut = f"Workers cut this batch of {self._size} into {self._chunked.chunks} chunks"
+            error.add_note(f"{cut}; see train.MapReduce(chunks=...).")
+            raise
         common, slot = graph.input_types[:-4], graph.output_types
         task = Task(
             graph,
@@ -160,9 +198,9 @@ class MapReduceSteps(Steps):
         prepared = reduce.prepare(parameters, state, self.hyper, carry)  # gradients have the types of parameters
         self._update = prepared.program.bound([*total[:moved], *prepared.arrays[moved : -len(tree.leaves(carry))]])
         self._lookahead: Program | None = None
-        if self._chunked.looks_ahead:
-            lookahead = jit(self._chunked.lookahead, self._executor, flush_denormals=True)
-            self._lookahead = lookahead.prepare(self.hyper, parameters, optimizer).program
+        lookahead = trace(self._chunked.lookahead, self.hyper, parameters, optimizer)
+        if not all(y in lookahead.inputs for y in lookahead.outputs):
+            self._lookahead = executors.get(self._executor).compile(lookahead, flush_denormals=True)
 
     def _by_workers(self) -> None:
         """Let the workers compute, and add up what they leave."""

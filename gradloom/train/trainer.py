@@ -19,7 +19,7 @@ import numpy as np
 from gradloom import nn, optim, options, random, tree
 from gradloom.data import augment as augmentation
 from gradloom.data.augment import Augmentation
-from gradloom.errors import OptionError, ShapeError
+from gradloom.errors import OptionError, ShapeError, WorkerError
 from gradloom.executors import DEFAULT
 from gradloom.ir.graph import Graph
 from gradloom.nn.losses import Loss
@@ -198,6 +198,7 @@ class Trainer(Landscape, Predicting):
             OptionError: an option out of range.
             NonFiniteError: the loss or the weights became NaN or infinite; the weights are those before that epoch,
                 or the best where early stopping kept them.
+            WorkerError: a worker process died; as after Ctrl-C, ``fit`` goes on from there.
             KeyboardInterrupt: Ctrl-C.  The weights are those after the last whole batch, or the best; ``save`` and
                 ``fit`` go on from there.
         """
@@ -360,7 +361,7 @@ class Trainer(Landscape, Predicting):
                     check_weights(steps.weights(carry), f"batch {place.batches + call.turns}{epoch}", hunt)
                 place = place.after(carry, sums)
                 shown.batch(place.batches, call.examples, place.loss)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, WorkerError):
             self._adopt(steps.nested(place.carry), place.batches, place.totals)
             steps.ahead = None
             raise
@@ -373,8 +374,9 @@ class Trainer(Landscape, Predicting):
 
     def _map_reduce(self, workers: int | MapReduce) -> MapReduceSteps:
         assert self.batch_size is not None, "it is chosen before"
-        how = MapReduce.of(workers)
-        return MapReduceSteps(how, self._recipe, self.batch_size, self.executor, *self._steps_take())
+        how, given = MapReduce.of(workers), self._steps_take()
+        how.warn(self._recipe, given[1], self.input_type, self.batch_size)
+        return MapReduceSteps(how, self._recipe, self.batch_size, self.executor, *given)
 
     def _steps_take(self) -> tuple[Any, ...]:
         return self._compiled, self.snapshot(), self._key(_DRAWS), self._hyperparameters()
