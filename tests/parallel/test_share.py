@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import gradloom as gl
 from gradloom.errors import IndexRangeError, WorkerError
-from gradloom.parallel import Shared, Share, Task, Workers, left_over, merges, shares
+from gradloom.parallel import Share, Shared, Task, Workers, left_over, merges, shares
 from gradloom.transforms import trace
 
 VALUES = np.float32([1, 1e8, -1e8, 0.5, 3e-9, -1e4, 7, 1e-3])  # whose sum depends on the order
@@ -68,6 +68,6 @@ def test_workers_compute_fail_by_name_and_end():
             workers.step()
         assert found.value.__notes__ == ["This was in worker 2 of 2."]
         workers._workers[1].process.kill()
-        with pytest.raises(WorkerError, match="worker 2 of 2: .* its end by SIGKILL"):
+        with pytest.raises(WorkerError, match=r"worker 2 of 2: .* its end by SIGKILL"):
             workers.begin(task())
     assert [w.process.poll() for w in workers._workers] == [0, -9]

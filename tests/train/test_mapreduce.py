@@ -119,14 +119,16 @@ def kill_a_worker(steps: MapReduceSteps) -> None:
 def test_what_was_interrupted_goes_on_exactly(monkeypatch: pytest.MonkeyPatch, tmp_path: Any, how: Any, error: Any):
     whole = trained(1, network(deep=True), batch_size=16)
     run = trainer(network(deep=True), metrics=["accuracy"])
-    with monkeypatch.context() as during, pytest.raises(error):
+    with monkeypatch.context() as during:
         interrupt(during, 5, how)
-        fit(run, 2, batch_size=16, workers=2)
+        with pytest.raises(error):
+            fit(run, 2, batch_size=16, workers=2)
     assert (run.epoch, run.position) == (1, 1)
     run.save(tmp_path / "half.safetensors")
     again = load(tmp_path / "half.safetensors")
     fit(again, batch_size=16, workers=1)
-    assert same(whole, again) and whole.history.rows == again.history.rows
+    assert same(whole, again)
+    assert whole.history.rows == again.history.rows
 
 
 SCRIPT = """
@@ -144,7 +146,8 @@ run = train.Trainer(nn.Dense(2), executor="reference")
 class Tell(train.Callback):
     def on_epoch(self, run, row):
         if row["epoch"] == 1: print("trains", flush=True)
-run.fit((x, np.zeros(64, int)), epochs=10**6, callbacks=[Tell()], progress="silent", workers=train.MapReduce(2, advise=False))
+how = train.MapReduce(2, advise=False)
+run.fit((x, np.zeros(64, int)), epochs=10**6, callbacks=[Tell()], progress="silent", workers=how)
 """
 
 
@@ -164,9 +167,11 @@ def test_no_worker_outlives_its_master(how: signal.Signals):
         text=True,
         start_new_session=True,
     ) as script:
-        assert script.stdout is not None and script.stderr is not None
+        assert script.stdout is not None
+        assert script.stderr is not None
         workers = [int(number) for number in script.stdout.readline().split()]
-        assert len(workers) == 2 and script.stdout.readline() == "trains\n"
+        assert len(workers) == 2
+        assert script.stdout.readline() == "trains\n"
         os.killpg(script.pid, how)
         told = script.stderr.read()
         script.wait(60)
