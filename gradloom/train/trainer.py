@@ -25,7 +25,7 @@ from gradloom.ir.graph import Graph
 from gradloom.nn.losses import Loss
 from gradloom.nn.metrics import Metric, StreamingMetric
 from gradloom.optim import Optimizer
-from gradloom.tensor import tensor
+from gradloom.tensor import Tensor, tensor
 from gradloom.train import augmenting, inspecting, settings
 from gradloom.train import checkpoint as checkpoint_file
 from gradloom.train.batches import check_goes_on, choose_batch_size
@@ -38,6 +38,7 @@ from gradloom.train.landscape import Landscape
 from gradloom.train.mapreduce import MapReduce, MapReduceSteps
 from gradloom.train.measuring import Forward, Measure
 from gradloom.train.nonfinite import check_numbers, check_weights, where_it_began
+from gradloom.train.online import Learning
 from gradloom.train.pace import steps_a_call
 from gradloom.train.precision import FLOATS, check_precision, in_floats
 from gradloom.train.predicting import Predicting
@@ -56,7 +57,7 @@ _FIXED = ("model", "loss", "metrics", "augment", "executor", "dtype", "precision
 _ORDER, _DRAWS, _HOLD_OUT = 1, 2, 3  # what the random key of a run is used for
 
 
-class Trainer(Landscape, Predicting):
+class Trainer(Landscape, Predicting, Learning):
     """A model with all that is needed to train it.
 
     Args:
@@ -379,7 +380,10 @@ class Trainer(Landscape, Predicting):
         return MapReduceSteps(how, self._recipe, self.batch_size, self.executor, *given)
 
     def _steps_take(self) -> tuple[Any, ...]:
-        return self._compiled, self.snapshot(), self._key(_DRAWS), self._hyperparameters()
+        return self._compiled, self.snapshot(), *self._numbers_of_run()
+
+    def _numbers_of_run(self) -> tuple[Tensor, dict[str, Any]]:
+        return self._key(_DRAWS), self._hyperparameters()
 
     def _catch_up(self, steps: Steps) -> None:
         """Let the trainer have what the last epoch led to, for whoever looks at it now."""
