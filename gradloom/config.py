@@ -28,6 +28,11 @@ def threads() -> int:
     return int(asked)
 
 
+def for_a_process(threads: int) -> dict[str, str]:
+    """The environment of a process that is to use so many threads."""
+    return {**os.environ, "GRADLOOM_THREADS": str(threads)}
+
+
 def data_folder() -> Path | None:
     """Folder that is looked at first for data sets, or None when it is not set."""
     asked = os.environ.get("GRADLOOM_DATA")

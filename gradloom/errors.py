@@ -105,6 +105,10 @@ class OutOfMemoryError(GradloomError, MemoryError):
     """A program needs more memory than there is."""
 
 
+class WorkerError(GradloomError, RuntimeError):
+    """A worker process died or failed."""
+
+
 class MissingPackageError(GradloomError, ImportError):
     """A feature needs an optional package that is not installed."""
 

@@ -15,7 +15,7 @@ ir
 ops
 autodiff
 executors
-semantics
+parallel semantics
 einsum indexing
 tensor
 creation pointwise
@@ -48,6 +48,7 @@ LATE = {
 LATE_MODULES = {
     "gradloom.cli.app": "its imports need typer; gradloom.cli.main says how to install it",
     "gradloom.ir.picture": "pictures are asked for rarely",
+    "gradloom.executors.native.peak": "it needs the compiler",
     "gradloom.executors.native.program": "the compiler is larger than all that an import needs",
 }
 """Modules of ours that may be imported inside functions, each with the reason."""

@@ -2,23 +2,31 @@
 
 from gradloom.train.callbacks import Callback, Checkpoint, EarlyStopping
 from gradloom.train.checkpoint import read_header
+from gradloom.train.drift import Adwin, DriftDetector, PageHinkley
 from gradloom.train.history import History
 from gradloom.train.loading import load
+from gradloom.train.mapreduce import MapReduce
+from gradloom.train.online import online
 from gradloom.train.preprocessing import Predictions, Preprocessing
 from gradloom.train.source import Stream
 from gradloom.train.tiling import predict_tiles
 from gradloom.train.trainer import Trainer
 
 __all__ = [
+    "Adwin",
     "Callback",
     "Checkpoint",
+    "DriftDetector",
     "EarlyStopping",
     "History",
+    "MapReduce",
+    "PageHinkley",
     "Predictions",
     "Preprocessing",
     "Stream",
     "Trainer",
     "load",
+    "online",
     "predict_tiles",
     "read_header",
 ]

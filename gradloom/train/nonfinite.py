@@ -36,6 +36,20 @@ def check_numbers(losses: np.ndarray, before: Place, epoch: str, hunt: Callable[
         raise _divergence("the loss", f"batch {before.batches + int(np.argmin(finite)) + 1}{epoch}", hunt)
 
 
+def check_loss(loss: np.ndarray, when: str) -> None:
+    """See that the loss of one update is finite.
+
+    Args:
+        loss: a number.
+        when: which update, for the message.
+
+    Raises:
+        NonFiniteError: it is not.
+    """
+    if not np.isfinite(loss):
+        raise _divergence("the loss", when, None)
+
+
 def check_weights(weights: Sequence[np.ndarray], when: str, hunt: Callable[[], str] | None = None) -> None:
     """See that every weight is finite.
 

@@ -174,7 +174,7 @@ class Recipe:
         outputs, state, loss = aux
         new = {"parameters": parameters, "state": state, "optimizer": optimizer, "step": carry["step"] + 1}
         with scope("metrics"):
-            return new, self._sums(loss, outputs, targets, weights)
+            return new, self.sums(loss, outputs, targets, weights)
 
     def train_many(
         self,
@@ -238,14 +238,15 @@ class Recipe:
         inputs, targets, weights = batch
         outputs, _ = nn.apply(self.model, parameters, state, inputs)
         matched = match_targets(outputs, targets)
-        return matched, self._sums(self.loss(matched, targets, weights), outputs, targets, weights)
+        return matched, self.sums(self.loss(matched, targets, weights), outputs, targets, weights)
 
     def finish(self, totals: Sequence[np.ndarray]) -> dict[str, Any]:
         """Loss (the mean by example) and metrics, by name, from their sums."""
         finished = {metric.name: metric.finish(total) for metric, total in zip(self.metrics, totals[2:])}
         return {"loss": mean_loss(totals), **finished}
 
-    def _sums(self, loss: Tensor, outputs: Any, targets: Any, weights: Tensor) -> list[Tensor]:
+    def sums(self, loss: Tensor, outputs: Any, targets: Any, weights: Tensor) -> list[Tensor]:
+        """Total weight, weighted sum of the losses, and what each metric adds up."""
         total = gl.sum(map_means(weights))
         losses = loss if self.loss.reduction == "sum" else loss * total
         scores = logits_of(outputs, self.loss)

@@ -38,7 +38,8 @@ class Steps:
         self._compiled = compiled
         self.ahead: Arrays | None = None
         self._definition = tree.flatten(carry)[1]
-        self._trained = [path[0] == "parameters" for path in tree.paths(self._definition)]
+        paths = tree.paths(self._definition)
+        self._parts = {name: [path[0] == name for path in paths] for name in carry}
         self._numbers = [key.numpy(), *(leaf.numpy() for leaf in tree.leaves(hyper))]
         self._ready: dict[Any, Program] = {}
 
@@ -52,7 +53,7 @@ class Steps:
 
     def weights(self, carry: Arrays) -> Arrays:
         """Those arrays of a carry that are trained."""
-        return list(compress(carry, self._trained))
+        return list(compress(carry, self._parts["parameters"]))
 
     def arguments(self, carry: Tensors, call: Call) -> tuple[Any, ...]:
         """What ``Recipe.train_call`` is called with."""

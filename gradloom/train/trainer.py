@@ -19,13 +19,13 @@ import numpy as np
 from gradloom import nn, optim, options, random, tree
 from gradloom.data import augment as augmentation
 from gradloom.data.augment import Augmentation
-from gradloom.errors import OptionError, ShapeError
+from gradloom.errors import OptionError, ShapeError, WorkerError
 from gradloom.executors import DEFAULT
 from gradloom.ir.graph import Graph
 from gradloom.nn.losses import Loss
 from gradloom.nn.metrics import Metric, StreamingMetric
 from gradloom.optim import Optimizer
-from gradloom.tensor import tensor
+from gradloom.tensor import Tensor, tensor
 from gradloom.train import augmenting, inspecting, settings
 from gradloom.train import checkpoint as checkpoint_file
 from gradloom.train.batches import check_goes_on, choose_batch_size
@@ -35,8 +35,10 @@ from gradloom.train.examples import Examples, as_examples, check_inputs, hold_ou
 from gradloom.train.gradient_check import GradientReport, check_model
 from gradloom.train.history import History, reason_of
 from gradloom.train.landscape import Landscape
+from gradloom.train.mapreduce import MapReduce, MapReduceSteps
 from gradloom.train.measuring import Forward, Measure
 from gradloom.train.nonfinite import check_numbers, check_weights, where_it_began
+from gradloom.train.online import Learning
 from gradloom.train.pace import steps_a_call
 from gradloom.train.precision import FLOATS, check_precision, in_floats
 from gradloom.train.predicting import Predicting
@@ -55,7 +57,7 @@ _FIXED = ("model", "loss", "metrics", "augment", "executor", "dtype", "precision
 _ORDER, _DRAWS, _HOLD_OUT = 1, 2, 3  # what the random key of a run is used for
 
 
-class Trainer(Landscape, Predicting):
+class Trainer(Landscape, Predicting, Learning):
     """A model with all that is needed to train it.
 
     Args:
@@ -167,6 +169,7 @@ class Trainer(Landscape, Predicting):
         callbacks: Sequence[Callback] = (),
         progress: str = "auto",
         checkpoint: str | Path | None = None,
+        workers: int | MapReduce | None = None,
     ) -> History:
         """Train for so many epochs more; an epoch that was interrupted is finished first and counts as one.
 
@@ -184,6 +187,8 @@ class Trainer(Landscape, Predicting):
             callbacks: what to do between epochs, e.g. ``EarlyStopping(patience=5)``.
             progress: "auto", "bar", "lines" or "silent".
             checkpoint: a model file that is replaced after each epoch.
+            workers: processes that share each batch; whatever their number, 1 too, the weights are the same to the
+                bit (train/mapreduce.py).  None trains here, on batches that are not cut.
 
         Returns:
             The history, also kept as ``self.history``.
@@ -194,6 +199,7 @@ class Trainer(Landscape, Predicting):
             OptionError: an option out of range.
             NonFiniteError: the loss or the weights became NaN or infinite; the weights are those before that epoch,
                 or the best where early stopping kept them.
+            WorkerError: a worker process died; as after Ctrl-C, ``fit`` goes on from there.
             KeyboardInterrupt: Ctrl-C.  The weights are those after the last whole batch, or the best; ``save`` and
                 ``fit`` go on from there.
         """
@@ -209,7 +215,7 @@ class Trainer(Landscape, Predicting):
             ending.callback(lambda: shown.end(self.history.stopped))
             for hook in reversed(hooks):
                 ending.callback(hook.on_end, self)
-            steps = self._steps()
+            steps = self._steps() if workers is None else ending.enter_context(self._map_reduce(workers))
             ending.callback(self._catch_up, steps)
             try:
                 numbers = range(self.epoch, self.epoch + epochs)
@@ -356,7 +362,7 @@ class Trainer(Landscape, Predicting):
                     check_weights(steps.weights(carry), f"batch {place.batches + call.turns}{epoch}", hunt)
                 place = place.after(carry, sums)
                 shown.batch(place.batches, call.examples, place.loss)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, WorkerError):
             self._adopt(steps.nested(place.carry), place.batches, place.totals)
             steps.ahead = None
             raise
@@ -365,7 +371,19 @@ class Trainer(Landscape, Predicting):
         return place.totals
 
     def _steps(self) -> Steps:
-        return Steps(self._compiled, self.snapshot(), self._key(_DRAWS), self._hyperparameters())
+        return Steps(*self._steps_take())
+
+    def _map_reduce(self, workers: int | MapReduce) -> MapReduceSteps:
+        assert self.batch_size is not None, "it is chosen before"
+        how, given = MapReduce.of(workers), self._steps_take()
+        how.warn(self._recipe, given[1], self.input_type, self.batch_size)
+        return MapReduceSteps(how, self._recipe, self.batch_size, self.executor, *given)
+
+    def _steps_take(self) -> tuple[Any, ...]:
+        return self._compiled, self.snapshot(), *self._numbers_of_run()
+
+    def _numbers_of_run(self) -> tuple[Tensor, dict[str, Any]]:
+        return self._key(_DRAWS), self._hyperparameters()
 
     def _catch_up(self, steps: Steps) -> None:
         """Let the trainer have what the last epoch led to, for whoever looks at it now."""
