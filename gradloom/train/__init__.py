@@ -2,6 +2,8 @@
 
 from gradloom.train.callbacks import Callback, Checkpoint, EarlyStopping
 from gradloom.train.checkpoint import read_header
+from gradloom.train.diagnosis.diagnose import diagnose
+from gradloom.train.diagnosis.finding import Diagnosis, Finding
 from gradloom.train.history import History
 from gradloom.train.loading import load
 from gradloom.train.preprocessing import Predictions, Preprocessing
@@ -12,12 +14,15 @@ from gradloom.train.trainer import Trainer
 __all__ = [
     "Callback",
     "Checkpoint",
+    "Diagnosis",
     "EarlyStopping",
+    "Finding",
     "History",
     "Predictions",
     "Preprocessing",
     "Stream",
     "Trainer",
+    "diagnose",
     "load",
     "predict_tiles",
     "read_header",
