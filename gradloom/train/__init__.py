@@ -4,6 +4,7 @@ from gradloom.train.callbacks import Callback, Checkpoint, EarlyStopping
 from gradloom.train.checkpoint import read_header
 from gradloom.train.diagnosis.diagnose import diagnose
 from gradloom.train.diagnosis.finding import Diagnosis, Finding
+from gradloom.train.diagnosis.watch import Watch
 from gradloom.train.history import History
 from gradloom.train.loading import load
 from gradloom.train.preprocessing import Predictions, Preprocessing
@@ -22,6 +23,7 @@ __all__ = [
     "Preprocessing",
     "Stream",
     "Trainer",
+    "Watch",
     "diagnose",
     "load",
     "predict_tiles",

@@ -21,11 +21,11 @@ UPDATE = 0.1
 
 
 def flow(case: Case) -> Iterator[Finding]:
-    """``exploding_signal`` and ``vanishing_gradient``, at the first weights if known; ``large_updates``."""
+    """``exploding_signal``, ``vanishing_signal``, ``vanishing_gradient`` (at the start, if known), ``large_updates``."""
     first = case.layers_at_start
     measured = case.layers_now if first is None else first
     when = "" if first is None else " at the first weights"
-    yield from _exploding(case, measured, when)
+    yield from _signal(case, measured, when)
     yield from _vanishing(case, measured, when)
     yield from _updates(case)
 
@@ -35,23 +35,28 @@ def by_layer(title: str, values: Mapping[str, float], *, log: bool = False, limi
     return Chart(title, "layer, from input to output", "", bars=dict(values), log_y=log, limit=limit)
 
 
-def _exploding(case: Case, measured: Measured, when: str) -> Iterator[Finding]:
+def _signal(case: Case, measured: Measured, when: str) -> Iterator[Finding]:
     sizes = {layer.path: math.hypot(layer.mean, layer.std) for layer in measured.weighted}
     if len(sizes) < 3:
         return
-    first, last = next(iter(sizes.values())), max(sizes.values())
-    if math.isfinite(last) and last <= EXPLODES * max(first, 1e-30) and all(map(math.isfinite, sizes.values())):
+    first, *_, last = sizes.values()
+    greatest = max(sizes.values()) if all(map(math.isfinite, sizes.values())) else math.inf
+    grows = greatest > EXPLODES * max(first, 1e-30)
+    if not grows and last * EXPLODES >= first:
         return
-    factor = (last / first) ** (1 / (len(sizes) - 1)) if math.isfinite(last) and first > 0 else math.inf
+    end = greatest if grows else last
+    factor = (end / first) ** (1 / (len(sizes) - 1)) if first > 0 else math.inf
     yield Finding(
-        "exploding_signal",
+        "exploding_signal" if grows else "vanishing_signal",
         SERIOUS if case.has_bias else NOTE,
-        f"The size of the activations grows from {first:.3g} to {last:.3g} over {len(sizes)} layers{when}, by a factor "
-        f"of {factor:.2g} a layer; the initialisation rules keep it at 1.",
-        "Gradients grow by the same factor on their way back, so a step is far too large for the first layers.",
+        f"The size of what layers with weights give goes from {first:.3g} to {end:.3g} over {len(sizes)} of them{when}, by "
+        f"a factor of {factor:.2g} a layer; the initialisation rules keep it near 1.",
+        "Gradients grow by the same factor on their way back, so a step is far too large for the first layers."
+        if grows
+        else "What arrives at the output hardly depends on the input, and gradients shrink by the same factor.",
         "Begin with weights whose variance is 2/fan_in for ReLU (init='he_normal') or 1/fan_in for tanh; put "
-        "nn.BatchNorm() or nn.LayerNorm() between layers; bound the gradient by clip_norm.",
-        by_layer("Size of the activations", sizes, log=True),
+        "nn.BatchNorm() or nn.LayerNorm() between layers" + ("; bound the gradient by clip_norm." if grows else "."),
+        by_layer("Size of what layers give", sizes, log=True),
     )
 
 

@@ -157,7 +157,7 @@ class Probe:
                 if isinstance(output, Tensor) and output.type.is_float and output.ndim > 1:
                     seen.append((names[module], type(module).__name__, _sort(module), output))
 
-            total, (outputs, _, loss) = self._recipe.objective(parameters, state, batch, hyper, None, watch)
+            total, (outputs, _, loss) = self._recipe.objective(parameters, state, batch, hyper, None, watch=watch)
             # An answer at the end of its range is a sure one; that is no fault of a unit.
             told = [(path, kind, sort if output is not outputs else "") for path, kind, sort, output in seen]
             self._labels = told

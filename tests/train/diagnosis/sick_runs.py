@@ -108,7 +108,7 @@ def patient(
 @sick("too_small_network")
 def _() -> Patient:
     data, validation = cut(digits(), 1400)
-    return patient(network(10, 2), data, validation=validation, epochs=80)
+    return patient(network(10, 2, activation="tanh"), data, validation=validation, epochs=80)
 
 
 @sick("too_few_data")
@@ -198,6 +198,12 @@ def _() -> Patient:
     data, validation = cut(digits(), 1400)
     model = network(10, *[32] * 10, init=VarianceScaling(20.0))
     return patient(model, data, validation=validation, optimizer=optim.SGD(0.01))
+
+
+@sick("vanishing_signal")
+def _() -> Patient:
+    data, validation = cut(digits(), 1400)
+    return patient(network(10, *[32] * 5, init=Normal(0.01)), data, validation=validation, optimizer=optim.SGD(0.05))
 
 
 @sick("vanishing_gradient")
