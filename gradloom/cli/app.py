@@ -7,6 +7,7 @@ import sys
 import typer
 
 import gradloom
+from gradloom.cli.doctor import doctor
 from gradloom.cli.evaluate import evaluate
 from gradloom.cli.info import info
 from gradloom.cli.predict import predict
@@ -24,7 +25,7 @@ def build_app() -> typer.Typer:
         rich_markup_mode="rich" if sys.stderr.isatty() else None,
     )
     app.callback()(_with_version)
-    for command in (train, predict, evaluate, info):
+    for command in (train, predict, evaluate, doctor, info):
         app.command()(command)
     return app
 

@@ -29,6 +29,7 @@ from gradloom.transforms import trace
 
 Initializer = Callable[[Tensor, tuple[int, ...]], Tensor]
 Tensors = dict[str, Any]  # nested dicts of tensors
+Watch = Callable[["Module", tuple[Any, ...], Any], None]
 
 
 @dataclass
@@ -42,6 +43,7 @@ class Call:
         drop: whether dropout drops while training; without, the call is a function of parameters and inputs alone.
         blank: make tensors without values, which take no memory, for a model whose tensors are read from a file.
         floats: the type in which the call computes, for layers that make floats of whole numbers.
+        watch: is told of every call of a module that ended: the module, its inputs, what it gave.
         stack: the modules that are running, each called by the one before it.
         names: of the children of modules met so far.
         draws: how many random layers have drawn.
@@ -54,6 +56,7 @@ class Call:
     drop: bool = True
     blank: bool = False
     floats: str = "float32"
+    watch: Watch | None = None
     stack: list[Module] = field(default_factory=list)
     names: dict[Module, dict[Module, str]] = field(default_factory=dict)
     draws: int = 0
@@ -186,7 +189,10 @@ class Module:
                 if not self._built:
                     self.build(*(x.type if isinstance(x, Tensor) else tensor(x).type for x in inputs))
                     self._built = True
-                return self.forward(*inputs)
+                outputs = self.forward(*inputs)
+                if call.watch is not None:
+                    call.watch(self._origin or self, inputs, outputs)
+                return outputs
         except GradloomError as error:
             error.within(f"{name} ({type(self).__name__})" if name != type(self).__name__ else name)
             raise
@@ -294,6 +300,7 @@ def apply(
     key: Tensor | None = None,
     drop: bool = True,
     floats: str = "float32",
+    watch: Watch | None = None,
 ) -> tuple[Any, Tensors]:
     """Run a module as a pure function of its parameters and state.
 
@@ -306,13 +313,14 @@ def apply(
         key: random key, needed by random layers while training.
         drop: whether dropout drops while training.
         floats: the type in which the module computes, that of the parameters and inputs given.
+        watch: is told of every call of a module that ended: the module, its inputs, what it gave.
 
     Returns:
         ``(output, new state)``.
     """
     twin = _copy(module, {})
     twin.load(parameters, state)
-    with _running(Call(training=training, key=key, drop=drop, floats=floats)):
+    with _running(Call(training=training, key=key, drop=drop, floats=floats, watch=watch)):
         output = twin(*inputs)
     return output, twin.state()
 

@@ -2,6 +2,9 @@
 
 from gradloom.train.callbacks import Callback, Checkpoint, EarlyStopping
 from gradloom.train.checkpoint import read_header
+from gradloom.train.diagnosis.diagnose import diagnose
+from gradloom.train.diagnosis.finding import Diagnosis, Finding
+from gradloom.train.diagnosis.watch import Watch
 from gradloom.train.drift import Adwin, DriftDetector, PageHinkley
 from gradloom.train.history import History
 from gradloom.train.loading import load
@@ -16,8 +19,10 @@ __all__ = [
     "Adwin",
     "Callback",
     "Checkpoint",
+    "Diagnosis",
     "DriftDetector",
     "EarlyStopping",
+    "Finding",
     "History",
     "MapReduce",
     "PageHinkley",
@@ -25,6 +30,8 @@ __all__ = [
     "Preprocessing",
     "Stream",
     "Trainer",
+    "Watch",
+    "diagnose",
     "load",
     "online",
     "predict_tiles",

@@ -45,6 +45,10 @@ class Callback:
     def on_start(self, run: Run) -> None:
         """Before the first epoch."""
 
+    def is_due(self) -> bool:
+        """Asked once after each epoch: whether to call :meth:`on_epoch`."""
+        return True
+
     def on_epoch(self, run: Run, row: dict[str, float]) -> None:
         """After each epoch.
 

@@ -19,6 +19,7 @@ from gradloom.data.augment import Augmentation, Mixture
 from gradloom.ir.graph import scope
 from gradloom.nn.losses import BinaryCrossEntropy, Loss
 from gradloom.nn.metrics import StreamingMetric
+from gradloom.nn.module import Watch
 from gradloom.nn.pairs import map_means
 from gradloom.optim import Optimizer
 from gradloom.tensor import Tensor
@@ -102,6 +103,7 @@ class Recipe:
         hyper: Mapping[str, Any],
         key: Tensor | None,
         mixture: Mixture | None = None,
+        watch: Watch | None = None,
     ) -> tuple[Tensor, Any]:
         """What a step makes smaller: the loss of a batch and the penalties.
 
@@ -112,13 +114,15 @@ class Recipe:
             hyper: see :meth:`hyperparameters`.
             key: for random layers; without one they are off.
             mixture: how the examples were mixed, if they were.
+            watch: is told of every call of a module, see :func:`gradloom.nn.apply`.
 
         Returns:
             ``(objective, (outputs, new state, loss))``.
         """
         inputs, targets, weights = batch
         drop = key is not None
-        outputs, new_state = self._outputs(parameters, state, inputs, training=True, key=key, drop=drop)
+        how: Any = {"training": True, "key": key, "drop": drop, "watch": watch}
+        outputs, new_state = self._outputs(parameters, state, inputs, **how)
         matched = match_targets(outputs, targets)
         with scope("loss"):
             wanted = targets if mixture is None else augmenting.mixed(matched, targets, mixture)

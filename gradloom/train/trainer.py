@@ -222,9 +222,10 @@ class Trainer(Landscape, Predicting, Learning):
                 with portions_of(source, self._key(_ORDER), numbers, self.batch_size, shuffle) as portions:
                     for _ in range(epochs):
                         row = self._run_epoch(steps, portions, held_out, shown)
-                        if hooks:
+                        due = [hook for hook in hooks if hook.is_due()]
+                        if due:
                             self._catch_up(steps)
-                        for hook in hooks:
+                        for hook in due:
                             hook.on_epoch(self, row)
                         if self._stop:
                             break

@@ -1,0 +1,295 @@
+"""All that is examined: the run, its data, and what was measured of them, each when it is first asked for."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from gradloom import nn, random, tree
+from gradloom.errors import GradloomError, OptionError
+from gradloom.tensor import tensor
+from gradloom.train.diagnosis.courses import Courses, learning_rate
+from gradloom.train.diagnosis.neighbours import Opinion, ask
+from gradloom.train.diagnosis.probe import Measured, Probe, entering
+from gradloom.train.examples import Examples, as_examples, check_inputs, hold_out, two_examples
+from gradloom.train.measuring import whole_batches
+from gradloom.train.precision import in_floats
+from gradloom.train.step import Recipe, Tensors
+from gradloom.train.trainer import Trainer
+from gradloom.train.weighting import with_class_weights
+from gradloom.transforms import jit
+
+SAMPLE = 256
+"""So many training examples go through the probe."""
+ENTERING = 2**21
+"""So many numbers of the inputs are looked at for their scales."""
+HIGH_ERROR = 0.05
+"""An error this much above the optimal one is high, and so is one on new data this much above that of training."""
+HIGH_RESIDUAL = 0.1
+"""The same for the share of variance that is not explained."""
+_HOLD_OUT = 3  # which random key of a trainer holds examples out
+
+Parts = Mapping[str, Examples]
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """What is examined.
+
+    Attributes:
+        run: the trainer, which stays as it is.
+        parts: ``training``, and ``validation`` and ``test`` where there are such.
+        optimal_error: what the best of all models would get, see :attr:`errors`.
+        experiments: whether short trainings may be made.
+    """
+
+    run: Trainer
+    parts: Parts
+    optimal_error: float
+    experiments: bool
+
+    # The run ----------------------------------------------------------------------------------------------------
+
+    @property
+    def training(self) -> Examples:
+        """The examples that the run was trained on."""
+        return self.parts["training"]
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """Model, loss and optimiser."""
+        return Recipe(self.run.model, self.run.loss, self.run.optimizer, [])
+
+    @cached_property
+    def hyper(self) -> dict[str, Any]:
+        """The numbers of the recipe."""
+        numbers = self.recipe.hyperparameters(self.run.l1, self.run.l2)
+        return {name: tensor(value, "float64") for name, value in numbers.items()}
+
+    @property
+    def rate(self) -> float | None:
+        """The learning rate, where the optimiser has one."""
+        return learning_rate(self.run.optimizer)
+
+    @property
+    def batch_size(self) -> int:
+        """Of the run."""
+        return min(self.run.batch_size or SAMPLE, len(self.training))
+
+    @cached_property
+    def now(self) -> Tensors:
+        """Where training stands."""
+        carry = self.run.snapshot()
+        if carry["optimizer"] is None:
+            carry["optimizer"] = self.run.optimizer.init(carry["parameters"])
+        return carry
+
+    @cached_property
+    def start(self) -> Tensors | None:
+        """The weights that the seed began with; None where the model cannot be made anew."""
+        model = anew(self.run.model)
+        if model is None or self.run.input_type is None:
+            return None
+        dtype, shape = self.run.input_type
+        model.initialize(two_examples(dtype, shape), seed=self.run.seed)
+        parameters, state = (in_floats(part, self.run.dtype) for part in (model.parameters(), model.state()))
+        if not tree.alike(parameters, self.now["parameters"]):
+            return None
+        return {"parameters": parameters, "state": state, "optimizer": self.run.optimizer.init(parameters)}
+
+    # What was measured ------------------------------------------------------------------------------------------
+
+    @cached_property
+    def sample(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Some training examples, drawn at random."""
+        draw = np.random.default_rng(0).permutation(len(self.training))[:SAMPLE]
+        return self.training.take(np.sort(draw))
+
+    @cached_property
+    def _probe(self) -> Probe:
+        return Probe(self.recipe, self.run.executor)
+
+    @cached_property
+    def layers_now(self) -> Measured:
+        """What goes on in the layers."""
+        return self._probe(self.now, self.sample, self.hyper)
+
+    @cached_property
+    def layers_at_start(self) -> Measured | None:
+        """What went on in them at the first weights."""
+        return None if self.start is None else self._probe(self.start, self.sample, self.hyper)
+
+    @cached_property
+    def entering(self) -> np.ndarray:
+        """What the first layer with weights is given, one row an example (or position); empty where it is no floats."""
+        inputs = self.training.inputs
+        most = max(ENTERING // max(int(np.prod(inputs.shape[1:])), 1), 2)
+        chosen = np.sort(np.random.default_rng(0).permutation(len(inputs))[:most])
+        program = entering(self.run.model, self.run.executor)
+        return program(self.now["parameters"], self.now["state"], inputs[chosen]).numpy().astype(np.float64)
+
+    @cached_property
+    def outputs(self) -> dict[str, np.ndarray]:
+        """What the network answers, by part."""
+        return {name: self.run.predict(part.inputs) for name, part in self.parts.items()}
+
+    # Errors -----------------------------------------------------------------------------------------------------
+
+    @property
+    def is_classes(self) -> bool:
+        """Whether targets are classes rather than numbers."""
+        return self.run.loss.kind != "numbers"
+
+    def answers(self, name: str) -> np.ndarray:
+        """The answers of the network for a part, in the form of :meth:`labels`."""
+        return self.as_answers(self.outputs[name])
+
+    def as_answers(self, outputs: np.ndarray) -> np.ndarray:
+        """Outputs of the network as answers."""
+        if self.run.loss.kind == "classes":
+            return outputs.argmax(-1).reshape(-1)
+        if self.run.loss.kind == "binary":
+            from_logits = getattr(self.run.loss, "from_logits", True)
+            return (outputs > (0 if from_logits else 0.5)).astype(np.int64).reshape(-1)
+        return outputs.reshape(-1).astype(np.float64)
+
+    def labels(self, name: str) -> np.ndarray:
+        """The targets of a part, one after the other: classes, or numbers."""
+        targets = self.parts[name].targets
+        if self.run.loss.kind == "classes":
+            is_one_hot = targets.shape == self.outputs[name].shape
+            return (targets.argmax(-1) if is_one_hot else targets).reshape(-1)
+        if self.run.loss.kind == "binary":
+            return (targets > 0.5).astype(np.int64).reshape(-1)
+        return targets.reshape(-1).astype(np.float64)
+
+    @cached_property
+    def errors(self) -> dict[str, float]:
+        """By part: the share of wrong answers, or of the variance of numbers that is not explained."""
+        return {name: error_of(self.answers(name), self.labels(name), self.is_classes) for name in self.parts}
+
+    @property
+    def high(self) -> float:
+        """By how much an error must be above another to be called high."""
+        return HIGH_ERROR if self.is_classes else HIGH_RESIDUAL
+
+    @property
+    def avoidable_bias(self) -> float:
+        """Training error above the optimal one."""
+        return self.errors["training"] - self.optimal_error
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether training ended in numbers that are not finite."""
+        return "NonFinite" in self.run.history.stopped
+
+    @property
+    def has_bias(self) -> bool:
+        """Whether the network does not do on the training data what could be done."""
+        return self.has_failed or self.avoidable_bias > self.high
+
+    @property
+    def variance(self) -> float:
+        """Error on new data above that of training; 0 where there are no new data."""
+        return self.errors.get("validation", self.errors["training"]) - self.errors["training"]
+
+    @property
+    def has_variance(self) -> bool:
+        """Whether the network does clearly worse on new data than on those of training."""
+        if "validation" not in self.parts:
+            return False
+        error, count = min(self.errors["validation"], 1.0), len(self.parts["validation"])
+        spread = np.sqrt(error * (1 - error) / count) if self.is_classes else error * np.sqrt(2 / count)
+        return bool(self.variance > max(self.high, 2.5 * spread))
+
+    @property
+    def is_ill(self) -> bool:
+        """Whether there is trouble that findings could explain."""
+        return self.has_bias or self.has_variance
+
+    @cached_property
+    def neighbours(self) -> Opinion | None:
+        """What the nearest neighbours make of the training data; None where they cannot be asked."""
+        inputs, labels = self.training.inputs, self.labels("training")
+        if len(labels) != len(inputs) or np.prod(inputs.shape[1:]) > 4096:
+            return None
+        return ask(inputs, labels, is_classes=self.is_classes)
+
+    def column(self, name: str) -> list[float]:
+        """A quantity over the epochs; empty where the history has none."""
+        return [row[name] for row in self.run.history.rows if name in row]
+
+    def forward(self, carry: Tensors, inputs: np.ndarray) -> np.ndarray:
+        """What the network would answer with other weights."""
+        parts = [inputs[rows] for rows, _ in whole_batches(inputs)]
+        counts = [count for _, count in whole_batches(inputs)]
+        found = [self._forward(carry["parameters"], carry["state"], part).numpy() for part in parts]
+        return np.concatenate([outputs[:count] for outputs, count in zip(found, counts)])
+
+    @cached_property
+    def _forward(self) -> Any:
+        return jit(lambda p, s, x: nn.apply(self.run.model, p, s, x)[0], self.run.executor)
+
+    # Experiments ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def courses(self) -> Courses:
+        """Short trainings as the run's own."""
+        return Courses(self.recipe, self.training.arrays, self.batch_size, self.run.executor)
+
+    @cached_property
+    def courses_without_dropout(self) -> Courses:
+        """Short trainings with dropout off."""
+        return Courses(self.recipe, self.training.arrays, self.batch_size, self.run.executor, drop=False)
+
+
+def error_of(answers: np.ndarray, labels: np.ndarray, is_classes: bool) -> float:
+    """The share of wrong answers, or of the variance of the labels that is not explained."""
+    if is_classes:
+        return float(np.mean(answers != labels))
+    return float(np.mean((answers - labels) ** 2)) / (float(np.var(labels)) or 1.0)
+
+
+def anew(model: nn.Module) -> nn.Module | None:
+    """The same network without parameters; None where it cannot be described as a model file would."""
+    known = set(nn.registry.LAYERS)
+    own = {type(m) for m in _modules(model)} - known
+    try:
+        return nn.registry.build(nn.registry.describe(model), extra=own)
+    except GradloomError:
+        return None
+
+
+def _modules(module: nn.Module) -> list[nn.Module]:
+    return [module, *(inner for _, child in module.children() for inner in _modules(child))]
+
+
+def as_case(run: Trainer, data: Any, *, validation: Any, test: Any, optimal_error: float, experiments: bool) -> Case:
+    """The case of a run.
+
+    Raises:
+        OptionError: the run has no parameters yet, or an option is out of range.
+        DataError: the data cannot be used, or are not such as the run was trained on.
+    """
+    if run.input_type is None:
+        raise OptionError(
+            "diagnose", rule="the run must have begun", got="a model without parameters", fix="Call fit before."
+        )
+    whole = as_examples(data, "diagnose", run.dtype)
+    parts: dict[str, Examples] = {"training": whole}
+    if isinstance(validation, (int, float)):
+        key = random.fold_in(random.key(run.seed), _HOLD_OUT)
+        parts["training"], parts["validation"] = hold_out(whole, validation, key)
+    elif validation is not None:
+        parts["validation"] = as_examples(validation, "diagnose validation", run.dtype)
+    if test is not None:
+        parts["test"] = as_examples(test, "diagnose test", run.dtype)
+    for name, part in parts.items():
+        check_inputs(part.inputs, run.input_type, f"diagnose {name}")
+    parts["training"] = with_class_weights(parts["training"], run.class_weight)
+    return Case(copy.copy(run), parts, optimal_error, experiments)

@@ -1,0 +1,63 @@
+"""``gradloom doctor``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+from cli_files import flowers, prices
+
+
+def test_a_run_that_learned_is_healthy(cli, tmp_path: Path):
+    flowers(tmp_path)
+    assert cli("train", "flowers.csv", "--target", "kind", "--out", "run", "--quiet").code == 0
+    found = json.loads(cli("doctor", "run", "--json").out)
+    assert found["healthy"]
+    figures = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    for part, scores in figures["metrics"].items():
+        assert abs(found["errors"][part] - (1 - scores["accuracy"])) < 1e-9
+    assert (
+        cli("doctor", "run").out.splitlines()[-1] == "Nothing needs to be done." or "note:" in cli("doctor", "run").out
+    )
+
+
+def test_a_rate_that_is_too_low_is_named_first_with_its_picture(cli, tmp_path: Path):
+    prices(tmp_path)
+    cli("train", "prices.csv", "--target", "price", "--out", "run", "--lr", "0.000001", "--epochs", "5", "--quiet")
+    found = json.loads(cli("doctor", "run", "--json", "--pictures", "pictures").out)
+    assert found["findings"][0]["name"] == "learning_rate_too_low"
+    assert ElementTree.parse(tmp_path / found["pictures"][0]).getroot().tag.endswith("svg")
+    said = cli("doctor", "run", "--no-experiments").out
+    assert "High bias" in said
+    assert "learning rate too low" not in said
+
+
+def test_a_model_file_alone_needs_its_data(cli, tmp_path: Path):
+    flowers(tmp_path)
+    cli("train", "flowers.csv", "--target", "kind", "--out", "run", "--quiet")
+    (tmp_path / "run" / "model.safetensors").rename(tmp_path / "alone.safetensors")
+    refused = cli("doctor", "alone.safetensors")
+    assert (refused.code, "--data" in refused.err) == (2, True)
+    found = cli("doctor", "alone.safetensors", "--data", "flowers.csv")
+    assert found.code == 0
+    assert "All rows are taken for rows of training" in found.out
+
+
+def test_other_data_than_those_of_the_run_are_refused(cli, tmp_path: Path):
+    flowers(tmp_path)
+    cli("train", "flowers.csv", "--target", "kind", "--out", "run", "--quiet")
+    lines = (tmp_path / "flowers.csv").read_text().splitlines()
+    (tmp_path / "flowers.csv").write_text("\n".join(lines[:-7]) + "\n")
+    refused = cli("doctor", "run")
+    assert refused.code == 1
+    assert "the data must be those of the run" in refused.err
+
+
+def test_a_run_that_does_not_say_how_it_was_made_is_refused(cli, tmp_path: Path):
+    flowers(tmp_path)
+    cli("train", "flowers.csv", "--target", "kind", "--out", "run", "--quiet")
+    (tmp_path / "run" / "metrics.json").write_text("{}")
+    refused = cli("doctor", "run")
+    assert refused.code == 1
+    assert "it must say how the run was made" in refused.err
