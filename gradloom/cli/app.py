@@ -10,6 +10,7 @@ import gradloom
 from gradloom.cli.evaluate import evaluate
 from gradloom.cli.info import info
 from gradloom.cli.predict import predict
+from gradloom.cli.report import report
 from gradloom.cli.train import train
 
 
@@ -24,7 +25,7 @@ def build_app() -> typer.Typer:
         rich_markup_mode="rich" if sys.stderr.isatty() else None,
     )
     app.callback()(_with_version)
-    for command in (train, predict, evaluate, info):
+    for command in (train, predict, evaluate, info, report):
         app.command()(command)
     return app
 

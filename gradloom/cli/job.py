@@ -9,17 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gradloom import executors, nn
+import numpy as np
+
+from gradloom import nn
 from gradloom.cli.networks import build_network, choose_loss, wants_softmax
 from gradloom.cli.optimizers import build_optimizer
 from gradloom.cli.prepare import TRAINING, VALIDATION, Plan, Prepared, prepare
+from gradloom.cli.recipe import RECIPE, Recipe
+from gradloom.cli.request import TrainOptions
 from gradloom.cli.runs import check_folder, make_folder, write_run
 from gradloom.cli.scores import Baseline, Scores, rate
 from gradloom.cli.tables import as_tables, holds_whole_numbers
-from gradloom.data.delimited import UTF_8, Header
 from gradloom.data.sources import load
-from gradloom.data.table import Kind
-from gradloom.data.target import Asked
 from gradloom.errors import OptionError
 from gradloom.train import EarlyStopping, Preprocessing, Trainer
 
@@ -27,34 +28,6 @@ EPOCHS, EPOCHS_WITHOUT_VALIDATION = 200, 30
 PATIENCE = 15
 MOST_ALIKE = 4
 _NAMES_AND_FIGURES = re.compile(r"'[^']*'|[0-9][0-9.]*")
-
-
-@dataclass(frozen=True)
-class TrainOptions:
-    """What the user asked ``train`` for; None where the default is to be found from the data."""
-
-    data: str
-    target: str | None = None
-    task: Asked | None = None
-    model: str = "auto"
-    hidden: tuple[int, ...] | None = None
-    epochs: int | None = None
-    learning_rate: float | None = None
-    batch_size: int | str = "auto"
-    optimizer: str = "adam"
-    loss: str | None = None
-    validation: float | None = None
-    test: float | None = None
-    seed: int = 0
-    l2: float = 0.0
-    clip_norm: float | None = None
-    executor: str = executors.DEFAULT
-    out: Path | None = None
-    header: Header = "auto"
-    encoding: str = UTF_8
-    kinds: dict[str, Kind] | None = None
-    masks: Path | None = None
-    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -92,7 +65,7 @@ def run_job(options: TrainOptions, note: Callable[[str], None], *, progress: str
     """
     check_folder(options.out)
     _refuse_image_options(options)
-    prepared = _prepare(options)
+    prepared = prepare_table(options)
     for sentence in shortened(prepared.notes):
         note(sentence)
     run = _trainer(options, prepared)
@@ -104,7 +77,13 @@ def run_job(options: TrainOptions, note: Callable[[str], None], *, progress: str
     baseline = Baseline.fit(training.truth, prepared.target)
     last = list(prepared.parts)[-1]
     rated = baseline.rate(prepared.parts[last].truth)
-    return finish(options, run, course, scores, (baseline.name, last, rated), _facts(options, prepared))
+    facts = _facts(options, prepared) | {RECIPE: Recipe.of(options, arrays_of(prepared)).as_json()}
+    return finish(options, run, course, scores, (baseline.name, last, rated), facts)
+
+
+def arrays_of(prepared: Prepared) -> dict[str, tuple[np.ndarray, ...]]:
+    """Inputs and targets by part, as ``fit`` takes them."""
+    return {name: (part.inputs, part.targets) for name, part in prepared.parts.items()}
 
 
 def _refuse_image_options(options: TrainOptions) -> None:
@@ -114,7 +93,8 @@ def _refuse_image_options(options: TrainOptions) -> None:
             raise OptionError(f"--{name}", rule=rule, got=options.data, fix="Leave it out, or name a folder of images.")
 
 
-def _prepare(options: TrainOptions) -> Prepared:
+def prepare_table(options: TrainOptions) -> Prepared:
+    """The parts of a data set, the same for the same options."""
     dataset = load(options.data, header=options.header, kinds=options.kinds, encoding=options.encoding)
     table, held_out = as_tables(dataset)
     plan = Plan(
