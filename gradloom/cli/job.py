@@ -22,10 +22,11 @@ from gradloom.cli.scores import Baseline, Scores, rate
 from gradloom.cli.tables import as_tables, holds_whole_numbers
 from gradloom.data.sources import load
 from gradloom.errors import OptionError
-from gradloom.train import EarlyStopping, Preprocessing, Trainer
+from gradloom.train import Callback, EarlyStopping, Preprocessing, TensorBoard, Trainer
 
 EPOCHS, EPOCHS_WITHOUT_VALIDATION = 200, 30
 PATIENCE = 15
+TENSORBOARD = "tensorboard"
 MOST_ALIKE = 4
 _NAMES_AND_FIGURES = re.compile(r"'[^']*'|[0-9][0-9.]*")
 
@@ -138,10 +139,17 @@ def shortened(notes: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Course:
-    """How training went: its time, and whether Ctrl-C ended it when there already was a model to keep."""
+    """How training went.
+
+    Attributes:
+        seconds: the time it took.
+        interrupted: whether Ctrl-C ended it when there already was a model to keep.
+        folder: of the run, where something was written to it while training.
+    """
 
     seconds: float
     interrupted: bool
+    folder: Path | None
 
 
 def fit(
@@ -168,6 +176,9 @@ def fit(
     Raises:
         KeyboardInterrupt: Ctrl-C before there was anything to keep.
     """
+    folder = make_folder(options.out, options.data) if options.tensorboard else None
+    hooks: list[Callback] = [EarlyStopping(PATIENCE)] if validation else []
+    hooks += [TensorBoard(folder / TENSORBOARD)] if folder else []
     started, interrupted = time.perf_counter(), False
     try:
         run.fit(
@@ -175,14 +186,14 @@ def fit(
             validation=validation,
             epochs=options.epochs or epochs,
             batch_size=batch_size,
-            callbacks=[EarlyStopping(PATIENCE)] if validation else [],
+            callbacks=hooks,
             progress=progress,
         )
     except KeyboardInterrupt:
         if not run.history.rows:
             raise
         interrupted = True
-    return Course(round(time.perf_counter() - started, 3), interrupted)
+    return Course(round(time.perf_counter() - started, 3), interrupted, folder)
 
 
 def finish(
@@ -214,7 +225,7 @@ def finish(
         "seconds": course.seconds,
         "interrupted": course.interrupted,
     }
-    files = write_run(make_folder(options.out, options.data), run, summary)
+    files = write_run(course.folder or make_folder(options.out, options.data), run, summary)
     summary["files"] = [str(file) for file in files]
     return Result(scores, rated, f"{name} ({part})", files, course.interrupted, summary)
 

@@ -80,13 +80,14 @@ class Recipe:
         for name, value in changed(self.options).items():
             if name in ("data", "out"):
                 continue
-            words += [f"--{_NAMES.get(name, name.replace('_', '-'))}", _word(name, value)]
+            words.append(_option(name))
+            words += [] if value is True else [_word(name, value)]
         return shlex.join(words)
 
     def settings(self) -> dict[str, str]:
         """What was asked for, by the names of the options."""
-        asked = {k: v for k, v in changed(self.options).items() if k != "out"}
-        return {f"--{_NAMES.get(k, k.replace('_', '-'))}" if k != "data" else "data": _word(k, v) for k, v in asked.items()}
+        asked = {name: value for name, value in changed(self.options).items() if name != "out"}
+        return {name if name == "data" else _option(name): _word(name, value) for name, value in asked.items()}
 
 
 def fingerprints(parts: Mapping[str, Iterable[np.ndarray]]) -> dict[str, str]:
@@ -114,13 +115,18 @@ def _read(name: str, value: Any) -> Any:
     return tuple(value) if name in _TUPLES else value
 
 
+def _option(name: str) -> str:
+    """An option as it is written in a command."""
+    return f"--{_NAMES.get(name, name.replace('_', '-'))}"
+
+
 def _word(name: str, value: Any) -> str:
     """An option's value as it is written in a command."""
     if name in _SEPARATORS:
         return _SEPARATORS[name].join(map(str, value))
     if isinstance(value, Mapping):
         return ",".join(f"{column}={kind}" for column, kind in value.items())
-    if name == "header":
+    if isinstance(value, bool):
         return "yes" if value else "no"
     return _short(str(value)) if name in ("data", "masks") else str(value)
 

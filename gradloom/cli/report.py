@@ -56,7 +56,7 @@ def report(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Write a page about RUN: curves, metrics with intervals, mistakes, calibration, the model, how to make it again."""
+    """Write a page about RUN: curves, metrics with intervals, mistakes, calibration, the model, its command."""
     screen = Screen(as_json, quiet)
     trainer = load(model_path(run))
     figures, recipe = read_figures(run)
@@ -138,7 +138,7 @@ def _origin(figures: dict[str, Any], recipe: Recipe | None, table: Table | None,
     scores, sizes, trivial = (figures.get(name) for name in ("metrics", "rows", "baseline"))
     shown = {str(part): _numbers(row) for part, row in scores.items()} if isinstance(scores, dict) else {}
     if isinstance(trivial, dict):
-        shown[f"baseline ({trivial.get('name', '')})"] = _numbers(trivial)
+        shown["baseline"] = _numbers(trivial)
     return Origin(
         settings={} if recipe is None else recipe.settings(),
         environment=None if recipe is None else recipe.environment,

@@ -82,6 +82,9 @@ def train(
     size: Annotated[
         str | None, typer.Option(metavar="N|HxW", help="Of images: resize all to so many pixels, height x width.")
     ] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write event files into the folder tensorboard of the run.")
+    ] = False,
     header: HeaderOption = HeaderChoice.AUTO,
     encoding: EncodingOption = UTF_8,
     kinds: KindsOption = "",
@@ -114,6 +117,7 @@ def train(
         kinds=dict(kinds_of(kinds)),
         masks=masks,
         size=None if size is None else size_of(size),
+        tensorboard=tensorboard,
     )
     job = run_image_job if masks is not None or is_images(data) else run_job
     result = job(options, screen.note, progress="silent" if quiet else "auto")

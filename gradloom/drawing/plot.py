@@ -17,8 +17,8 @@ _TICKS = 5
 _MOST_DECADES = 6
 
 COLOURS = ("one", "two", "three", "four", "five", "six", "seven")
-_LIGHT = "#2563eb #c2410c #15803d #9333ea #b45309 #0e7490 #be185d".split()
-_DARK = "#7aa5f8 #fb923c #4ade80 #c79bfa #fbbf24 #38c6e0 #f472b6".split()
+_LIGHT = ["#2563eb", "#c2410c", "#15803d", "#9333ea", "#b45309", "#0e7490", "#be185d"]
+_DARK = ["#7aa5f8", "#fb923c", "#4ade80", "#c79bfa", "#fbbf24", "#38c6e0", "#f472b6"]
 
 
 def _variables(paints: Sequence[str]) -> str:

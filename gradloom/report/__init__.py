@@ -7,8 +7,8 @@ run: ``rating`` (answers beside the truth), ``intervals``, ``scores``, ``calibra
 """
 
 from gradloom.report.confusion import confusion_matrix
-from gradloom.report.features import feature_maps
 from gradloom.report.environment import environment
+from gradloom.report.features import feature_maps
 from gradloom.report.figure import Figure
 from gradloom.report.filters import filters
 from gradloom.report.html.assemble import Origin, Page, page

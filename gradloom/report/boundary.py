@@ -14,7 +14,7 @@ from gradloom.report.svg import png_bytes
 SIDE = 160
 """So many points along each axis."""
 _MARGIN, _MOST_POINTS = 0.08, 600
-_PAINTS = "#2563eb #c2410c #15803d #9333ea #b45309 #0e7490 #be185d".split()
+_PAINTS = ["#2563eb", "#c2410c", "#15803d", "#9333ea", "#b45309", "#0e7490", "#be185d"]
 _GREY = 140.0
 
 

@@ -30,7 +30,8 @@ def wilson(successes: int, trials: int) -> Interval:
     share, square = successes / trials, Z * Z / trials
     middle = share + square / 2
     room = Z * np.sqrt(share * (1 - share) / trials + square / (4 * trials))
-    return max(float((middle - room) / (1 + square)), 0.0), min(float((middle + room) / (1 + square)), 1.0)
+    low, high = float((middle - room) / (1 + square)), float((middle + room) / (1 + square))
+    return low if successes else 0.0, high if successes < trials else 1.0  # there without rounding
 
 
 def bootstrap(measure: Callable[[np.ndarray], float], examples: int, *, seed: int = 0) -> Interval:

@@ -6,6 +6,7 @@ from gradloom.train.history import History
 from gradloom.train.loading import load
 from gradloom.train.preprocessing import Predictions, Preprocessing
 from gradloom.train.source import Stream
+from gradloom.train.tensorboard import TensorBoard
 from gradloom.train.tiling import predict_tiles
 from gradloom.train.trainer import Trainer
 
@@ -17,6 +18,7 @@ __all__ = [
     "Predictions",
     "Preprocessing",
     "Stream",
+    "TensorBoard",
     "Trainer",
     "load",
     "predict_tiles",

@@ -86,8 +86,8 @@ def page(
 
     Args:
         run: a trained trainer.
-        parts: data sets (inputs, targets) by name, such as "test"; the model is rated on the last.  Without any the page
-            tells of training alone.
+        parts: data sets (inputs, targets) by name, such as "test"; the model is rated on the last.  Without any
+            the page tells of training alone.
         title: of the page.
         findings: of the doctor.
         origin: what else is known of the run.

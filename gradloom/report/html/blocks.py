@@ -147,4 +147,6 @@ def figure(value: float | None) -> str:
         return "–"
     if abs(value) >= 10_000:
         return f"{value:,.0f}"
-    return f"{value:.4f}" if 0 < abs(value) < 1 and abs(value) >= 1e-4 else f"{value:.4g}"
+    if value == round(value):
+        return f"{value:.0f}"
+    return f"{value:.4f}" if 1e-3 <= abs(value) < 1 else f"{value:#.4g}".rstrip(".")

@@ -12,15 +12,15 @@ class Finding(Protocol):
     """What the page shows of a finding."""
 
     @property
-    def severity(self) -> str: ...  # noqa: D102
+    def severity(self) -> str: ...
     @property
-    def title(self) -> str: ...  # noqa: D102
+    def title(self) -> str: ...
     @property
-    def measured(self) -> str: ...  # noqa: D102
+    def measured(self) -> str: ...
     @property
-    def why(self) -> str: ...  # noqa: D102
+    def why(self) -> str: ...
     @property
-    def what_to_do(self) -> str: ...  # noqa: D102
+    def what_to_do(self) -> str: ...
     def to_svg(self) -> str:
         """A picture; empty if there is none."""
         ...

@@ -11,7 +11,7 @@ from gradloom.data.scaling import Affine
 from gradloom.data.summary import ColumnSummary, describe
 from gradloom.data.table import Table as DataTable
 from gradloom.report import boundary, decisions
-from gradloom.report.html.blocks import Block, Folded, Paragraph, Picture, Section, Table, drawn, figure
+from gradloom.report.html.blocks import Block, Paragraph, Picture, Section, Table, drawn, figure
 from gradloom.report.rating import Rated
 from gradloom.report.samples import mistakes
 from gradloom.report.segmentation import segmentation
@@ -71,7 +71,9 @@ def plane(run: Any, rated: Rated, part: str) -> Section | None:
     found = boundary.decision_boundary(
         boundary.Plane(names, rated.inputs * slope + low, answer), rated.truth, rated.classes
     )
-    text = f"What the model says for all values of {names[0]} and {names[1]}; dots are examples of the {part}, coloured "
+    text = (
+        f"What the model says for all values of {names[0]} and {names[1]}; dots are examples of the {part}, coloured "
+    )
     text += "by what they are." if rated.classes else "and colours go from low (dark) to high (light)."
     return Section("boundary", "Decisions in the plane", [Paragraph(text), drawn(found)])
 
@@ -98,7 +100,9 @@ def images(run: Any, rated: Rated, targets: Any) -> Section | None:
         return None
     if rated.kind == "pixels":
         shown = segmentation(run, rated.inputs, rated.truth, count=4)
-        return Section("images", "Masks", [Picture(shown.to_svg(), "Images, their masks, and what the model says.", True)])
+        return Section(
+            "images", "Masks", [Picture(shown.to_svg(), "Images, their masks, and what the model says.", True)]
+        )
     shown = mistakes(run, rated.inputs, targets, count=_PICTURES, labels=rated.classes)
     return Section("images", "Images it is most wrong about", [Picture(to_svg(shown.canvas), "", True)])
 

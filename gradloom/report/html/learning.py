@@ -8,7 +8,7 @@ from gradloom.train.history import History
 
 _STEEP = 30.0
 """A loss that falls by more than this factor is shown on a logarithmic axis."""
-_MOST_ROWS = 400
+_MOST_ROWS = 200
 
 
 def learning(history: History) -> Section | None:
@@ -47,9 +47,7 @@ def _reason(stopped: str) -> str:
 def _curves(history: History, name: str) -> Block:
     lines = {label: _points(history, key) for label, key in (("training", name), ("validation", f"val_{name}"))}
     kept = {label: points for label, points in lines.items() if points}
-    marks = [
-        Line(points, label, colour) for (label, points), colour in zip(kept.items(), ("one", "two"))
-    ]
+    marks = [Line(points, label, colour) for (label, points), colour in zip(kept.items(), ("one", "two"))]
     values = [y for points in kept.values() for _, y in points]
     is_steep = min(values) > 0 and max(values) > _STEEP * min(values)
     best = history.best_epoch

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from gradloom.drawing.svg import to_svg
 from gradloom.errors import GradloomError
 from gradloom.ir.picture import pictures
-from gradloom.drawing.svg import to_svg
+from gradloom.nn import apply
 from gradloom.nn.summary import HEAD, layers
 from gradloom.report.html.blocks import Block, Folded, Paragraph, Picture, Section, Table
 from gradloom.train.examples import two_examples
@@ -31,13 +32,21 @@ def network(run: Any) -> Section:
     work = sum(row.multiply_adds for row in rows)
     facts = f"{total:,} parameters" + (f", {state:,} numbers of state" if state else "")
     facts += f", {work:,} multiply-adds for one example of shape {tuple(shape)}." if work else "."
-    blocks: list[Block] = [Paragraph(facts), Table(HEAD, [*cells, ["", "", "total", f"{total:,}", f"{work:,}"]], texts=3)]
+    blocks: list[Block] = [
+        Paragraph(facts),
+        Table(HEAD, [*cells, ["", "", "total", f"{total:,}", f"{work:,}"]], texts=3),
+    ]
     return Section("model", "Model", [*blocks, *_graph(run, dtype, shape)])
 
 
 def _graph(run: Any, dtype: str, shape: tuple[int, ...]) -> list[Block]:
+    state = run.model.state()
+
+    def model(x: Any, parameters: Any) -> Any:
+        return apply(run.model, parameters, state, x)[0]
+
     try:
-        graph = trace(run.model, two_examples(dtype, shape))
+        graph = trace(model, two_examples(dtype, shape), run.model.parameters())
     except GradloomError:  # a model of one's own may take more than it is given here
         return []
     whole, *parts = pictures(graph, "graph")

@@ -39,7 +39,7 @@ def overview(run: Any, found: Sequence[Score], part: str, figures: Figures, note
     if figures:
         names = list(dict.fromkeys(name for row in figures.values() for name in row))
         rows = [[name.replace("_", " "), *(figure(row.get(name)) for row in figures.values())] for name in names]
-        blocks.append(Table(["", *figures], rows, caption="What training told at its end, part by part."))
+        blocks.append(Table(["", *figures], rows, caption="Measured at the end of training."))
     return Section("overview", "At a glance", blocks)
 
 

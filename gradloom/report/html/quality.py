@@ -6,15 +6,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gradloom.drawing.plot import Bars, Line, Plot, Points, Rule
+from gradloom.drawing.plot import Bars, Plot, Points, Rule
 from gradloom.report.calibration import BINS, calibration
 from gradloom.report.confusion import confusion_canvas
 from gradloom.report.html.blocks import Block, Cell, Folded, Paragraph, Picture, Section, Table, drawn, figure
 from gradloom.report.importance import Importance
 from gradloom.report.rating import Rated
-from gradloom.report.scores import BOOTSTRAP, Score, confusion
+from gradloom.report.scores import BOOTSTRAP, WILSON, Score, confusion
 from gradloom.report.svg import to_svg
 
+_METHODS = {
+    WILSON: "Wilson: the interval of a share of independent {of}, by its formula.",
+    BOOTSTRAP: "Bootstrap: the middle 95% of the figure over {of} drawn anew with replacement.",
+}
 _MOST_CLASSES, _MOST_POINTS, _MOST_COLUMNS = 30, 2000, 30
 
 
@@ -28,12 +32,17 @@ def metrics(found: Sequence[Score], part: str, count: int, of: str) -> Section:
         of: what an example is.
     """
     rows = [[s.name, figure(s.value), f"{figure(s.interval[0])} to {figure(s.interval[1])}", s.method] for s in found]
-    note = "Wilson: of a share, from its formula. Bootstrap: the middle 95% of the figure on examples drawn anew"
-    note += " with replacement." if any(s.method == BOOTSTRAP for s in found) else "."
-    what = f"Measured on the {part}, {count:,} {of}, of which the model has learned nothing."
-    what = what if part in ("test part", "given data") else f"Measured on the {part}, {count:,} {of}."
     table = Table(["metric", "value", "95% interval", "method"], rows)
-    return Section("metrics", "Metrics", [Paragraph(what), table, Paragraph(note)])
+    used = {s.method: _METHODS[s.method] for s in found}
+    return Section(
+        "metrics",
+        "Metrics",
+        [
+            Paragraph(f"Measured on the {part}, {count:,} {of}."),
+            table,
+            Paragraph(" ".join(used.values()).format(of=of)),
+        ],
+    )
 
 
 def mistakes(rated: Rated) -> Section:
@@ -81,7 +90,11 @@ def _residuals(rated: Rated) -> list[Block]:
     spread = Plot("How often residuals of each size occur.", "residual", "examples", [Bars(bars)])
     note = "Residuals should scatter evenly around 0: a bend means that something is not learned, a funnel that large "
     note += "values are less sure."
-    return [drawn(left, "Predicted against actual; on the dashed line both are the same."), drawn(right, note), drawn(spread)]
+    return [
+        drawn(left, "Predicted against actual; on the dashed line both are the same."),
+        drawn(right, note),
+        drawn(spread),
+    ]
 
 
 def _diagonal(truth: np.ndarray, said: np.ndarray) -> Rule:
@@ -102,7 +115,6 @@ def reliability(rated: Rated) -> Section:
     marks = [
         Bars(bars, "share of answers", "five"),
         Rule((0, 0), (1, 1), "perfectly calibrated"),
-        Line(dots, "", "one"),
         Points(dots, "accuracy, with 95% interval", "one", [b.interval for b in found.bins]),
     ]
     plot = Plot(about, "confidence", "accuracy", marks, x_range=(0, 1), y_range=(0, 1.03))
@@ -121,7 +133,9 @@ def reliability(rated: Rated) -> Section:
         ]
         for b in found.bins
     ]
-    return Section("calibration", "Calibration", [Paragraph(text), drawn(plot), Folded("The bins", [Table(head, rows)])])
+    return Section(
+        "calibration", "Calibration", [Paragraph(text), drawn(plot), Folded("The bins", [Table(head, rows)])]
+    )
 
 
 def importances(found: Sequence[Importance], score: str) -> Section:
@@ -132,7 +146,7 @@ def importances(found: Sequence[Importance], score: str) -> Section:
         bar = max(one.mean, 0.0) / largest if largest > 0 else 0.0
         rows.append([one.name, Cell(f"{one.mean:.4f}", bar), f"± {one.deviation:.4f}"])
     repeats = len(found[0].drops) if found else 0
-    text = f"By how much the {score} falls when one column is shuffled among the rows, {repeats} times each, with the "
+    text = f"By how much {score} falls when one column is shuffled among the rows, {repeats} times each, with the "
     text += "standard deviation. A column that another can stand in for loses little, though both together may matter."
     if len(found) > _MOST_COLUMNS:
         text += f" The first {_MOST_COLUMNS} of {len(found)} columns are shown."
