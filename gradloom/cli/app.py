@@ -11,6 +11,7 @@ from gradloom.cli.evaluate import evaluate
 from gradloom.cli.info import info
 from gradloom.cli.predict import predict
 from gradloom.cli.report import report
+from gradloom.cli.see import see
 from gradloom.cli.train import train
 
 
@@ -25,7 +26,7 @@ def build_app() -> typer.Typer:
         rich_markup_mode="rich" if sys.stderr.isatty() else None,
     )
     app.callback()(_with_version)
-    for command in (train, predict, evaluate, info, report):
+    for command in (train, predict, evaluate, info, see, report):
         app.command()(command)
     return app
 

@@ -7,7 +7,7 @@ from gradloom.train.loading import load
 from gradloom.train.preprocessing import Predictions, Preprocessing
 from gradloom.train.source import Stream
 from gradloom.train.tensorboard import TensorBoard
-from gradloom.train.tiling import predict_tiles
+from gradloom.train.tiling import predict_tiles, tile_overlap
 from gradloom.train.trainer import Trainer
 
 __all__ = [
@@ -23,4 +23,5 @@ __all__ = [
     "load",
     "predict_tiles",
     "read_header",
+    "tile_overlap",
 ]

@@ -1,7 +1,7 @@
 """Event files as TensorBoard reads them: records with checksums, each an ``Event`` in the encoding of protocol buffers.
 
-A record (TFRecord) is its length (uint64), the masked CRC-32C of these 8 bytes (uint32), the data, and the masked CRC-32C
-of the data; all little-endian.  Of the messages a few fields are written, here with their numbers:
+A record (TFRecord) is its length (uint64), the masked CRC-32C of these 8 bytes (uint32), the data, and their masked
+CRC-32C; all little-endian.  Of the messages a few fields are written, here with their numbers:
 
     Event: wall_time = 1 (double), step = 2 (int64), file_version = 3 (string), summary = 5 (Summary)
     Summary: value = 1 (Value, repeated)
