@@ -11,6 +11,8 @@ from gradloom.cli.doctor import doctor
 from gradloom.cli.evaluate import evaluate
 from gradloom.cli.info import info
 from gradloom.cli.predict import predict
+from gradloom.cli.report import report
+from gradloom.cli.see import see
 from gradloom.cli.train import train
 
 
@@ -25,7 +27,7 @@ def build_app() -> typer.Typer:
         rich_markup_mode="rich" if sys.stderr.isatty() else None,
     )
     app.callback()(_with_version)
-    for command in (train, predict, evaluate, doctor, info):
+    for command in (train, predict, evaluate, doctor, info, see, report):
         app.command()(command)
     return app
 

@@ -57,7 +57,7 @@ def evaluate(
     if masks is not None:
         raise OptionError("--masks", rule="this is for models of images", got=str(masks), fix="Leave it out.")
     dataset = load_data(data, header=header_of(header), encoding=encoding)
-    part, pipeline, notes = _rows_with_truth(run.preprocessing, dataset, target)
+    part, pipeline, notes = rows_with_truth(run.preprocessing, dataset, target)
     scores = rate(run, part, pipeline)
     _show(f"{len(part.truth)} rows of {data}", {"rows": len(part.truth)}, scores, notes, screen)
 
@@ -69,7 +69,7 @@ def _show(title: str, counts: dict[str, int], scores: Scores, notes: tuple[str, 
     screen.json({**counts, "metrics": scores, "notes": list(notes)})
 
 
-def _rows_with_truth(
+def rows_with_truth(
     preprocessing: Preprocessing | None, dataset: Table | Arrays, target: str | None
 ) -> tuple[Part, TargetPipeline, tuple[str, ...]]:
     """The rows whose target is known, as the model takes them, its target pipeline, and what is to be said."""

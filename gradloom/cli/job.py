@@ -9,53 +9,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gradloom import executors, nn
+import numpy as np
+
+from gradloom import nn
 from gradloom.cli.networks import build_network, choose_loss, wants_softmax
 from gradloom.cli.optimizers import build_optimizer
 from gradloom.cli.prepare import TRAINING, VALIDATION, Plan, Prepared, prepare
+from gradloom.cli.recipe import RECIPE, Recipe
+from gradloom.cli.request import TrainOptions
 from gradloom.cli.runs import check_folder, make_folder, write_run
 from gradloom.cli.scores import Baseline, Scores, rate
 from gradloom.cli.tables import as_tables, holds_whole_numbers
-from gradloom.data.delimited import UTF_8, Header
 from gradloom.data.sources import load
-from gradloom.data.table import Kind
-from gradloom.data.target import Asked
 from gradloom.errors import OptionError
-from gradloom.train import EarlyStopping, Preprocessing, Trainer
+from gradloom.train import Callback, EarlyStopping, Preprocessing, TensorBoard, Trainer
 
 EPOCHS, EPOCHS_WITHOUT_VALIDATION = 200, 30
 PATIENCE = 15
+TENSORBOARD = "tensorboard"
 MOST_ALIKE = 4
 _NAMES_AND_FIGURES = re.compile(r"'[^']*'|[0-9][0-9.]*")
-
-
-@dataclass(frozen=True)
-class TrainOptions:
-    """What the user asked ``train`` for; None where the default is to be found from the data."""
-
-    data: str
-    target: str | None = None
-    task: Asked | None = None
-    model: str = "auto"
-    hidden: tuple[int, ...] | None = None
-    epochs: int | None = None
-    learning_rate: float | None = None
-    batch_size: int | str = "auto"
-    optimizer: str = "adam"
-    loss: str | None = None
-    validation: float | None = None
-    test: float | None = None
-    seed: int = 0
-    l2: float = 0.0
-    clip_norm: float | None = None
-    executor: str = executors.DEFAULT
-    out: Path | None = None
-    header: Header = "auto"
-    encoding: str = UTF_8
-    kinds: dict[str, Kind] | None = None
-    masks: Path | None = None
-    augment: str | None = None
-    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -93,7 +66,7 @@ def run_job(options: TrainOptions, note: Callable[[str], None], *, progress: str
     """
     check_folder(options.out)
     _refuse_image_options(options)
-    prepared = _prepare(options)
+    prepared = prepare_table(options)
     for sentence in shortened(prepared.notes):
         note(sentence)
     run = _trainer(options, prepared)
@@ -105,7 +78,13 @@ def run_job(options: TrainOptions, note: Callable[[str], None], *, progress: str
     baseline = Baseline.fit(training.truth, prepared.target)
     last = list(prepared.parts)[-1]
     rated = baseline.rate(prepared.parts[last].truth)
-    return finish(options, run, course, scores, (baseline.name, last, rated), _facts(options, prepared))
+    facts = _facts(options, prepared) | {RECIPE: Recipe.of(options, arrays_of(prepared)).as_json()}
+    return finish(options, run, course, scores, (baseline.name, last, rated), facts)
+
+
+def arrays_of(prepared: Prepared) -> dict[str, tuple[np.ndarray, ...]]:
+    """Inputs and targets by part, as ``fit`` takes them."""
+    return {name: (part.inputs, part.targets) for name, part in prepared.parts.items()}
 
 
 def _refuse_image_options(options: TrainOptions) -> None:
@@ -115,7 +94,8 @@ def _refuse_image_options(options: TrainOptions) -> None:
             raise OptionError(f"--{name}", rule=rule, got=options.data, fix="Leave it out, or name a folder of images.")
 
 
-def _prepare(options: TrainOptions) -> Prepared:
+def prepare_table(options: TrainOptions) -> Prepared:
+    """The parts of a data set, the same for the same options."""
     dataset = load(options.data, header=options.header, kinds=options.kinds, encoding=options.encoding)
     table, held_out = as_tables(dataset)
     plan = Plan(
@@ -159,10 +139,17 @@ def shortened(notes: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Course:
-    """How training went: its time, and whether Ctrl-C ended it when there already was a model to keep."""
+    """How training went.
+
+    Attributes:
+        seconds: the time it took.
+        interrupted: whether Ctrl-C ended it when there already was a model to keep.
+        folder: of the run, where something was written to it while training.
+    """
 
     seconds: float
     interrupted: bool
+    folder: Path | None
 
 
 def fit(
@@ -189,6 +176,9 @@ def fit(
     Raises:
         KeyboardInterrupt: Ctrl-C before there was anything to keep.
     """
+    folder = make_folder(options.out, options.data) if options.tensorboard else None
+    hooks: list[Callback] = [EarlyStopping(PATIENCE)] if validation else []
+    hooks += [TensorBoard(folder / TENSORBOARD)] if folder else []
     started, interrupted = time.perf_counter(), False
     try:
         run.fit(
@@ -196,14 +186,14 @@ def fit(
             validation=validation,
             epochs=options.epochs or epochs,
             batch_size=batch_size,
-            callbacks=[EarlyStopping(PATIENCE)] if validation else [],
+            callbacks=hooks,
             progress=progress,
         )
     except KeyboardInterrupt:
         if not run.history.rows:
             raise
         interrupted = True
-    return Course(round(time.perf_counter() - started, 3), interrupted)
+    return Course(round(time.perf_counter() - started, 3), interrupted, folder)
 
 
 def finish(
@@ -235,7 +225,7 @@ def finish(
         "seconds": course.seconds,
         "interrupted": course.interrupted,
     }
-    files = write_run(make_folder(options.out, options.data), run, summary)
+    files = write_run(course.folder or make_folder(options.out, options.data), run, summary)
     summary["files"] = [str(file) for file in files]
     return Result(scores, rated, f"{name} ({part})", files, course.interrupted, summary)
 

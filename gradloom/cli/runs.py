@@ -12,6 +12,7 @@ from gradloom.errors import OptionError
 from gradloom.train import Trainer
 
 RUNS = Path("runs")
+METRICS_FILE = "metrics.json"
 
 
 def check_folder(asked: Path | None) -> None:
@@ -58,7 +59,7 @@ def write_run(folder: Path, run: Trainer, metrics: dict[str, Any]) -> tuple[Path
         The files.
     """
     model, table, history, figures = (
-        folder / name for name in (MODEL_FILE, "history.csv", "history.json", "metrics.json")
+        folder / name for name in (MODEL_FILE, "history.csv", "history.json", METRICS_FILE)
     )
     run.save(model)
     run.history.write_csv(table)

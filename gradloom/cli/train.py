@@ -12,7 +12,7 @@ from gradloom.cli.images.job import EPOCHS as EPOCHS_ON_IMAGES
 from gradloom.cli.images.job import run_image_job
 from gradloom.cli.images.networks import CLASSIFIERS, SEGMENTERS, USUAL, USUAL_WITH_MASKS
 from gradloom.cli.images.sources import is_images
-from gradloom.cli.job import EPOCHS, EPOCHS_WITHOUT_VALIDATION, Result, TrainOptions, run_job
+from gradloom.cli.job import EPOCHS, EPOCHS_WITHOUT_VALIDATION, Result, run_job
 from gradloom.cli.networks import HIDDEN, MODELS, TASKS_OF_LOSS
 from gradloom.cli.optimizers import OPTIMIZERS
 from gradloom.cli.options import (
@@ -33,6 +33,7 @@ from gradloom.cli.options import (
     widths_of,
 )
 from gradloom.cli.render import Screen, number
+from gradloom.cli.request import TrainOptions
 from gradloom.data.augment import PRESETS
 from gradloom.data.delimited import UTF_8
 from gradloom.errors import OptionError
@@ -86,6 +87,9 @@ def train(
         str | None,
         typer.Option(metavar="NAME", help=f"Change images at random while training: {', '.join(PRESETS)}."),
     ] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write event files into the folder tensorboard of the run.")
+    ] = False,
     header: HeaderOption = HeaderChoice.AUTO,
     encoding: EncodingOption = UTF_8,
     kinds: KindsOption = "",
@@ -119,6 +123,7 @@ def train(
         masks=masks,
         size=None if size is None else size_of(size),
         augment=augment,
+        tensorboard=tensorboard,
     )
     job = run_image_job if masks is not None or is_images(data) else run_job
     result = job(options, screen.note, progress="silent" if quiet else "auto")

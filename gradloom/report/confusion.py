@@ -39,10 +39,11 @@ def confusion_matrix(run: Any, inputs: Any, targets: Any, *, labels: Sequence[An
     classes = found.shape[1]
     true = decisions.actual("confusion_matrix", targets, classes)
     counts = np.bincount(true * classes + found.argmax(1), minlength=classes**2).reshape(classes, classes)
-    return Figure(counts, _drawn(counts, decisions.names(run, "confusion_matrix", labels, classes)))
+    return Figure(counts, confusion_canvas(counts, decisions.names(run, "confusion_matrix", labels, classes)))
 
 
-def _drawn(counts: np.ndarray, labels: list[str]) -> Canvas:
+def confusion_canvas(counts: np.ndarray, labels: list[str]) -> Canvas:
+    """Counts by true and chosen class (classes, classes) as a picture."""
     canvas = Canvas("Confusion matrix")
     k, right, total = len(labels), int(np.trace(counts)), int(counts.sum())
     size = TEXT if k <= 16 else SMALL

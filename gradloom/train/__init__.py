@@ -12,7 +12,8 @@ from gradloom.train.mapreduce import MapReduce
 from gradloom.train.online import online
 from gradloom.train.preprocessing import Predictions, Preprocessing
 from gradloom.train.source import Stream
-from gradloom.train.tiling import predict_tiles
+from gradloom.train.tensorboard import TensorBoard
+from gradloom.train.tiling import predict_tiles, tile_overlap
 from gradloom.train.trainer import Trainer
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Predictions",
     "Preprocessing",
     "Stream",
+    "TensorBoard",
     "Trainer",
     "Watch",
     "diagnose",
@@ -36,4 +38,5 @@ __all__ = [
     "online",
     "predict_tiles",
     "read_header",
+    "tile_overlap",
 ]

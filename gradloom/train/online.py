@@ -162,8 +162,8 @@ def online(
 ) -> Iterator[dict[str, Any]]:
     """Learn from a stream, item by item, for as long as it gives any and somebody asks.
 
-    Every item is a test before it is learnt from (Dawid's prequential error, 1984), so the error is an honest one and no
-    data need be held out.
+    Every item is a test before it is learnt from (Dawid's prequential error, 1984), so the error is an honest one and
+    no data need be held out.
 
     Args:
         trainer: what learns; a :class:`gradloom.train.Trainer`.
@@ -211,7 +211,7 @@ def online(
 
 
 def _begun_anew(now: dict[str, Any], start: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
-    """Where learning goes on after a drift: an optimiser that remembers nothing, and the weights of the start if given."""
+    """Where learning goes on after a drift: a new optimiser, and the weights of the start if they are given."""
     place = {**now, **start, "step": now["step"]}
     return {**place, "optimizer": recipe.optimizer.init(place["parameters"])}
 

@@ -20,16 +20,26 @@ import numpy as np
 from gradloom import options
 from gradloom.errors import DataError, GradloomError, OptionError, ShapeError
 from gradloom.train.examples import as_inputs, two_examples, untrained
+from gradloom.train.sight import receptive_radius
 from gradloom.transforms import trace
 
 _GRIDS = (*range(1, 17), 18, 20, 24, 27, 32, 36, 48, 64, 128)
 """By what factors networks make images smaller, as far as we look."""
 
+_PIECE = 128
+"""What tiles of a size that is found have at least to be kept, in pixels."""
+
 Sides = tuple[int, ...]
 
 
 def predict_tiles(
-    run: Any, image: Any, *, tile: int | Sequence[int] | None = None, overlap: int = 0, batch: int = 4, out: Any = None
+    run: Any,
+    image: Any,
+    *,
+    tile: int | Sequence[int] | None = None,
+    overlap: int | str = 0,
+    batch: int = 4,
+    out: Any = None,
 ) -> np.ndarray:
     """The model's outputs for one image larger than it, or the memory, would take at once.
 
@@ -37,9 +47,11 @@ def predict_tiles(
         run: the trainer; its model gives an output for every pixel.
         image: shape (H, W, channels), or (H, W) for one channel (likewise with one or three axes of space); may be a
             memory map, of which a tile at a time is read.
-        tile: the size of what the network is given, one number or one for each axis; by default that of training.
+        tile: the size of what the network is given, one number or one for each axis; by default that of training, or a
+            larger one where they overlap.
         overlap: how far the network sees, in pixels to each side; for "same" convolutions.  If it is at least that, the
             inside of the image is predicted as in one piece.  "valid" convolutions need none, for they show it.
+            "auto" takes that of :func:`tile_overlap`.
         batch: how many tiles are predicted together.
         out: an array or a memory map (H, W, outputs) to write into.
 
@@ -91,7 +103,7 @@ class _Plan:
         return itertools.product(*(range(0, n, s) for n, s in zip(space, self.step)))
 
 
-def _planned(run: Any, image: Any, tile: int | Sequence[int] | None, overlap: int) -> tuple[_Plan, np.ndarray]:
+def _planned(run: Any, image: Any, tile: int | Sequence[int] | None, overlap: int | str) -> tuple[_Plan, np.ndarray]:
     """The division of an image, and the image with its axis of channels."""
     picture = image if isinstance(image, np.ndarray) else np.asarray(image)
     if run.input_type is None:
@@ -112,7 +124,11 @@ def _planned(run: Any, image: Any, tile: int | Sequence[int] | None, overlap: in
     if any(n < 0 or n % 2 for n in lost):
         raise _refusal(run, chosen, f"it gives {'x'.join(map(str, given))}")
     grid = _grid(run, chosen)
-    cut = -(-options.whole("predict_tiles", "overlap", overlap, least=0) // grid) * grid
+    wanted = tile_overlap(run) if overlap == "auto" else options.whole("predict_tiles", "overlap", overlap, least=0)
+    cut = -(-wanted // grid) * grid
+    if tile is None and cut:
+        more = _more(min(given), cut, grid)
+        chosen, given = (tuple(side + more for side in sizes) for sizes in (chosen, given))
     step = tuple((g - 2 * cut) // grid * grid for g in given)
     if min(step) < 1:
         raise OptionError(
@@ -123,6 +139,34 @@ def _planned(run: Any, image: Any, tile: int | Sequence[int] | None, overlap: in
         )
     margin = tuple(n // 2 + cut for n in lost)
     return _Plan(chosen, margin, (cut,) * len(chosen), step), picture
+
+
+def _more(side: int, cut: int, grid: int) -> int:
+    """By how much tiles are to be larger than in training, so that most of each is kept."""
+    more = max(side, 2 * cut, _PIECE + 2 * cut - side)
+    return -(-more // grid) * grid
+
+
+def tile_overlap(run: Any) -> int:
+    """The overlap that leaves no seams: how far the network sees beyond the border that it takes off itself, in pixels.
+
+    It is measured (train/sight.py), which takes some seconds for a deep network; for a network that sees all of any
+    image it is a quarter of those of training.
+
+    Args:
+        run: the trainer; its model gives an output for every pixel.
+
+    Raises:
+        OptionError: the model has no parameters yet, or gives no output for every pixel.
+    """
+    if run.input_type is None:
+        raise untrained("tile_overlap")
+    sides = run.input_type[1][:-1]
+    given = _outputs(run, sides)
+    if given is None:
+        raise _refusal(run, sides, "it refuses it")
+    radius = receptive_radius(run, _grid(run, sides))
+    return min(sides) // 4 if radius is None else max(radius - (min(sides) - min(given)) // 2, 0)
 
 
 def _outputs(run: Any, tile: Sides) -> Sides | None:

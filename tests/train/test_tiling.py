@@ -122,7 +122,7 @@ def test_refusals() -> None:
         predict_tiles(ready(nn.Conv(2, 3, strides=2), 8, 8, 1), image)
     run = ready(nn.Conv(2, 3), 8, 8, 1)
     with pytest.raises(OptionError, match="the overlap must leave something of a tile; got 4 to each side of 8x8"):
-        predict_tiles(run, image, overlap=4)
+        predict_tiles(run, image, overlap=4, tile=8)
     with pytest.raises(OptionError, match="tile is one number, or 2"):
         predict_tiles(run, image, tile=(8, 8, 8))
     with pytest.raises(

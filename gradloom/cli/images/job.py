@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from gradloom import data
 from gradloom.cli.images.networks import batch_size, build_network, check_loss, network_name
 from gradloom.cli.images.scores import baseline, rate
 from gradloom.cli.images.sources import read_training
-from gradloom.cli.job import Result, TrainOptions, finish, fit, shortened
+from gradloom.cli.job import Result, finish, fit, shortened
 from gradloom.cli.optimizers import build_optimizer
 from gradloom.cli.prepare import TEST, TRAINING, VALIDATION, Plan
+from gradloom.cli.recipe import RECIPE, Recipe
+from gradloom.cli.request import TrainOptions
 from gradloom.cli.runs import check_folder
 from gradloom.data.encode import Labels
 from gradloom.data.images import ImagePipeline, Images
@@ -40,7 +44,7 @@ def run_image_job(options: TrainOptions, note: Callable[[str], None], *, progres
     """
     check_folder(options.out)
     _refuse_table_options(options)
-    parts, notes = _parts(options)
+    parts, notes = image_parts(options)
     training = parts[TRAINING]
     network = network_name(options.model, training)
     run = _trainer(options, training, network)
@@ -51,9 +55,14 @@ def run_image_job(options: TrainOptions, note: Callable[[str], None], *, progres
     scores = {name: rate(run, part) for name, part in parts.items()}
     last = list(parts)[-1]
     always, rated = baseline(training, parts[last])
-    return finish(
-        options, run, course, scores, (always, last, rated), _facts(options, parts, notes) | {"network": network}
-    )
+    facts = _facts(options, parts, notes) | {"network": network}
+    facts |= {RECIPE: Recipe.of(options, arrays_of(parts)).as_json()}
+    return finish(options, run, course, scores, (always, last, rated), facts)
+
+
+def arrays_of(parts: dict[str, Images]) -> dict[str, tuple[np.ndarray, ...]]:
+    """Inputs and targets by part, as ``fit`` takes them."""
+    return {name: (part.inputs, part.targets) for name, part in parts.items() if part.targets is not None}
 
 
 def _refuse_table_options(options: TrainOptions) -> None:
@@ -64,7 +73,7 @@ def _refuse_table_options(options: TrainOptions) -> None:
             raise OptionError(f"--{name}", rule=rule, got=str(getattr(options, name)), fix="Leave it out.")
 
 
-def _parts(options: TrainOptions) -> tuple[dict[str, Images], tuple[str, ...]]:
+def image_parts(options: TrainOptions) -> tuple[dict[str, Images], tuple[str, ...]]:
     """The images of each part, and what is to be said of them."""
     images, held_out = read_training(options.data, options.masks, options.size)
     assert images.targets is not None, "what is read to train on has targets"

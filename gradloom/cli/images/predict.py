@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,8 @@ from gradloom.data.images import ImagePipeline
 from gradloom.data.images.encode import write_mask
 from gradloom.data.target import TargetPipeline
 from gradloom.errors import OptionError
-from gradloom.train import Predictions, Trainer, predict_tiles
+from gradloom.train import Predictions, Trainer, predict_tiles, tile_overlap
 from gradloom.train.preprocessing import predictions
-
-SMALL = 64
-"""Sides of training images below which tiles are four times as large, else twice."""
 
 
 def predict_images(
@@ -47,26 +46,22 @@ def predict_images(
         _write_classes(predictions(outputs, target, ()), names, out, screen)
         return
     places = [] if out is None else _places(files, out)
-    shares = [_segment(run, pipeline, path, place) for path, place in itertools.zip_longest(files, places)]
+    overlap = cache(lambda: tile_overlap(run))  # measured once, and only if an image needs tiles
+    shares = [_segment(run, pipeline, path, place, overlap) for path, place in itertools.zip_longest(files, places)]
     _write_shares(shares, names, pipeline, places, screen)
 
 
-def _segment(run: Trainer, pipeline: ImagePipeline, path: Path, place: Path | None) -> list[float]:
+def _segment(
+    run: Trainer, pipeline: ImagePipeline, path: Path, place: Path | None, overlap: Callable[[], int]
+) -> list[float]:
     """Write the mask of an image, if it has a place, and tell which share of it each class has."""
     image, size = pipeline.read(path)
-    outputs = run.predict(image[np.newaxis])[0] if pipeline.fits(image) else _in_tiles(run, pipeline, image)
+    fits = pipeline.fits(image)
+    outputs = run.predict(image[np.newaxis])[0] if fits else predict_tiles(run, image, overlap=overlap(), batch=1)
     labels = outputs.argmax(axis=-1)
     if place is not None:
         write_mask(place, np.array(pipeline.levels)[labels], size)
     return [float((labels == label).mean()) for label in range(len(pipeline.levels))]
-
-
-def _in_tiles(run: Trainer, pipeline: ImagePipeline, image: np.ndarray) -> np.ndarray:
-    """Outputs for an image of another size than those of training."""
-    # A network sees further than a small image of training is wide, and the overlap must leave something of a tile.
-    factor = 2 if min(pipeline.height, pipeline.width) >= SMALL else 4
-    tile = factor * pipeline.height, factor * pipeline.width
-    return predict_tiles(run, image, tile=tile, overlap=min(pipeline.height, pipeline.width) // 4, batch=1)
 
 
 def _places(files: list[Path], out: Path) -> list[Path]:

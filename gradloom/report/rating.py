@@ -1,0 +1,85 @@
+"""What a model says of examples whose answer is known, in the terms of the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gradloom.errors import ShapeError
+from gradloom.report import decisions
+from gradloom.train.examples import as_examples
+
+
+@dataclass(frozen=True)
+class Rated:
+    """Answers beside the truth.
+
+    Attributes:
+        kind: "classes" (one an example), "pixels" (one a pixel) or "numbers".
+        truth: classes, (n,) or (n, H, W); or numbers (n,), in the unit of the data.
+        said: probabilities (n, classes), chosen classes (n, H, W), or numbers (n,).
+        classes: their names; empty for numbers.
+        confidence: for pixels, the probability of the class that was chosen, (n, H, W).
+        inputs: of the model.
+    """
+
+    kind: str
+    truth: np.ndarray
+    said: np.ndarray
+    classes: tuple[str, ...]
+    inputs: np.ndarray
+    confidence: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+    @property
+    def chosen(self) -> np.ndarray:
+        """The classes that the model chose, in the shape of the truth."""
+        return self.said.argmax(-1) if self.kind == "classes" else self.said
+
+
+def rated(run: Any, who: str, data: Any) -> Rated:
+    """What a model says of a data set.
+
+    Args:
+        run: the trainer.
+        who: for messages.
+        data: (inputs, targets), as ``fit`` takes them.
+
+    Raises:
+        DataError: the data cannot be used, or targets are no classes.
+        ShapeError: the model gives more than one number an example.
+    """
+    examples = as_examples(data, who, run.dtype)
+    inputs, targets = np.asarray(examples.inputs), np.asarray(examples.targets)
+    outputs = run.predict(inputs)
+    if run.loss.kind == "numbers":
+        return Rated("numbers", _numbers(run, who, targets), _numbers(run, who, outputs), (), inputs)
+    if outputs.ndim > 2:
+        return _pixels(run, who, outputs, targets, inputs)
+    found = decisions.shares(run, outputs).astype(np.float64)
+    names = decisions.names(run, who, None, found.shape[1])
+    return Rated("classes", decisions.actual(who, targets, found.shape[1]), found, tuple(names), inputs)
+
+
+def _numbers(run: Any, who: str, values: np.ndarray) -> np.ndarray:
+    """One number an example, in the unit of the data."""
+    if values.size != len(values):
+        raise ShapeError(who, rule="the model must give one number an example", got=f"shape {values.shape}")
+    flat = values.reshape(-1).astype(np.float64)
+    target = getattr(run.preprocessing, "target", None)
+    return flat if target is None else target.decode(flat)
+
+
+def _pixels(run: Any, who: str, outputs: np.ndarray, targets: np.ndarray, inputs: np.ndarray) -> Rated:
+    found = decisions.shares(run, outputs)
+    truth = targets[..., 0] if targets.ndim == found.ndim and targets.shape[-1] == 1 else targets
+    truth = truth.argmax(-1) if truth.ndim == found.ndim else truth
+    if truth.shape != found.shape[:-1]:
+        rule = "masks must be as large as the outputs of the model"
+        raise ShapeError(who, rule=rule, got=f"{truth.shape} beside {found.shape[:-1]}")
+    names = decisions.names(run, who, None, found.shape[-1])
+    return Rated("pixels", truth.astype(np.int64), found.argmax(-1), tuple(names), inputs, found.max(-1))
