@@ -1,6 +1,6 @@
 """Layers, networks, losses and metrics."""
 
-from gradloom.nn import init, losses, metrics, registry
+from gradloom.nn import init, losses, metrics, registry, regularizers
 from gradloom.nn.activations import (
     ELU,
     GELU,
@@ -92,5 +92,6 @@ __all__ = [
     "metrics",
     "output_size",
     "registry",
+    "regularizers",
     "summary",
 ]

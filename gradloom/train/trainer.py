@@ -24,9 +24,10 @@ from gradloom.executors import DEFAULT
 from gradloom.ir.graph import Graph
 from gradloom.nn.losses import Loss
 from gradloom.nn.metrics import Metric, StreamingMetric
+from gradloom.nn.regularizers import Regularizer
 from gradloom.optim import Optimizer
 from gradloom.tensor import tensor
-from gradloom.train import augmenting, inspecting, settings
+from gradloom.train import augmenting, inspecting, regularising, settings
 from gradloom.train import checkpoint as checkpoint_file
 from gradloom.train.batches import check_goes_on, choose_batch_size
 from gradloom.train.callbacks import Callback, Checkpoint
@@ -66,6 +67,7 @@ class Trainer(Landscape, Predicting):
         seed: determines initial parameters, order, dropout; the same seed gives the same weights.
         l1: λ of λ Σ|w| added to the loss (weights, not biases).
         l2: λ of λ Σw², likewise.
+        regularizers: other penalties, projections and proximal steps, such as ``nn.regularizers.MaxNorm(3)``.
         class_weight: "balanced" or a weight for each class label.
         preprocessing: what made the inputs from a table; saved with the model.
         augment: how images are changed at random in every epoch of training, an augmentation or the name of a preset:
@@ -101,6 +103,7 @@ class Trainer(Landscape, Predicting):
         seed: int = 0,
         l1: float = 0.0,
         l2: float = 0.0,
+        regularizers: Sequence[Regularizer] = (),
         class_weight: ClassWeight = None,
         preprocessing: Preprocessing | None = None,
         augment: str | Augmentation | None = None,
@@ -130,7 +133,8 @@ class Trainer(Landscape, Predicting):
         self.debug_nans = options.flag("Trainer", "debug_nans", debug_nans)
         self._stop = ""
         streaming = [m for m in self.metrics if isinstance(m, StreamingMetric)]
-        self._recipe = Recipe(model, self.loss, chosen, streaming, self.augment, self.precision)
+        simple = regularising.regularization(regularizers)
+        self._recipe = Recipe(model, self.loss, chosen, streaming, self.augment, self.precision, simple)
         self._compiled = jit(self._recipe.train_call, executor, flush_denormals=True)
         self._measure = Measure(self._recipe, self.metrics, executor)
         self._forward = Forward(model, executor)
@@ -153,6 +157,8 @@ class Trainer(Landscape, Predicting):
             fresh = optimizer.init(self.model.parameters())
             is_kept = type(before) is type(optimizer) and tree.alike(fresh, self.optimizer_state)
             self.optimizer_state = self.optimizer_state if is_kept else fresh
+
+    regularizers = regularising.of_a_trainer
 
     # Training ---------------------------------------------------------------------------------------------------
 
