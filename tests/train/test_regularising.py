@@ -20,7 +20,7 @@ def standardised(x: np.ndarray) -> np.ndarray:
     return (x - x.mean(0)) / x.std(0)
 
 
-DIABETES = [standardised(part) for part in load_diabetes(return_X_y=True)]
+DIABETES = [standardised(np.asarray(part)) for part in load_diabetes(return_X_y=True)]
 OPTIMIZERS = {
     "descent": optim.SGD(0.1),
     "momentum": optim.SGD(0.05, 0.9),
@@ -56,7 +56,7 @@ def test_proximal_l1_is_the_lasso(optimizer: optim.Optimizer) -> None:
 
 
 def test_proximal_l1_is_sparse_logistic_regression() -> None:
-    features, labels = load_breast_cancer(return_X_y=True)
+    features, labels = map(np.asarray, load_breast_cancer(return_X_y=True))
     x, rate = standardised(features), 0.05
     reference = LogisticRegression(
         C=1 / (rate * len(x)), l1_ratio=1.0, solver="liblinear", fit_intercept=False, tol=1e-10, max_iter=10000
