@@ -42,7 +42,7 @@ def test_single_connections_are_dropped_with_the_rate(mask: str, mode: str) -> N
     layer = built(nn.DropConnect(80, 0.3, mask=mask, mode=mode, init=nn.init.constant(1.0)), units)
     seen = train(layer, units)
     kept = 1.0 if mode == "weight_scaled" else 1 / 0.7
-    assert np.isin(seen, np.float32([0, kept])).all()
+    assert np.isin(seen, np.array([0, kept], np.float32)).all()
     assert (seen == 0).mean() == pytest.approx(0.3, abs=5 * np.sqrt(0.21 / seen.size))
     assert layer(units).numpy().mean() == pytest.approx(0.7 * kept, rel=1e-6)
 
