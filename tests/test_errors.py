@@ -47,7 +47,7 @@ def test_a_layer_that_only_contains_what_refuses_is_named_beside_it(layer: str):
         ("SymbolicValueError", TypeError), ("OptionError", ValueError), ("UnknownNameError", LookupError),
         ("DataError", ValueError), ("ModelFileError", ValueError), ("NonFiniteError", ArithmeticError),
         ("MissingPackageError", ImportError), ("DomainError", ValueError), ("UnsupportedError", NotImplementedError),
-        ("CompileError", RuntimeError), ("OutOfMemoryError", MemoryError),
+        ("CompileError", RuntimeError), ("OutOfMemoryError", MemoryError), ("TrainingError", RuntimeError),
     ],
 )  # fmt: skip
 def test_every_error_is_ours_and_pythons(name: str, base: type):
@@ -58,7 +58,7 @@ def test_every_error_is_ours_and_pythons(name: str, base: type):
 
 def test_the_table_above_is_complete():
     kinds = [v for v in vars(errors).values() if isinstance(v, type) and issubclass(v, GradloomError)]
-    assert len(kinds) == 15
+    assert len(kinds) == 16
 
 
 def test_unknown_names():

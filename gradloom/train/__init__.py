@@ -6,16 +6,22 @@ from gradloom.train.history import History
 from gradloom.train.loading import load
 from gradloom.train.preprocessing import Predictions, Preprocessing
 from gradloom.train.source import Stream
+from gradloom.train.stopping import AssertMonotone, Generalization, ReduceOnPlateau, StopAtRest, StopAtTarget
 from gradloom.train.tiling import predict_tiles
 from gradloom.train.trainer import Trainer
 
 __all__ = [
+    "AssertMonotone",
     "Callback",
     "Checkpoint",
     "EarlyStopping",
+    "Generalization",
     "History",
     "Predictions",
     "Preprocessing",
+    "ReduceOnPlateau",
+    "StopAtRest",
+    "StopAtTarget",
     "Stream",
     "Trainer",
     "load",

@@ -152,13 +152,14 @@ class Trainer(Landscape, Predicting):
     @optimizer.setter
     def optimizer(self, optimizer: Optimizer) -> None:
         before, self._recipe = self._recipe.optimizer, replace(self._recipe, optimizer=settings.optimizer(optimizer))
-        self._compiled = jit(self._recipe.train_call, self.executor, flush_denormals=True)
+        if not settings.differ_in_numbers_alone(before, optimizer):
+            self._compiled = jit(self._recipe.train_call, self.executor, flush_denormals=True)
         if self.optimizer_state is not None:
             fresh = optimizer.init(self.model.parameters())
             is_kept = type(before) is type(optimizer) and tree.alike(fresh, self.optimizer_state)
             self.optimizer_state = self.optimizer_state if is_kept else fresh
 
-    regularizers = regularising.of_a_trainer
+    regularizers, penalty = regularising.of_a_trainer, regularising.penalty_of
 
     # Training ---------------------------------------------------------------------------------------------------
 
@@ -226,6 +227,8 @@ class Trainer(Landscape, Predicting):
                             self._catch_up(steps)
                         for hook in hooks:
                             hook.on_epoch(self, row)
+                        if hooks:
+                            steps.renew(self._compiled, self.snapshot(), self._hyperparameters())
                         if self._stop:
                             break
                 self.history.stopped = self._stop or f"{self.epoch} epochs are done"
@@ -361,6 +364,7 @@ class Trainer(Landscape, Predicting):
                 if hunt:
                     check_weights(steps.weights(carry), f"batch {place.batches + call.turns}{epoch}", hunt)
                 place = place.after(carry, sums)
+                self.history.note(sums)
                 shown.batch(place.batches, call.examples, place.loss)
         except KeyboardInterrupt:
             self._adopt(steps.nested(place.carry), place.batches, place.totals)
