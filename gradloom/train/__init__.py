@@ -8,6 +8,7 @@ from gradloom.train.preprocessing import Predictions, Preprocessing
 from gradloom.train.source import Stream
 from gradloom.train.stopping import AssertMonotone, Generalization, ReduceOnPlateau, StopAtRest, StopAtTarget
 from gradloom.train.tiling import predict_tiles
+from gradloom.train.trainable import LinearStackWarning
 from gradloom.train.trainer import Trainer
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "EarlyStopping",
     "Generalization",
     "History",
+    "LinearStackWarning",
     "Predictions",
     "Preprocessing",
     "ReduceOnPlateau",

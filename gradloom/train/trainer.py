@@ -48,6 +48,7 @@ from gradloom.train.source import Portion, Resident, Source, Streamed, as_stream
 from gradloom.train.step import Place, Recipe
 from gradloom.train.steps import Steps
 from gradloom.train.targets import check_targets
+from gradloom.train.trainable import check_trainable
 from gradloom.train.weighting import refuse_balanced_stream, with_class_weights
 from gradloom.transforms import jit, trace
 
@@ -309,6 +310,7 @@ class Trainer(Landscape, Predicting):
             self.model.initialize(two_examples(inputs.dtype, inputs.shape[1:]), seed=self.seed)
             self.model.load(*(in_floats(part, self.dtype) for part in (self.model.parameters(), self.model.state())))
             self.input_type = inputs.dtype.name, inputs.shape[1:]
+            check_trainable(self.model, two_examples(inputs.dtype, inputs.shape[1:]))
         if self.optimizer_state is None:
             self.optimizer_state = self.optimizer.init(self.model.parameters())
         forward = self._check_data(sample, "fit")

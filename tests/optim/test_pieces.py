@@ -232,7 +232,7 @@ def test_noise_on_gradients_fades_and_is_determined_by_its_seed() -> None:
 
     def drawn(seed: int, steps: int) -> list[np.ndarray]:
         piece = optim.AddNoise(0.2, 1.0, seed=seed)
-        state = piece.init(parameters)
+        updates, state = parameters, piece.init(parameters)
         for _ in range(steps):
             updates, state = piece.update(parameters, state, parameters, {})
         return [leaf.numpy() for leaf in tree.leaves(updates)]

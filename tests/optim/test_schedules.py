@@ -73,7 +73,8 @@ def test_numbers_are_inputs(schedule: Schedule, formula: Callable[[int], float])
     values = [
         name
         for name in exact
-        if name.split(".")[0] in ("", "value", "initial", "final", "floor", "start", "rates", "after")
+        if name.split(".")[0]
+        in ("", "value", "initial", "final", "floor", "start", "rates", "after", "low", "high", "peak")
     ]
     doubled = {name: value * 2 if name in values and "steps" not in name else value for name, value in exact.items()}
     assert rate(6, doubled).item() == pytest.approx(2 * formula(6), rel=1e-14)
