@@ -5,6 +5,7 @@ from gradloom.train.checkpoint import read_header
 from gradloom.train.history import History
 from gradloom.train.loading import load
 from gradloom.train.preprocessing import Predictions, Preprocessing
+from gradloom.train.sampling import WeightedSampling
 from gradloom.train.source import Stream
 from gradloom.train.stopping import AssertMonotone, Generalization, ReduceOnPlateau, StopAtRest, StopAtTarget
 from gradloom.train.tiling import predict_tiles
@@ -26,6 +27,7 @@ __all__ = [
     "StopAtTarget",
     "Stream",
     "Trainer",
+    "WeightedSampling",
     "load",
     "predict_tiles",
     "read_header",

@@ -43,6 +43,7 @@ from gradloom.train.precision import FLOATS, check_precision, in_floats
 from gradloom.train.predicting import Predicting
 from gradloom.train.preprocessing import Preprocessing
 from gradloom.train.progress import Progress
+from gradloom.train.sampling import WeightedSampling, sampled
 from gradloom.train.settings import ClassWeight
 from gradloom.train.source import Portion, Resident, Source, Streamed, as_stream, calls_of_epoch, is_stream, portions_of
 from gradloom.train.step import Place, Recipe
@@ -172,6 +173,7 @@ class Trainer(Landscape, Predicting):
         epochs: int = 10,
         batch_size: int | str = "auto",
         shuffle: bool = True,
+        sampling: str | WeightedSampling | None = None,
         callbacks: Sequence[Callback] = (),
         progress: str = "auto",
         checkpoint: str | Path | None = None,
@@ -189,6 +191,8 @@ class Trainer(Landscape, Predicting):
             epochs: how often to go through the data.
             batch_size: examples an update, or "auto" (see train/batches.py; all of them for second-order methods).
             shuffle: take the examples in a new order each epoch.
+            sampling: "weights" or a ``WeightedSampling`` draws each example as often as its weight says, instead of
+                multiplying its loss.
             callbacks: what to do between epochs, e.g. ``EarlyStopping(patience=5)``.
             progress: "auto", "bar", "lines" or "silent".
             checkpoint: a model file that is replaced after each epoch.
@@ -207,6 +211,7 @@ class Trainer(Landscape, Predicting):
         """
         options.whole("fit", "epochs", epochs)
         source, held_out = self._sources(train, validation)
+        source = sampled(source, sampling)
         self._prepare(source, held_out, batch_size)
         shown = Progress(progress, self.epoch + epochs)
         hooks = [*callbacks, *([Checkpoint(checkpoint)] if checkpoint is not None else [])]
@@ -309,8 +314,8 @@ class Trainer(Landscape, Predicting):
             inputs = sample.inputs
             self.model.initialize(two_examples(inputs.dtype, inputs.shape[1:]), seed=self.seed)
             self.model.load(*(in_floats(part, self.dtype) for part in (self.model.parameters(), self.model.state())))
-            self.input_type = inputs.dtype.name, inputs.shape[1:]
             check_trainable(self.model, two_examples(inputs.dtype, inputs.shape[1:]))
+            self.input_type = inputs.dtype.name, inputs.shape[1:]
         if self.optimizer_state is None:
             self.optimizer_state = self.optimizer.init(self.model.parameters())
         forward = self._check_data(sample, "fit")
