@@ -89,6 +89,10 @@ class NonFiniteError(GradloomError, ArithmeticError):
     """A NaN or an infinity appeared where training cannot go on with one."""
 
 
+class TrainingError(GradloomError, RuntimeError):
+    """Training does not do what it was watched for."""
+
+
 class DomainError(GradloomError, ValueError):
     """A function of a Python number has no finite value there, as log 0."""
 

@@ -47,8 +47,8 @@ def test_a_layer_that_only_contains_what_refuses_is_named_beside_it(layer: str):
         ("SymbolicValueError", TypeError), ("OptionError", ValueError), ("UnknownNameError", LookupError),
         ("DataError", ValueError), ("ModelFileError", ValueError), ("NonFiniteError", ArithmeticError),
         ("MissingPackageError", ImportError), ("DomainError", ValueError), ("UnsupportedError", NotImplementedError),
-        ("CompileError", RuntimeError), ("OutOfMemoryError", MemoryError),
-        ("WorkerError", RuntimeError),
+        ("CompileError", RuntimeError), ("OutOfMemoryError", MemoryError), ("WorkerError", RuntimeError),
+        ("TrainingError", RuntimeError),
     ],
 )  # fmt: skip
 def test_every_error_is_ours_and_pythons(name: str, base: type):

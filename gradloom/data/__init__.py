@@ -16,6 +16,7 @@ from gradloom.data.images import (
     read_image,
 )
 from gradloom.data.impute import Impute
+from gradloom.data.layout import from_columns, to_columns
 from gradloom.data.pipeline import TablePipeline
 from gradloom.data.scaling import Log, MinMax, Range, Standardize
 from gradloom.data.sources import load
@@ -47,6 +48,7 @@ __all__ = [
     "default_fractions",
     "describe",
     "fashion_mnist",
+    "from_columns",
     "image_folder",
     "isbi",
     "k_fold",
@@ -56,4 +58,5 @@ __all__ = [
     "read_image",
     "split",
     "split_by_time",
+    "to_columns",
 ]

@@ -1,6 +1,6 @@
 """Layers, networks, losses and metrics."""
 
-from gradloom.nn import init, losses, metrics, registry
+from gradloom.nn import init, losses, metrics, registry, regularizers
 from gradloom.nn.activations import (
     ELU,
     GELU,
@@ -19,11 +19,13 @@ from gradloom.nn.activations import (
 from gradloom.nn.containers import Sequential
 from gradloom.nn.conv import Conv, ConvTranspose
 from gradloom.nn.dense import Dense
-from gradloom.nn.dropout import Dropout
+from gradloom.nn.drop_connect import DropConnect
+from gradloom.nn.dropout import Dropout, SpatialDropout
 from gradloom.nn.embedding import Embedding
 from gradloom.nn.flatten import Flatten
 from gradloom.nn.geometry import output_size
 from gradloom.nn.module import Call, Module, apply, current_call
+from gradloom.nn.noise import GaussianNoise, NoisyDense
 from gradloom.nn.normalization import BatchNorm, GroupNorm, LayerNorm
 from gradloom.nn.normalize import Normalize
 from gradloom.nn.pooling import (
@@ -55,9 +57,11 @@ __all__ = [
     "Conv",
     "ConvTranspose",
     "Dense",
+    "DropConnect",
     "Dropout",
     "Embedding",
     "Flatten",
+    "GaussianNoise",
     "GlobalAvgPool",
     "GlobalMaxPool",
     "GroupNorm",
@@ -70,6 +74,7 @@ __all__ = [
     "MaxPool",
     "MedianPool",
     "Module",
+    "NoisyDense",
     "Normalize",
     "PadChannels",
     "ReLU",
@@ -81,6 +86,7 @@ __all__ = [
     "Sign",
     "Softmax",
     "Softplus",
+    "SpatialDropout",
     "Step",
     "Tanh",
     "Upsample",
@@ -92,5 +98,6 @@ __all__ = [
     "metrics",
     "output_size",
     "registry",
+    "regularizers",
     "summary",
 ]

@@ -65,6 +65,10 @@ class Dense(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """g(x W + b)."""
+        return self._activated(self._sums(self._checked(x)))
+
+    def _checked(self, x: Tensor) -> Tensor:
+        """x, which must be as wide as the first input."""
         expected = self.weight.shape[0]
         if x.shape[-1:] != (expected,):
             raise ShapeError(
@@ -73,7 +77,14 @@ class Dense(Module):
                 got=f"{x.shape[-1] if x.shape else 'no axis'} in {x.type}",
                 fix="The layer took its width from its first input: give inputs of that width, or make a new layer.",
             )
-        outputs = x @ self.weight
-        if self.bias is not None:
-            outputs = outputs + self.bias
-        return outputs if self.activation is None else self.activation(outputs)
+        return x
+
+    def _sums(self, x: Tensor) -> Tensor:
+        """x W + b."""
+        return self._shifted(x @ self.weight)
+
+    def _shifted(self, products: Tensor) -> Tensor:
+        return products if self.bias is None else products + self.bias
+
+    def _activated(self, sums: Tensor) -> Tensor:
+        return sums if self.activation is None else self.activation(sums)

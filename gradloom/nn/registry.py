@@ -11,10 +11,12 @@ from gradloom.nn import activations, init
 from gradloom.nn.containers import Sequential
 from gradloom.nn.conv import Conv, ConvTranspose
 from gradloom.nn.dense import Dense
-from gradloom.nn.dropout import Dropout
+from gradloom.nn.drop_connect import DropConnect
+from gradloom.nn.dropout import Dropout, SpatialDropout
 from gradloom.nn.embedding import Embedding
 from gradloom.nn.flatten import Flatten
 from gradloom.nn.module import Module
+from gradloom.nn.noise import GaussianNoise, NoisyDense
 from gradloom.nn.normalization import BatchNorm, GroupNorm, LayerNorm
 from gradloom.nn.normalize import Normalize
 from gradloom.nn.pooling import (
@@ -37,7 +39,7 @@ LAYERS: tuple[type[Module], ...] = (
     *(Sequential, Residual, Join, PadChannels, Dense, Flatten, Dropout, Embedding, activations.Activation),
     *(Conv, ConvTranspose, MaxPool, AvgPool, MedianPool, LpPool, GlobalAvgPool, GlobalMaxPool),
     *(AdaptiveAvgPool, AdaptiveMaxPool, Upsample, BatchNorm, LayerNorm, GroupNorm, LocalResponseNorm, Normalize),
-    *(Whitening, Rescale),
+    *(Whitening, Rescale, SpatialDropout, DropConnect, GaussianNoise, NoisyDense),
     *(activations.Identity, activations.ReLU, activations.LeakyReLU, activations.ELU, activations.GELU),
     *(activations.SiLU, activations.Sigmoid, activations.Tanh, activations.Softplus, activations.Softmax),
     *(activations.Step, activations.Sign),

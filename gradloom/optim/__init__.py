@@ -20,6 +20,7 @@ from gradloom.optim.learning_rate import ScaleByLearningRate
 from gradloom.optim.minimize import Minimizer, Minimum, minimize
 from gradloom.optim.momentum import ScaleByMomentum
 from gradloom.optim.newton import Newton
+from gradloom.optim.noise import AddNoise
 from gradloom.optim.optimizers import SGD, AdaDelta, AdaGrad, Adam, AdamW, Composed, RMSProp
 from gradloom.optim.piece import Piece
 from gradloom.optim.registry import NAMES, build, describe, get
@@ -35,6 +36,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "AddDecayedWeights",
+    "AddNoise",
     "Chain",
     "ClipByNorm",
     "ClipByValue",

@@ -32,6 +32,10 @@ def divide_by_root(u: Tensor, square: Tensor, eps: Any, mode: EpsMode) -> Tensor
     return u / root if mode == "none" else u / (fn.where(is_positive, root, 0) + e)
 
 
+def _divided(sizes: Tensors, square: Tensors, eps: Any, mode: EpsMode) -> Tensors:
+    return tree.map(lambda u, s: divide_by_root(u, s, eps, mode), sizes, square)
+
+
 def _squares(tensors: Tensors) -> Tensors:
     return tree.map(fn.square, tensors)
 
@@ -63,6 +67,10 @@ class ScaleByAdaGrad(Piece):
         scaled = tree.map(lambda u, s: divide_by_root(u, s, values["eps"], self.eps_mode), updates, square)
         return scaled, {"square": square}
 
+    def step_sizes(self, sizes: Tensors, state: State, hyper: Hyper) -> Tensors:
+        """Divided by the root."""
+        return _divided(sizes, state["square"], self.values(hyper)["eps"], self.eps_mode)
+
 
 @dataclass(frozen=True)
 class ScaleByRms(Piece):
@@ -91,6 +99,10 @@ class ScaleByRms(Piece):
         scaled = tree.map(lambda u, s: divide_by_root(u, s, values["eps"], self.eps_mode), updates, square)
         return scaled, {"square": square}
 
+    def step_sizes(self, sizes: Tensors, state: State, hyper: Hyper) -> Tensors:
+        """Divided by the root."""
+        return _divided(sizes, state["square"], self.values(hyper)["eps"], self.eps_mode)
+
 
 @dataclass(frozen=True)
 class ScaleByAdaDelta(Piece):
@@ -116,14 +128,23 @@ class ScaleByAdaDelta(Piece):
         """See the class."""
         values = self.values(hyper)
         square = blend(state["square"], _squares(updates), values["rho"])
-
-        def scale(u: Tensor, s: Tensor, d: Tensor) -> Tensor:
-            e = tensor(values["eps"], u.dtype)
-            return fn.sqrt(d + e) / fn.sqrt(s + e) * u
-
-        scaled = tree.map(scale, updates, square, state["updates"])
+        scaled = _in_units_of_updates(updates, square, state["updates"], values["eps"])
         rho_updates = values["rho" if self.rho_updates is None else "rho_updates"]
         return scaled, {"square": square, "updates": blend(state["updates"], _squares(scaled), rho_updates)}
+
+    def step_sizes(self, sizes: Tensors, state: State, hyper: Hyper) -> Tensors:
+        """Scaled likewise."""
+        return _in_units_of_updates(sizes, state["square"], state["updates"], self.values(hyper)["eps"])
+
+
+def _in_units_of_updates(updates: Tensors, square: Tensors, before: Tensors, eps: Any) -> Tensors:
+    """√(d + ε) / √(s + ε) · u."""
+
+    def scale(u: Tensor, s: Tensor, d: Tensor) -> Tensor:
+        e = tensor(eps, u.dtype)
+        return fn.sqrt(d + e) / fn.sqrt(s + e) * u
+
+    return tree.map(scale, updates, square, before)
 
 
 Squares = Annotated[Literal["gradient", "smoothed"], words("gradient", "smoothed")]
@@ -169,6 +190,13 @@ class ScaleByAdam(Piece):
             m, v = unbiased(m, values["beta1"], step), unbiased(v, values["beta2"], step)
         scaled = tree.map(lambda m, v: divide_by_root(m, v, values["eps"], self.eps_mode), m, v)
         return scaled, {"step": step, "mean": mean, "square": square}
+
+    def step_sizes(self, sizes: Tensors, state: State, hyper: Hyper) -> Tensors:
+        """Divided by the root, as corrected in the last step."""
+        values, square = self.values(hyper), state["square"]
+        if self.bias_correction:
+            square = unbiased(square, values["beta2"], state["step"])
+        return _divided(sizes, square, values["eps"], self.eps_mode)
 
 
 def unbiased(averages: Tensors, beta: Any, step: Tensor) -> Tensors:

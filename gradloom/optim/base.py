@@ -89,6 +89,11 @@ class FirstOrder(Optimizer):
         """The state before the first step, see :meth:`Optimizer.init`."""
         return self.chain.init(as_parameters(type(self).__name__, parameters))
 
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether :meth:`lookahead` leads away from the parameters."""
+        return False
+
     def lookahead(self, parameters: Tensors, state: State, hyper: Hyper | None = None) -> Tensors:
         """Where the gradient of the next step is taken: at the parameters, but for Nesterov's method."""
         return parameters
@@ -128,6 +133,23 @@ class FirstOrder(Optimizer):
         at = self.lookahead(now, state, hyper)  # where weight decay, a part of the gradient, belongs too
         updates, new_state = self.chain.update(_as_gradients(who, gradients, now), state, at, hyper or {})
         return add(now, updates), new_state
+
+    def step_sizes(self, parameters: Tensors, state: State, hyper: Hyper | None = None) -> Tensors:
+        """How far a gradient of 1 that lasts moves each parameter: what a proximal step after the update goes by.
+
+        For plain descent that is η, with momentum η/(1 - μ), for Adam η/(√v̂ + ε).  Bounds on gradients and weight
+        decay are not counted.
+
+        Args:
+            parameters: for their data types.
+            state: after the update.
+            hyper: as for :meth:`update`.
+
+        Returns:
+            Nested as the parameters, a scalar or a tensor of the shape of each.
+        """
+        ones = tree.map(lambda p: tensor(1, tensor(p).dtype), parameters)
+        return self.chain.step_sizes(ones, state, hyper or {})
 
 
 def as_parameters(who: str, parameters: Tensors) -> Tensors:

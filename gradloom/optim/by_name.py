@@ -35,10 +35,17 @@ class ScaleByName(Piece):
 
     def update(self, updates: Tensors, state: State, parameters: Tensors, hyper: Hyper) -> tuple[Tensors, State]:
         """See the class."""
+        return self._scaled(updates, hyper), state
+
+    def step_sizes(self, sizes: Tensors, state: State, hyper: Hyper) -> Tensors:
+        """Scaled likewise."""
+        return self._scaled(sizes, hyper)
+
+    def _scaled(self, updates: Tensors, hyper: Hyper) -> Tensors:
         factor = self.values(hyper)["factor"]
         leaves, definition = tree.flatten(updates)
 
         def scaled(u: Tensor, path: tree.Path) -> Tensor:
             return tensor(factor, u.dtype) * u if path and path[-1] == self.parameter else u
 
-        return tree.unflatten(definition, map(scaled, leaves, tree.paths(definition))), state
+        return tree.unflatten(definition, map(scaled, leaves, tree.paths(definition)))

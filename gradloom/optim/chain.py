@@ -62,6 +62,12 @@ class Chain(Piece):
             updates, new_state[piece.name] = piece.update(updates, before, parameters, hyper)
         return updates, new_state
 
+    def step_sizes(self, sizes: Tensors, state: State, hyper: Hyper) -> Tensors:
+        """Those of the pieces in order."""
+        for piece in self.pieces:
+            sizes = piece.step_sizes(sizes, state[piece.name], hyper)
+        return sizes
+
 
 def _state_of(piece: Piece, state: object, parameters: Tensors) -> State:
     """What a chain's state holds for a piece; another's would be broadcast and change the types of parameters."""
@@ -132,3 +138,7 @@ class Prefixed(Piece):
     def update(self, updates: Tensors, state: State, parameters: Tensors, hyper: Hyper) -> tuple[Tensors, State]:
         """What the piece does."""
         return self.piece.update(updates, state, parameters, under(self.prefix, hyper))
+
+    def step_sizes(self, sizes: Tensors, state: State, hyper: Hyper) -> Tensors:
+        """Those of the piece."""
+        return self.piece.step_sizes(sizes, state, under(self.prefix, hyper))

@@ -8,7 +8,7 @@ from gradloom import tree
 from gradloom.optim.names import named, under
 from gradloom.optim.piece import Hyper, Piece, State, Tensors, no_steps
 from gradloom.optim.schedules import LearningRate, as_schedule
-from gradloom.tensor import tensor
+from gradloom.tensor import Tensor, tensor
 
 
 @dataclass(frozen=True)
@@ -31,5 +31,13 @@ class ScaleByLearningRate(Piece):
 
     def update(self, updates: Tensors, state: State, parameters: Tensors, hyper: Hyper) -> tuple[Tensors, State]:
         """See the class."""
-        rate = as_schedule(self.lr)(state["step"], under("lr", self.values(hyper)))
+        rate = self._rate(state["step"], hyper)
         return tree.map(lambda u: -tensor(rate, u.dtype) * u, updates), {"step": state["step"] + 1}
+
+    def step_sizes(self, sizes: Tensors, state: State, hyper: Hyper) -> Tensors:
+        """Multiplied by the rate of the last step."""
+        rate = self._rate(state["step"] - 1, hyper)
+        return tree.map(lambda s: tensor(rate, s.dtype) * s, sizes)
+
+    def _rate(self, step: Tensor, hyper: Hyper) -> Tensor:
+        return as_schedule(self.lr)(step, under("lr", self.values(hyper)))

@@ -64,6 +64,13 @@ class ScaleByMomentum(Piece):
         new_state["velocity"] = velocity
         return (_moved(velocity, parts, momentum) if self.nesterov else velocity), new_state
 
+    def step_sizes(self, sizes: Tensors, state: State, hyper: Hyper) -> Tensors:
+        """A sum of all μᵏ is 1/(1 - μ); an average leaves them."""
+        if self.average:
+            return sizes
+        momentum = self.values(hyper)["momentum"]
+        return tree.map(lambda s: s / (1 - tensor(momentum, s.dtype)), sizes)
+
     def _part(self, u: Tensor, momentum: Any) -> Tensor:
         """What an update adds to the velocity."""
         return (1 - tensor(momentum, u.dtype)) * u if self.average else u

@@ -142,9 +142,14 @@ class SGD(NamedOptimizer):
         rate = ScaleByLearningRate(self.lr)
         return chain(rate, *self._method()) if self.momentum_form == "inside" else chain(*self._method(), rate)
 
+    @property
+    def looks_ahead(self) -> bool:
+        """If ``nesterov`` is True."""
+        return self.nesterov is True
+
     def lookahead(self, parameters: Tensors, state: State, hyper: Hyper | None = None) -> Tensors:
         """Where a zero gradient would lead, if ``nesterov`` is True: θ - ημv."""
-        if self.nesterov is not True:
+        if not self.looks_ahead:
             return parameters
         now = as_parameters("SGD", parameters)
         coasting, _ = self._motion.update(zeros_like(now), state, now, hyper or {})

@@ -69,6 +69,16 @@ class Piece(Options, ABC):
             hyper: see :meth:`hyperparameters`.
         """
 
+    def step_sizes(self, sizes: Tensors, state: State, hyper: Hyper) -> Tensors:
+        """How far an update of 1 that lasts ends up moving each parameter; a piece that scales nothing leaves them.
+
+        Args:
+            sizes: nested as the parameters, a scalar or a tensor of the shape of each, by the pieces before.
+            state: as :meth:`update` left it.
+            hyper: see :meth:`hyperparameters`.
+        """
+        return sizes
+
 
 # Trees of tensors -----------------------------------------------------------------------------------------------
 

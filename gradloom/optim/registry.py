@@ -19,6 +19,7 @@ from gradloom.optim.lbfgs import LBFGS
 from gradloom.optim.learning_rate import ScaleByLearningRate
 from gradloom.optim.momentum import ScaleByMomentum
 from gradloom.optim.newton import Newton
+from gradloom.optim.noise import AddNoise
 from gradloom.optim.optimizers import SGD, AdaDelta, AdaGrad, Adam, AdamW, Composed, NamedOptimizer, RMSProp
 from gradloom.optim.schedules import LearningRate
 from gradloom.options import Options
@@ -40,12 +41,14 @@ OPTIMIZERS = (SGD, AdaGrad, AdaDelta, RMSProp, Adam, AdamW, Newton, LBFGS, Compo
 
 PIECES = (
     *(Chain, Prefixed, ClipByNorm, ClipByValue, AddDecayedWeights, ScaleByLearningRate, ScaleByMomentum, ScaleByName),
+    AddNoise,
     *(adaptive.ScaleByAdaGrad, adaptive.ScaleByRms, adaptive.ScaleByAdaDelta, adaptive.ScaleByAdam),
 )
 
 SCHEDULES = (
     *(schedules.Constant, schedules.StepDecay, schedules.Exponential, schedules.InverseTime, schedules.Linear),
-    *(schedules.Cosine, schedules.WarmUp, schedules.Piecewise),
+    *(schedules.Cosine, schedules.WarmUp, schedules.Piecewise, schedules.Polynomial, schedules.InverseSquareRoot),
+    *(schedules.Cyclical, schedules.OneCycle),
 )
 
 _TABLE = description.table_of((*OPTIMIZERS, *PIECES, *SCHEDULES))

@@ -17,7 +17,7 @@ from gradloom import functional as fn
 from gradloom.errors import OptionError
 from gradloom.ir.tensortype import promote
 from gradloom.optim.names import named, under
-from gradloom.options import Flag, NotNegative, Options, Rate, Share, Steps, rate, steps
+from gradloom.options import Flag, NotNegative, Options, Positive, Rate, Share, Steps, rate, steps
 from gradloom.tensor import Tensor, tensor
 
 
@@ -62,6 +62,11 @@ class Constant(Schedule):
     def rate(self, step: Tensor, values: Mapping[str, Tensor]) -> Tensor:
         """η."""
         return values[""] + fn.zeros_like(step)
+
+
+def _power(base: Tensor, exponent: Tensor) -> Tensor:
+    """base^exponent for a base from 0 to 1; at 0, where powers below 1 have no slope, 0 with the slope 0."""
+    return fn.where(base > 0, fn.where(base > 0, base, 1) ** exponent, 0)
 
 
 def as_schedule(lr: float | Schedule) -> Schedule:
@@ -163,6 +168,103 @@ class Cosine(Schedule):
         length = values["steps"]
         done = fn.remainder(step, length) / length if self.restarts else fn.minimum(step / length, 1)
         return values["floor"] + (values["initial"] - values["floor"]) * (1 + fn.cos(math.pi * done)) / 2
+
+
+@dataclass(frozen=True)
+class Polynomial(Schedule):
+    """η_k = final + (initial - final) · (1 - k/τ)^power for k ≤ τ = steps, then ``final``.
+
+    Args:
+        initial: the first rate.
+        steps: τ.
+        power: 1 is :class:`Linear`; more falls fast at first.
+        final: the last rate.
+    """
+
+    initial: Rate
+    steps: Steps
+    power: Positive = 2.0
+    final: Rate = 0.0
+
+    def rate(self, step: Tensor, values: Mapping[str, Tensor]) -> Tensor:
+        """See the class."""
+        left = 1 - fn.minimum(step / values["steps"], 1)
+        return values["final"] + (values["initial"] - values["final"]) * _power(left, values["power"])
+
+
+@dataclass(frozen=True)
+class InverseSquareRoot(Schedule):
+    """η_k = initial · √(steps / max(k, steps)): constant at first, then falling as 1/√k.
+
+    Behind a :class:`WarmUp` of as many steps it is the schedule of Vaswani et al., "Attention is all you need" (2017).
+
+    Args:
+        initial: the first rate.
+        steps: how long it is kept.
+    """
+
+    initial: Rate
+    steps: Steps = 1000
+
+    def rate(self, step: Tensor, values: Mapping[str, Tensor]) -> Tensor:
+        """See the class."""
+        return values["initial"] * fn.sqrt(values["steps"] / fn.maximum(step, values["steps"]))
+
+
+@dataclass(frozen=True)
+class Cyclical(Schedule):
+    """Up and down in triangles: from ``low`` to ``high`` in ``steps`` steps, back in as many, and again.
+
+    Args:
+        low: the rate at the beginning and the end of a triangle.
+        high: the rate at its tip.
+        steps: half of its length.
+        decay: by which the height of each triangle is multiplied to give that of the next; 1/2 is "triangular2".
+
+    Source: Smith, "Cyclical learning rates for training neural networks" (2017).
+    """
+
+    low: Rate
+    high: Rate
+    steps: Steps = 1000
+    decay: Share = 1.0
+
+    def rate(self, step: Tensor, values: Mapping[str, Tensor]) -> Tensor:
+        """See the class."""
+        places = step / (2 * values["steps"])
+        cycle = fn.floor(places)
+        height = 1 - fn.abs(2 * (places - cycle) - 1)
+        return values["low"] + (values["high"] - values["low"]) * height * values["decay"] ** cycle
+
+
+@dataclass(frozen=True)
+class OneCycle(Schedule):
+    """One triangle that ends far below where it began: up for a share of the steps, then down to ``final``.
+
+    η rises linearly from ``initial`` to ``peak`` in rise · steps, then falls linearly to ``final`` at ``steps``.
+
+    Args:
+        peak: the largest rate.
+        steps: of the whole cycle.
+        initial: the first rate; a tenth of the peak is usual.
+        final: the last one.
+        rise: share of the steps that go up, between 0 and 1.
+
+    Source: Smith and Topin, "Super-convergence" (2018), with straight lines; momentum stays as it is.
+    """
+
+    peak: Rate
+    steps: Steps
+    initial: Rate = 0.0
+    final: Rate = 0.0
+    rise: Share = 0.3
+
+    def rate(self, step: Tensor, values: Mapping[str, Tensor]) -> Tensor:
+        """See the class."""
+        done, tip = fn.minimum(step / values["steps"], 1), values["rise"]
+        up = values["initial"] + (values["peak"] - values["initial"]) * (done / tip)
+        way_down = (done - tip) / fn.where(tip < 1, 1 - tip, 1)
+        return fn.where(done <= tip, up, values["peak"] + (values["final"] - values["peak"]) * way_down)
 
 
 @dataclass(frozen=True)

@@ -11,28 +11,38 @@ from gradloom.train.loading import load
 from gradloom.train.mapreduce import MapReduce
 from gradloom.train.online import online
 from gradloom.train.preprocessing import Predictions, Preprocessing
+from gradloom.train.sampling import WeightedSampling
 from gradloom.train.source import Stream
+from gradloom.train.stopping import AssertMonotone, Generalization, ReduceOnPlateau, StopAtRest, StopAtTarget
 from gradloom.train.tensorboard import TensorBoard
 from gradloom.train.tiling import predict_tiles, tile_overlap
+from gradloom.train.trainable import LinearStackWarning
 from gradloom.train.trainer import Trainer
 
 __all__ = [
     "Adwin",
+    "AssertMonotone",
     "Callback",
     "Checkpoint",
     "Diagnosis",
     "DriftDetector",
     "EarlyStopping",
     "Finding",
+    "Generalization",
     "History",
+    "LinearStackWarning",
     "MapReduce",
     "PageHinkley",
     "Predictions",
     "Preprocessing",
+    "ReduceOnPlateau",
+    "StopAtRest",
+    "StopAtTarget",
     "Stream",
     "TensorBoard",
     "Trainer",
     "Watch",
+    "WeightedSampling",
     "diagnose",
     "load",
     "online",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from gradloom import options
 from gradloom.errors import unknown_name
 from gradloom.nn import Module
+from gradloom.optim import Optimizer
 from gradloom.train.history import History, is_better
 
 
@@ -17,6 +19,17 @@ class Run(Protocol):
 
     model: Module
     history: History
+    optimizer: Optimizer
+    batch_size: int | None
+    rows: int | None
+
+    def penalty(self) -> float:
+        """What the penalties add to the loss."""
+        ...
+
+    def evaluate(self, data: Any) -> dict[str, Any]:
+        """Loss and metrics on a data set."""
+        ...
 
     def stop(self, reason: str) -> None:
         """End training after this epoch."""
@@ -61,6 +74,19 @@ class Callback:
         """After training, however it ended; ``run.history.stopped`` says how."""
 
 
+def column_of(row: Mapping[str, float], name: str, who: str) -> float:
+    """A value of a row of the history.
+
+    Raises:
+        UnknownNameError: there is none of this name.
+    """
+    if name not in row:
+        error = unknown_name(who, "column of the history", name, row)
+        error.fix += " Pass validation data to fit." if name.startswith("val_") else ""
+        raise error
+    return row[name]
+
+
 class EarlyStopping(Callback):
     """Stop when a monitored quantity no longer improves, and give back the best weights, whatever ended training.
 
@@ -71,6 +97,10 @@ class EarlyStopping(Callback):
         monitor: a column of the history, ``val_loss`` by default.
         margin: smaller changes do not count as improvement.
         warmup: epochs at the start during which training never stops.
+        restore: which weights are given back: "best" for those of the best epoch; "best_gap" for those of the epoch
+            with the smallest generalisation gap |E_out - E_in|, that is between ``val_loss`` and ``loss``, or
+            ``val_<metric>`` and ``<metric>`` as ``monitor`` says (catalogue 154); "last" for the last ones.  Before
+            training the gap is small too, so "best_gap" passes over the epochs of the warm-up.
 
     Raises:
         OptionError: an option is out of range.
@@ -79,39 +109,60 @@ class EarlyStopping(Callback):
     Source: Prechelt, "Early stopping - but when?" (1998).
     """
 
-    def __init__(self, patience: int = 5, *, monitor: str = "val_loss", margin: float = 0.0, warmup: int = 0) -> None:
+    def __init__(
+        self,
+        patience: int = 5,
+        *,
+        monitor: str = "val_loss",
+        margin: float = 0.0,
+        warmup: int = 0,
+        restore: str = "best",
+    ) -> None:
         self.patience = options.whole("EarlyStopping", "patience", patience)
         self.monitor = monitor
         self.margin = options.number("EarlyStopping", "margin", margin, low=0)
         self.warmup = options.whole("EarlyStopping", "warmup", warmup, least=0)
+        self.restore = options.choice("EarlyStopping", "restore", restore, ("best", "best_gap", "last"))
 
     def on_start(self, run: Run) -> None:
         """Forget what an earlier training kept."""
         self.best = math.inf if run.falls(self.monitor) else -math.inf
-        self.best_epoch: int | None = None
+        self.smallest_gap = math.inf
+        self.kept_epoch: int | None = None
         self.since = self.seen = 0
         self.kept: dict[str, Any] | None = None
 
     def on_epoch(self, run: Run, row: dict[str, float]) -> None:
         """Keep the weights if they are the best so far; stop if none were for too long."""
-        if self.monitor not in row:
-            error = unknown_name("EarlyStopping", "column of the history", self.monitor, row)
-            error.fix += " Pass validation data to fit." if self.monitor.startswith("val_") else ""
-            raise error
-        value = row[self.monitor]
+        value = column_of(row, self.monitor, "EarlyStopping")
         self.seen += 1
         self.since += 1
         if is_better(value, self.best, falls=run.falls(self.monitor), margin=self.margin):
-            self.best, self.best_epoch, self.since = value, int(row["epoch"]), 0
-            self.kept = run.snapshot()
+            self.best, self.since = value, 0
+            if self.restore == "best":
+                self._keep(run, row)
+        if self.restore == "best_gap" and self.seen > self.warmup:
+            gap = self._gap(row)
+            if gap < self.smallest_gap:
+                self.smallest_gap = gap
+                self._keep(run, row)
         if self.since >= self.patience and self.seen > self.warmup:
             run.stop(f"{self.monitor} has not improved for {self.since} epochs")
 
     def on_end(self, run: Run) -> None:
-        """Give the best weights back; where no epoch was finished, the weights stay as they are."""
+        """Give the kept weights back; where no epoch was finished, the weights stay as they are."""
         if self.kept is not None:
             run.restore(self.kept)
-            run.history.best_epoch, self.kept = self.best_epoch, None
+            run.history.best_epoch, self.kept = self.kept_epoch, None
+
+    def _keep(self, run: Run, row: dict[str, float]) -> None:
+        self.kept, self.kept_epoch = run.snapshot(), int(row["epoch"])
+
+    def _gap(self, row: dict[str, float]) -> float:
+        """|E_out - E_in|."""
+        name = self.monitor.removeprefix("val_")
+        outside, inside = (column_of(row, column, "EarlyStopping") for column in (f"val_{name}", name))
+        return abs(outside - inside)
 
 
 class Checkpoint(Callback):

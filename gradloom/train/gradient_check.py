@@ -23,6 +23,20 @@ from gradloom.train.step import Recipe, Tensors
 from gradloom.transforms import jit
 
 
+def check_trainer(run: Any, data: Any, *, examples: int = 32, after: int = 0, **how: Any) -> GradientReport:
+    """Hold the gradient that training follows against differences of the loss; a method of ``Trainer``.
+
+    Args:
+        run: the trainer, which stays where it is; its parameters are made if there are none yet.
+        data: as ``fit`` takes them.
+        examples: how many of them to use, the first.
+        after: check at the weights that so many updates on them lead to.
+        how: options of ``gl.autodiff.check_gradients``: ``elements``, ``directions``, ``seed``, ``executor``.
+    """
+    given = run.first_examples(data, examples, "check_gradients")
+    return check_model(*given, after=after, **{"executor": run.executor, **how})
+
+
 def check_model(
     recipe: Recipe,
     carry: Tensors,

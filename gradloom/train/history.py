@@ -5,10 +5,14 @@ from __future__ import annotations
 import csv
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from gradloom import options
 from gradloom.errors import unknown_name
 
 
@@ -38,11 +42,39 @@ class History:
         rows: one dict an epoch: ``epoch``, ``loss``, the metrics, and the same with ``val_`` in front.
         best_epoch: the epoch whose weights the model has where the best were given back, else None.
         stopped: why training ended, as a sentence.
+        costs: the mean loss of the examples of each update since the run was made or loaded, before the update.
     """
 
     rows: list[dict[str, float]] = field(default_factory=list)
     best_epoch: int | None = None
     stopped: str = ""
+    _costs: list[np.ndarray] = field(default_factory=list, repr=False, compare=False)
+
+    @property
+    def costs(self) -> np.ndarray:
+        """See the class; shape (updates,)."""
+        return np.concatenate(self._costs) if self._costs else np.zeros(0)
+
+    def note(self, sums: Sequence[np.ndarray]) -> None:
+        """Keep the losses of some updates: their total weights and sums of losses, each of shape (updates,)."""
+        weights, losses = (np.asarray(part, np.float64) for part in sums[:2])
+        self._costs.append(losses / np.where(weights > 0, weights, 1))
+
+    def running_average(self, last: int = 1000) -> np.ndarray:
+        """The cost averaged over the last iterations, at each iteration (catalogue 128): whether descent by noisy
+        batches converges is seen by this curve.
+
+        Args:
+            last: over how many; at the beginning over as many as there are.
+
+        Returns:
+            Shape (updates,).
+        """
+        count = options.whole("running_average", "last", last)
+        sums = np.concatenate([[0.0], np.cumsum(self.costs)])
+        ends = np.arange(1, len(sums))
+        starts = np.maximum(ends - count, 0)
+        return (sums[ends] - sums[starts]) / (ends - starts)
 
     def column(self, name: str) -> list[float]:
         """One quantity over the epochs.

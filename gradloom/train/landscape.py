@@ -11,7 +11,7 @@ from gradloom.optim import Curvature
 from gradloom.tensor import Tensor
 from gradloom.train.examples import Examples, as_examples
 from gradloom.train.settings import ClassWeight
-from gradloom.train.step import Recipe, Tensors, penalty
+from gradloom.train.step import Recipe, Tensors
 from gradloom.train.targets import match_targets
 from gradloom.train.weighting import with_class_weights
 
@@ -62,11 +62,12 @@ class Landscape(ABC):
         examples = with_class_weights(as_examples(data, "curvature", self.dtype), self.class_weight)
         self._check_data(examples, "curvature")
         state, recipe = self.model.state(), self._recipe
+        hyper = recipe.hyperparameters(self.l1, self.l2)
 
         def loss(parameters: Tensors, inputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
             outputs, _ = nn.apply(self.model, parameters, state, inputs)
             found = recipe.loss(match_targets(outputs, targets), targets, weights)
-            return found + penalty(parameters, self.l1, self.l2)
+            return found + recipe.regularization.penalty(parameters, hyper, weights)
 
         return optim.curvature(
             loss,

@@ -15,6 +15,7 @@ from gradloom.data.augment import Augmentation
 from gradloom.errors import GradloomError, ModelFileError
 from gradloom.nn.losses import Loss
 from gradloom.nn.metrics import Metric, StreamingMetric
+from gradloom.nn.regularizers import Regularizer
 from gradloom.optim import Optimizer
 from gradloom.train import checkpoint
 from gradloom.train.description import REMEDY
@@ -39,6 +40,7 @@ def load(
     optimizer: Optimizer | None = None,
     metrics: Sequence[Metric] | None = None,
     augment: Augmentation | None = None,
+    regularizers: Sequence[Regularizer] | None = None,
     executor: str = executors.DEFAULT,
 ) -> Trainer:
     """A trainer from a model file, exactly as it was saved.
@@ -50,6 +52,7 @@ def load(
         optimizer: your own optimiser, likewise.
         metrics: your own metrics, likewise, in place of all in the file.
         augment: your own augmentation, likewise.
+        regularizers: your own regularisers, likewise, in place of all in the file.
         executor: what runs the compiled steps.
 
     Raises:
@@ -65,6 +68,7 @@ def load(
             optim.build(description["optimizer"]) if optimizer is None else optimizer,
             [nn.metrics.build(m) for m in description["metrics"]] if metrics is None else metrics,
             augment=_augmentation(description) if augment is None else augment,
+            regularizers=_regularizers(description) if regularizers is None else regularizers,
             executor=executor,
             **_settings(description),
         )
@@ -95,6 +99,11 @@ def _augmentation(description: dict[str, Any]) -> Augmentation | None:
     """How the images of training were changed."""
     described = description["augment"]
     return None if described is None else augmentation.build(described)
+
+
+def _regularizers(description: dict[str, Any]) -> list[Regularizer]:
+    """What kept the parameters simple."""
+    return [nn.regularizers.build(r) for r in description["regularizers"]]
 
 
 def _settings(description: dict[str, Any]) -> dict[str, Any]:

@@ -38,6 +38,17 @@ def optimizer(value: Any) -> Optimizer:
     return of_kind(value, Optimizer, "optimizer", "an optimiser, such as optim.Adam(1e-3)")
 
 
+def differ_in_numbers_alone(first: Any, second: Any) -> bool:
+    """Whether two optimisers or regularisers are alike but for their hyperparameters, so one program serves both."""
+
+    def fixed(value: Any) -> dict[str, Any]:
+        numbers = value.hyperparameters()
+        return {name: option for name, option in value.config().items() if name not in numbers}
+
+    is_same_kind = type(first) is type(second) and first.hyperparameters().keys() == second.hyperparameters().keys()
+    return is_same_kind and fixed(first) == fixed(second)
+
+
 def refuse_to_change(name: str) -> NoReturn:
     """What the compiled steps of a trainer are made for cannot be exchanged.
 

@@ -8,13 +8,13 @@ new learning rate or another seed compiles nothing anew.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from gradloom import functional as gl
-from gradloom import nn, random, tree
+from gradloom import nn, random
 from gradloom.data.augment import Augmentation, Mixture
 from gradloom.ir.graph import scope
 from gradloom.nn.losses import BinaryCrossEntropy, Loss
@@ -25,6 +25,7 @@ from gradloom.optim import Optimizer
 from gradloom.tensor import Tensor
 from gradloom.train import augmenting
 from gradloom.train.precision import in_floats
+from gradloom.train.regularising import Regularization
 from gradloom.train.source import Cut
 from gradloom.train.targets import match_targets
 from gradloom.transforms import scan
@@ -82,6 +83,7 @@ class Recipe:
         augment: how the images of a batch are changed, if at all.
         precision: the type in which the model computes while training; its parameters and the loss stay what they are.
             None for that of the parameters.
+        regularization: what keeps the parameters simple.
     """
 
     model: nn.Module
@@ -90,10 +92,14 @@ class Recipe:
     metrics: Sequence[StreamingMetric[Any]]
     augment: Augmentation | None = None
     precision: str | None = None
+    regularization: Regularization = field(default_factory=Regularization)
+
+    def __post_init__(self) -> None:
+        self.regularization.check(self.optimizer)
 
     def hyperparameters(self, l1: float, l2: float) -> dict[str, float]:
         """All numbers that are inputs of the step, by name."""
-        return {**self.optimizer.hyperparameters(), "l1": l1, "l2": l2}
+        return {**self.optimizer.hyperparameters(), **self.regularization.hyperparameters(l1, l2)}
 
     def objective(
         self,
@@ -128,7 +134,7 @@ class Recipe:
             wanted = targets if mixture is None else augmenting.mixed(matched, targets, mixture)
             loss = self.loss(matched, wanted, weights)
         with scope("penalty"):
-            total = loss + penalty(parameters, hyper["l1"], hyper["l2"])
+            total = loss + self.regularization.penalty(parameters, hyper, weights)
         return total, (outputs, new_state, loss)
 
     def _outputs(self, parameters: Tensors, state: Tensors, inputs: Any, **call: Any) -> tuple[Any, Tensors]:
@@ -175,6 +181,7 @@ class Recipe:
             return self.objective(parameters, carry["state"], batch, hyper, step_key, mixture)
 
         parameters, optimizer, aux = self.optimizer.step(objective, carry["parameters"], carry["optimizer"], hyper)
+        parameters = self.regularization.moved(parameters, self.optimizer, optimizer, hyper, weights)
         outputs, state, loss = aux
         new = {"parameters": parameters, "state": state, "optimizer": optimizer, "step": carry["step"] + 1}
         with scope("metrics"):
@@ -257,16 +264,6 @@ class Recipe:
         matched = match_targets(scores, targets)
         given = [scores if metric.of_classes else matched for metric in self.metrics]
         return [total, losses, *(m.sums(out, targets, weights) for m, out in zip(self.metrics, given))]
-
-
-def penalty(parameters: Tensors, l1: Any, l2: Any) -> Tensor:
-    """λ₁ Σ|w| + λ₂ Σw² over weights; vectors (biases, scales) are left out, as is usual (catalogue 136, 138, 142)."""
-    total: Any = gl.zeros(())
-    for leaf in tree.leaves(parameters):
-        if leaf.ndim >= 2:
-            first, second = (gl.cast(rate, leaf.dtype) for rate in (l1, l2))
-            total = total + first * gl.sum(gl.abs(leaf)) + second * gl.sum(leaf * leaf)
-    return total
 
 
 def gives_probabilities(loss: Loss) -> bool:

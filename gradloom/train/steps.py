@@ -34,14 +34,21 @@ class Steps:
     """
 
     def __init__(self, compiled: Compiled, carry: Tensors, key: Tensor, hyper: Mapping[str, Tensor]) -> None:
-        self.key, self.hyper = key, hyper
-        self._compiled = compiled
+        self.key = key
         self.ahead: Arrays | None = None
+        self._ready: dict[Any, Program] = {}
+        self._compiled = compiled
+        self.renew(compiled, carry, hyper)
+
+    def renew(self, compiled: Compiled, carry: Tensors, hyper: Mapping[str, Tensor]) -> None:
+        """Go on with what a callback may have changed between epochs; other numbers compile nothing."""
+        if compiled is not self._compiled:
+            self._compiled, self._ready = compiled, {}
+        self.hyper = hyper
         self._definition = tree.flatten(carry)[1]
         paths = tree.paths(self._definition)
         self._parts = {name: [path[0] == name for path in paths] for name in carry}
-        self._numbers = [key.numpy(), *(leaf.numpy() for leaf in tree.leaves(hyper))]
-        self._ready: dict[Any, Program] = {}
+        self._numbers = [self.key.numpy(), *(leaf.numpy() for leaf in tree.leaves(hyper))]
 
     def flat(self, carry: Tensors) -> Arrays:
         """The carry as arrays."""

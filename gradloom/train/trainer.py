@@ -24,15 +24,16 @@ from gradloom.executors import DEFAULT
 from gradloom.ir.graph import Graph
 from gradloom.nn.losses import Loss
 from gradloom.nn.metrics import Metric, StreamingMetric
+from gradloom.nn.regularizers import Regularizer
 from gradloom.optim import Optimizer
 from gradloom.tensor import Tensor, tensor
-from gradloom.train import augmenting, inspecting, settings
+from gradloom.train import augmenting, inspecting, regularising, settings
 from gradloom.train import checkpoint as checkpoint_file
 from gradloom.train.batches import check_goes_on, choose_batch_size
 from gradloom.train.callbacks import Callback, Checkpoint
 from gradloom.train.description import described
 from gradloom.train.examples import Examples, as_examples, check_inputs, hold_out, two_examples
-from gradloom.train.gradient_check import GradientReport, check_model
+from gradloom.train.gradient_check import check_trainer
 from gradloom.train.history import History, reason_of
 from gradloom.train.landscape import Landscape
 from gradloom.train.mapreduce import MapReduce, MapReduceSteps
@@ -44,11 +45,13 @@ from gradloom.train.precision import FLOATS, check_precision, in_floats
 from gradloom.train.predicting import Predicting
 from gradloom.train.preprocessing import Preprocessing
 from gradloom.train.progress import Progress
+from gradloom.train.sampling import WeightedSampling, sampled
 from gradloom.train.settings import ClassWeight
 from gradloom.train.source import Portion, Resident, Source, Streamed, as_stream, calls_of_epoch, is_stream, portions_of
 from gradloom.train.step import Place, Recipe
 from gradloom.train.steps import Steps
 from gradloom.train.targets import check_targets
+from gradloom.train.trainable import check_trainable
 from gradloom.train.weighting import refuse_balanced_stream, with_class_weights
 from gradloom.transforms import jit, trace
 
@@ -68,6 +71,7 @@ class Trainer(Landscape, Predicting, Learning):
         seed: determines initial parameters, order, dropout; the same seed gives the same weights.
         l1: λ of λ Σ|w| added to the loss (weights, not biases).
         l2: λ of λ Σw², likewise.
+        regularizers: other penalties, projections and proximal steps, such as ``nn.regularizers.MaxNorm(3)``.
         class_weight: "balanced" or a weight for each class label.
         preprocessing: what made the inputs from a table; saved with the model.
         augment: how images are changed at random in every epoch of training, an augmentation or the name of a preset:
@@ -103,6 +107,7 @@ class Trainer(Landscape, Predicting, Learning):
         seed: int = 0,
         l1: float = 0.0,
         l2: float = 0.0,
+        regularizers: Sequence[Regularizer] = (),
         class_weight: ClassWeight = None,
         preprocessing: Preprocessing | None = None,
         augment: str | Augmentation | None = None,
@@ -132,7 +137,8 @@ class Trainer(Landscape, Predicting, Learning):
         self.debug_nans = options.flag("Trainer", "debug_nans", debug_nans)
         self._stop = ""
         streaming = [m for m in self.metrics if isinstance(m, StreamingMetric)]
-        self._recipe = Recipe(model, self.loss, chosen, streaming, self.augment, self.precision)
+        simple = regularising.regularization(regularizers)
+        self._recipe = Recipe(model, self.loss, chosen, streaming, self.augment, self.precision, simple)
         self._compiled = jit(self._recipe.train_call, executor, flush_denormals=True)
         self._measure = Measure(self._recipe, self.metrics, executor)
         self._forward = Forward(model, executor)
@@ -150,11 +156,14 @@ class Trainer(Landscape, Predicting, Learning):
     @optimizer.setter
     def optimizer(self, optimizer: Optimizer) -> None:
         before, self._recipe = self._recipe.optimizer, replace(self._recipe, optimizer=settings.optimizer(optimizer))
-        self._compiled = jit(self._recipe.train_call, self.executor, flush_denormals=True)
+        if not settings.differ_in_numbers_alone(before, optimizer):
+            self._compiled = jit(self._recipe.train_call, self.executor, flush_denormals=True)
         if self.optimizer_state is not None:
             fresh = optimizer.init(self.model.parameters())
             is_kept = type(before) is type(optimizer) and tree.alike(fresh, self.optimizer_state)
             self.optimizer_state = self.optimizer_state if is_kept else fresh
+
+    regularizers, penalty = regularising.of_a_trainer, regularising.penalty_of
 
     # Training ---------------------------------------------------------------------------------------------------
 
@@ -166,6 +175,7 @@ class Trainer(Landscape, Predicting, Learning):
         epochs: int = 10,
         batch_size: int | str = "auto",
         shuffle: bool = True,
+        sampling: str | WeightedSampling | None = None,
         callbacks: Sequence[Callback] = (),
         progress: str = "auto",
         checkpoint: str | Path | None = None,
@@ -184,6 +194,8 @@ class Trainer(Landscape, Predicting, Learning):
             epochs: how often to go through the data.
             batch_size: examples an update, or "auto" (see train/batches.py; all of them for second-order methods).
             shuffle: take the examples in a new order each epoch.
+            sampling: "weights" or a ``WeightedSampling`` draws each example as often as its weight says, instead of
+                multiplying its loss.
             callbacks: what to do between epochs, e.g. ``EarlyStopping(patience=5)``.
             progress: "auto", "bar", "lines" or "silent".
             checkpoint: a model file that is replaced after each epoch.
@@ -205,6 +217,7 @@ class Trainer(Landscape, Predicting, Learning):
         """
         options.whole("fit", "epochs", epochs)
         source, held_out = self._sources(train, validation)
+        source = sampled(source, sampling)
         self._prepare(source, held_out, batch_size)
         shown = Progress(progress, self.epoch + epochs)
         hooks = [*callbacks, *([Checkpoint(checkpoint)] if checkpoint is not None else [])]
@@ -227,6 +240,8 @@ class Trainer(Landscape, Predicting, Learning):
                             self._catch_up(steps)
                         for hook in due:
                             hook.on_epoch(self, row)
+                        if due:
+                            steps.renew(self._compiled, self.snapshot(), self._hyperparameters())
                         if self._stop:
                             break
                 self.history.stopped = self._stop or f"{self.epoch} epochs are done"
@@ -306,6 +321,7 @@ class Trainer(Landscape, Predicting, Learning):
             inputs = sample.inputs
             self.model.initialize(two_examples(inputs.dtype, inputs.shape[1:]), seed=self.seed)
             self.model.load(*(in_floats(part, self.dtype) for part in (self.model.parameters(), self.model.state())))
+            check_trainable(self.model, two_examples(inputs.dtype, inputs.shape[1:]))
             self.input_type = inputs.dtype.name, inputs.shape[1:]
         if self.optimizer_state is None:
             self.optimizer_state = self.optimizer.init(self.model.parameters())
@@ -362,6 +378,7 @@ class Trainer(Landscape, Predicting, Learning):
                 if hunt:
                     check_weights(steps.weights(carry), f"batch {place.batches + call.turns}{epoch}", hunt)
                 place = place.after(carry, sums)
+                self.history.note(sums)
                 shown.batch(place.batches, call.examples, place.loss)
         except (KeyboardInterrupt, WorkerError):
             self._adopt(steps.nested(place.carry), place.batches, place.totals)
@@ -438,23 +455,17 @@ class Trainer(Landscape, Predicting, Learning):
         self._check_data(source.sample(), "evaluate")
         return self._measure(source.in_order())
 
-    def check_gradients(self, data: Any, *, examples: int = 32, after: int = 0, **options: Any) -> GradientReport:
-        """Hold the gradient that training follows against differences of the loss (train/gradient_check.py).
+    check_gradients = check_trainer
 
-        Args:
-            data: as ``fit`` takes them; parameters are made if there are none yet.
-            examples: how many of them to use, the first.
-            after: check at the weights that so many updates on them lead to; the trainer itself stays where it is.
-            options: of ``gl.autodiff.check_gradients``: ``elements``, ``directions``, ``seed``, ``executor``.
-        """
-        source = self._source(data, "check_gradients", self.class_weight)
+    def first_examples(self, data: Any, count: int, who: str) -> tuple[Any, ...]:
+        """The recipe, where training stands, the first examples, the key and the numbers of steps on them."""
+        source = self._source(data, who, self.class_weight)
         if self.input_type is None:
             self._prepare(source, None, "auto")
         sample = source.sample()
-        self._check_data(sample, "check_gradients")
-        batch = sample.take(np.arange(min(examples, len(sample))))
-        given = batch, self._key(_DRAWS), self._hyperparameters()
-        return check_model(self._recipe, self.snapshot(), *given, after=after, **{"executor": self.executor, **options})
+        self._check_data(sample, who)
+        batch = sample.take(np.arange(min(count, len(sample))))
+        return self._recipe, self.snapshot(), batch, self._key(_DRAWS), self._hyperparameters()
 
     # Keeping -----------------------------------------------------------------------------------------------------
 

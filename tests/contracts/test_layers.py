@@ -43,6 +43,20 @@ CASES = {
     "dropout": Case(lambda: nn.Dropout(0.3), ROWS, (6, 4), random=True),
     "dropout scaled": Case(lambda: nn.Dropout(0.3, mode="weight_scaled"), ROWS, (6, 4), random=True),
     "dropout none": Case(lambda: nn.Dropout(0.0), ROWS, (6, 4)),
+    "dropout spatial": Case(lambda: nn.SpatialDropout(0.4), PICTURES, (2, 6, 5, 4), random=True),
+    "drop connect": Case(lambda: nn.DropConnect(3, 0.4, activation="relu"), ROWS, (6, 3), random=True),
+    "drop connect scaled": Case(
+        lambda: nn.DropConnect(3, 0.4, mode="weight_scaled", mask="example", bias=False), IMAGES, (3, 2, 2, 3), True
+    ),
+    "drop connect by moments": Case(
+        lambda: nn.DropConnect(3, 0.3, activation="tanh", predict="moments", mask="example"), ROWS, (6, 3), random=True
+    ),
+    "drop connect by moments of relu": Case(
+        lambda: nn.DropConnect(3, 0.3, activation="relu", predict="moments"), ROWS, (6, 3), random=True
+    ),
+    "drop connect none": Case(lambda: nn.DropConnect(3, 0.0, predict="moments", activation="relu"), ROWS, (6, 3)),
+    "noise": Case(lambda: nn.GaussianNoise(0.3), IMAGES, (3, 2, 2, 4), random=True),
+    "noisy dense": Case(lambda: nn.NoisyDense(3, 0.3, activation="tanh"), ROWS, (6, 3), random=True),
     "batch norm": Case(nn.BatchNorm, ROWS, (6, 4)),
     "batch norm plain": Case(lambda: nn.BatchNorm(affine=False, momentum=0.3, eps=1e-3), ROWS, (6, 4)),
     "batch norm of other kinds": Case(

@@ -47,6 +47,9 @@ CASES = {
         losses.BinaryCrossEntropy(from_logits=False), RNG.uniform(0.05, 0.95, N), RNG.integers(0, 2, N)
     ),
     "cross-entropy": Case(losses.CrossEntropy(), normal(N, 4), RNG.integers(0, 4, N)),
+    "cross-entropy of groups": Case(
+        losses.CrossEntropy(groups=(2, 3), label_smoothing=0.1), normal(N, 5), RNG.integers(0, 2, (N, 2))
+    ),
     "cross-entropy, one-hot": Case(losses.CrossEntropy(), normal(N, 4), one_hot(4)),
     "cross-entropy, soft": Case(losses.CrossEntropy(), normal(N, 3), RNG.dirichlet(np.ones(3), N)),
     "cross-entropy, smoothed": Case(losses.CrossEntropy(0.1), normal(N, 4), RNG.integers(0, 4, N)),

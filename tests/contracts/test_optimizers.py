@@ -60,6 +60,13 @@ CASES = {
     "linear": Case(optim.SGD(schedules.Linear(0.1, 0.05, 8), 0.5, momentum_form="inside")),
     "cosine": Case(optim.SGD(schedules.Cosine(0.1, 7, 0.03, restarts=True), 0.5, nesterov=True)),
     "warm-up": Case(optim.AdamW(schedules.WarmUp(schedules.Cosine(0.1, 50, 0.01), 7)), rests=False),
+    "polynomial": Case(optim.SGD(schedules.Polynomial(0.1, 60, 1.5, 0.02))),
+    "inverse square root": Case(optim.SGD(schedules.InverseSquareRoot(0.1, 4), 0.5)),
+    "cyclical": Case(optim.SGD(schedules.Cyclical(0.02, 0.1, 6, 0.7))),
+    "one cycle": Case(optim.SGD(schedules.OneCycle(0.1, 33, 0.01, 0.002, 0.31))),
+    "noisy": Case(
+        optim.Composed(optim.chain(optim.AddNoise(0.05, seed=3), optim.ScaleByLearningRate(0.1))), rests=False
+    ),
     "piecewise": Case(optim.RMSProp(schedules.Piecewise((2, 9), (0.05, 0.03, 0.01)))),
     "some faster": Case(
         optim.Composed(optim.chain(optim.ScaleByName("b", 3.0), optim.ScaleByLearningRate(0.05))),

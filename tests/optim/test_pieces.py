@@ -224,3 +224,22 @@ W = gl.zeros((3,))
 def test_refusals(act: Callable[[], Any], kind: type[GradloomError], message: str) -> None:
     with pytest.raises(kind, match=message):
         act()
+
+
+def test_noise_on_gradients_fades_and_is_determined_by_its_seed() -> None:
+    """σ / (1 + k)^(γ/2) is 0.2 in step 0 and 0.2/√5 in step 4 with γ = 1."""
+    parameters = {"a": gl.zeros((200, 200)), "b": gl.zeros((200, 200))}
+
+    def drawn(seed: int, steps: int) -> list[np.ndarray]:
+        piece = optim.AddNoise(0.2, 1.0, seed=seed)
+        updates, state = parameters, piece.init(parameters)
+        for _ in range(steps):
+            updates, state = piece.update(parameters, state, parameters, {})
+        return [leaf.numpy() for leaf in tree.leaves(updates)]
+
+    first, second = drawn(1, 1)
+    assert first.std() == pytest.approx(0.2, rel=0.02)
+    assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 0.02
+    assert drawn(1, 5)[0].std() == pytest.approx(0.2 / np.sqrt(5), rel=0.02)
+    np.testing.assert_array_equal(drawn(1, 5)[0], drawn(1, 5)[0])
+    assert (drawn(2, 1)[0] != first).any()

@@ -25,6 +25,20 @@ CASES: dict[str, tuple[Schedule, Callable[[int], float]]] = {
         schedules.Cosine(0.5, 8, 0.1, restarts=True),
         lambda k: 0.1 + 0.2 * (1 + math.cos(math.pi * (k % 8) / 8)),
     ),
+    "polynomial": (schedules.Polynomial(0.5, 8, 3.0, 0.1), lambda k: 0.1 + 0.4 * (1 - min(k / 8, 1)) ** 3),
+    "inverse square root": (schedules.InverseSquareRoot(0.5, 4), lambda k: 0.5 if k < 4 else 0.5 * math.sqrt(4 / k)),
+    "cyclical": (
+        schedules.Cyclical(0.1, 0.5, 4),
+        lambda k: [0.1, 0.2, 0.3, 0.4, 0.5, 0.4, 0.3, 0.2][k % 8],
+    ),
+    "triangular2": (
+        schedules.Cyclical(0.1, 0.5, 2, 0.5),
+        lambda k: 0.1 + [0.0, 0.2, 0.4, 0.2][k % 4] * 0.5 ** (k // 4),
+    ),
+    "one cycle": (
+        schedules.OneCycle(0.5, 8, 0.1, 0.05, 0.25),
+        lambda k: [0.1, 0.3, 0.5][k] if k < 3 else max(0.5 - 0.45 * (k - 2) / 6, 0.05),
+    ),
     "warm-up": (schedules.WarmUp(0.5, 4), lambda k: [0.1, 0.2, 0.3, 0.4][k] if k < 4 else 0.5),
     "warm-up, then linear": (
         schedules.WarmUp(schedules.Linear(0.5, 0.1, 4), 3, start=0.1),
@@ -59,7 +73,8 @@ def test_numbers_are_inputs(schedule: Schedule, formula: Callable[[int], float])
     values = [
         name
         for name in exact
-        if name.split(".")[0] in ("", "value", "initial", "final", "floor", "start", "rates", "after")
+        if name.split(".")[0]
+        in ("", "value", "initial", "final", "floor", "start", "rates", "after", "low", "high", "peak")
     ]
     doubled = {name: value * 2 if name in values and "steps" not in name else value for name, value in exact.items()}
     assert rate(6, doubled).item() == pytest.approx(2 * formula(6), rel=1e-14)

@@ -12,7 +12,8 @@ import gradloom as gl
 from gradloom import nn, optim
 from gradloom.nn import metrics
 from gradloom.train.examples import as_examples, hold_out
-from gradloom.train.step import Recipe, penalty
+from gradloom.train.regularising import penalty
+from gradloom.train.step import Recipe
 
 OPTIMIZERS = {
     "sgd": optim.SGD(0.1),

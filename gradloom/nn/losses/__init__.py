@@ -6,6 +6,7 @@ from gradloom import description, options
 from gradloom.description import Description
 from gradloom.nn.losses.base import Loss, MappedLoss
 from gradloom.nn.losses.classification import BinaryCrossEntropy, CrossEntropy, Focal
+from gradloom.nn.losses.custom import Custom, Function
 from gradloom.nn.losses.labels import ClassLoss
 from gradloom.nn.losses.overlap import Dice, IoU, OverlapLoss, Tversky
 from gradloom.nn.losses.regression import AbsoluteError, Huber, SquaredError
@@ -16,6 +17,7 @@ __all__ = [
     "BinaryCrossEntropy",
     "ClassLoss",
     "CrossEntropy",
+    "Custom",
     "Dice",
     "Focal",
     "Huber",
@@ -55,13 +57,15 @@ NAMES: dict[str, Loss] = {
 }
 
 
-def get(loss: str | Loss) -> Loss:
-    """The loss of a name, such as "cross_entropy"; a loss is returned as it is.
+def get(loss: str | Loss | Function) -> Loss:
+    """The loss of a name, such as "cross_entropy"; a loss is returned as it is, and a function becomes a loss.
 
     Raises:
         UnknownNameError: no loss has this name.
     """
-    return loss if isinstance(loss, Loss) else options.named("losses.get", "loss", loss, NAMES)
+    if isinstance(loss, Loss):
+        return loss
+    return Custom(loss) if callable(loss) else options.named("losses.get", "loss", loss, NAMES)
 
 
 def describe(loss: Loss) -> Description:

@@ -7,7 +7,8 @@ cancel, so no probability ever rounds to 0.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from gradloom.ir.tensortype import finfo
 from gradloom.nn.losses.base import mean_by_example
 from gradloom.nn.losses.labels import ClassLoss, at_class
 from gradloom.nn.losses.logits import refuse_probabilities
+from gradloom.nn.pairs import scores
 from gradloom.tensor import Tensor, tensor
 
 
@@ -65,17 +67,28 @@ class CrossEntropy(ClassLoss):
 
     Args:
         label_smoothing: ε; the targets become (1 - ε) y + ε/k for k classes.
+        groups: sizes of groups of outputs, each with a softmax of its own, for several choices at once (catalogue 55).
+            The loss is the sum over the groups; targets are one class index for each group, shape (n, ..., groups),
+            or rows in the shape of the logits.  ``nn.Softmax(groups=...)`` gives the probabilities.
     """
 
     label_smoothing: float = 0.0
+    groups: Sequence[int] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         fix = "Usual is 0.1; 0 does without it."
         options.number("CrossEntropy", "label_smoothing", self.label_smoothing, low=0, high=1, fix=fix)
+        if self.groups is not None:
+            sizes = tuple(options.whole("CrossEntropy", "a group", size, least=2) for size in self.groups)
+            object.__setattr__(self, "groups", sizes)
 
     def by_position(self, outputs: Any, targets: Any, within: Tensor | None) -> Tensor:
         """The cross-entropy of each example, the mean over its positions."""
+        if self.groups is not None:
+            single = replace(self, groups=None)
+            pairs = zip(*_grouped("CrossEntropy", outputs, targets, self.groups))
+            return reduce(fn.add, (single.by_position(logits, wanted, within) for logits, wanted in pairs))
         logits, wanted, within = self.classes(outputs, targets, within)
         log_p = fn.log_softmax(logits)
         values = -_expected(log_p, wanted)
@@ -160,6 +173,29 @@ class Focal(ClassLoss):
             raise ShapeError("Focal", rule="alpha has one number for each class", got=got)
         found = tensor(np.array(self.alpha, logits.dtype))
         return found if classes is None else fn.take(found, classes)
+
+
+def _grouped(who: str, outputs: Any, targets: Any, groups: Sequence[int]) -> tuple[list[Tensor], list[Tensor]]:
+    """Logits and targets of each group.
+
+    Raises:
+        ShapeError: the groups do not cover the outputs, or the targets have neither form.
+    """
+    logits, wanted = scores(who, outputs), tensor(targets)
+    if sum(groups) != logits.shape[-1]:
+        got = f"groups {tuple(groups)} (together {sum(groups)}) for {logits.type}"
+        raise ShapeError(who, rule="the groups must cover the last axis", got=got)
+    refuse_probabilities(who, logits, applies="softmax")
+    ends = [sum(groups[:i]) for i in range(1, len(groups))]
+    if wanted.shape == logits.shape:
+        return fn.split(logits, ends, axis=-1), fn.split(wanted, ends, axis=-1)
+    if wanted.shape != (*logits.shape[:-1], len(groups)):
+        raise ShapeError(
+            who,
+            rule="targets are one class index for each group, or rows as wide as the logits",
+            got=f"logits {logits.type} in {len(groups)} groups and targets {wanted.type}",
+        )
+    return fn.split(logits, ends, axis=-1), [wanted[..., place] for place in range(len(groups))]
 
 
 def _expected(log_p: Tensor, targets: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from gradloom.errors import OptionError
 from gradloom.ir.graph import Node
-from gradloom.ops import core, elementwise, reduce
+from gradloom.ops import core, elementwise, movement, reduce
 from gradloom.tensor import Tensor
 
 _SAME_VALUES = (core.reshape, core.permute, core.broadcast, elementwise.cast)
@@ -27,7 +27,13 @@ def refuse_probabilities(who: str, outputs: Tensor, *, applies: str, instead: st
         OptionError: they do.
     """
     node = _source(outputs.node)
-    name = "sigmoid" if node.op is elementwise.sigmoid else "softmax" if _is_softmax(node) else None
+    name = (
+        "sigmoid"
+        if node.op is elementwise.sigmoid
+        else "softmax"
+        if _is_softmax(node) or _are_softmaxes(node)
+        else None
+    )
     if name is None:
         return
     place = f" made in {node.scope}" if node.scope else ""
@@ -44,6 +50,11 @@ def _source(node: Node) -> Node:
     while node.op in _SAME_VALUES:
         node = node.inputs[0]
     return node
+
+
+def _are_softmaxes(node: Node) -> bool:
+    """Whether a node puts softmaxes side by side, as nn.Softmax does for groups."""
+    return node.op is movement.concatenate and all(_is_softmax(_source(part)) for part in node.inputs)
 
 
 def _is_softmax(node: Node) -> bool:
