@@ -40,9 +40,9 @@ class GradloomWorkers(System):
     def _train(self, work: Network | Images) -> Job:
         run = trainer(work)
         run.first_steps(flat(work), work.batch)  # parameters are made, and data checked
-        steps = run._steps() if self.workers is None else run._map_reduce(MapReduce(self.workers, advise=False))
+        steps = run._steps()
         if self.workers is not None:
-            steps.__enter__()  # the workers end with this process
+            steps = run._map_reduce(MapReduce(self.workers, advise=False)).__enter__()  # ends with this process
         carry, call = steps.flat(run.snapshot()), _epoch(work)
 
         def epoch() -> None:

@@ -137,7 +137,7 @@ def test_what_is_done_at_a_drift(on_drift: str):
 
 def test_refusals():
     run = follower(executor="reference")
-    for wrong in ({"window": 0}, {"on_drift": "panic"}):
+    for wrong in (dict[str, Any](window=0), dict[str, Any](on_drift="panic")):
         with pytest.raises(OptionError):
             next(train.online(run, [(X[:1], Y[:1])], **wrong))
     with pytest.raises(UnknownNameError, match="'accuracy'"):
