@@ -24,6 +24,7 @@ from benchmarks.parts import (
     steps,
     sweep,
     vision,
+    workers,
 )
 from benchmarks.rounds import _disagreements, interleaved
 from benchmarks.systems import JAX_BEST, NATIVE, TORCH_BEST
@@ -109,6 +110,17 @@ def test_what_cannot_be_measured_is_named():
     row = interleaved({"net": TINY}, {HAND: (HAND, "fit"), "nobody": ("peak", "train")}, rounds=1)["net"]
     assert all(math.isnan(m.median) and "NotImplementedError" in m.problem for m in row.values())
     assert "not measured: NotImplementedError" in steps.show({"net": row})
+
+
+def test_worker_processes_are_measured_beside_what_is_foreseen():
+    measured = workers.measure(1, {"net": TINY})
+    assert len(measured["net"]) == 8
+    assert all(m.median > 0 and not m.problem for m in measured["net"].values())
+    assert "one process, foreseen" in workers.show(measured)
+    times = {"one process": 2.0, "1 worker": 3.0, "2 workers": 1.0, "3 workers": 4.0}
+    wrong = {**times, **{f"{name}, foreseen": time for name, time in zip(times, (1.0, 2.0, 3.0, 4.0))}}
+    right = {**times, **{f"{name}, foreseen": time for name, time in times.items()}}
+    assert [goal.met for goal in workers.goals(found(net=wrong, other=right))] == [False, True]
 
 
 def test_who_does_other_work_is_named():

@@ -21,12 +21,13 @@ from benchmarks.parts import (
     steps,
     sweep,
     vision,
+    workers,
 )
 
 PARTS: dict[str, ModuleType] = {
     module.__name__.rpartition(".")[2]: module
     for module in (
-        *(steps, sweep, vision, matmul, convolutions, fit),
+        *(steps, sweep, vision, matmul, convolutions, fit, workers),
         *(predict, derivatives, startup, compiling, memory, disk),
     )
 }

@@ -28,11 +28,19 @@ SYSTEMS: dict[str, tuple[str, str, dict[str, Any]]] = {
 }
 """Module, class and options of each."""
 
+WORKERS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "one process": ("gradloom_workers", "GradloomWorkers", {"workers": None}),
+    "1 worker": ("gradloom_workers", "GradloomWorkers", {"workers": 1}),
+    "2 workers": ("gradloom_workers", "GradloomWorkers", {"workers": 2}),
+    "3 workers": ("gradloom_workers", "GradloomWorkers", {"workers": 3}),
+}
+"""gradloom's trainer and its worker processes, likewise."""
+
 IMAGES = (NATIVE, "PyTorch eager", TORCH_BEST, "torch.compile, fused Adam", "JAX, jitted step")
 """Those that train networks for images."""
 
 
 def load(name: str) -> System:
     """The system of this name, its library imported."""
-    module, kind, options = SYSTEMS[name]
+    module, kind, options = {**SYSTEMS, **WORKERS}[name]
     return getattr(import_module(f"benchmarks.systems.{module}"), kind)(**options)

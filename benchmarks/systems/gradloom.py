@@ -47,7 +47,7 @@ class Gradloom(System):
         recipe = Recipe(model, nn.losses.CrossEntropy(), optim.Adam(LEARNING_RATE), [])
         run = gl.jit(recipe.train_many, self.executor, flush_denormals=True)
         parameters = recipe.model.parameters()
-        x, y = _flat(work)
+        x, y = flat(work)
         data = gl.tensor(x), gl.tensor(y), gl.ones(len(x))
         chosen = gl.tensor(order.reshape(work.steps, work.batch))
         hyper = {name: gl.tensor(v, "float64") for name, v in recipe.hyperparameters(0.0, 0.0).items()}
@@ -77,18 +77,18 @@ class Gradloom(System):
 
     def fit(self, network: Network) -> Job:
         """``Trainer.fit`` as a user calls it: checks, shuffling, history and all."""
-        trainer, data = self._trainer(network), _flat(network)
+        run, data = self._trainer(network), flat(network)
 
         def epochs() -> None:
-            trainer.fit(data, epochs=_EPOCHS, batch_size=network.batch, progress="silent")
+            run.fit(data, epochs=_EPOCHS, batch_size=network.batch, progress="silent")
 
         return Job(epochs, _EPOCHS * network.steps)
 
     def predict(self, network: Network) -> Job:
         """``Trainer.predict`` after a first epoch."""
-        trainer = self._trainer(network, rate=0.0)
-        trainer.fit(_flat(network), epochs=1, batch_size=network.batch, progress="silent")
-        return predictions(trainer.predict, network)
+        run = self._trainer(network, rate=0.0)
+        run.fit(flat(network), epochs=1, batch_size=network.batch, progress="silent")
+        return predictions(run.predict, network)
 
     def multiply(self, product: Product) -> Job:
         """A loop over the left operands as one program."""
@@ -118,11 +118,16 @@ class Gradloom(System):
 
     def first_step(self, network: Network | Images) -> None:
         """A trainer, and ``fit`` on the batches there are."""
-        self._trainer(network).fit(_flat(network), epochs=1, batch_size=network.batch, progress="silent")
+        self._trainer(network).fit(flat(network), epochs=1, batch_size=network.batch, progress="silent")
 
     def _trainer(self, work: Network | Images, rate: float = LEARNING_RATE) -> train.Trainer:
-        model = image_model(work) if isinstance(work, Images) else _model(work)
-        return train.Trainer(model, "cross_entropy", optim.Adam(rate), executor=self.executor)
+        return trainer(work, self.executor, rate)
+
+
+def trainer(work: Network | Images, executor: str = "native", rate: float = LEARNING_RATE) -> train.Trainer:
+    """A trainer of the network."""
+    model = image_model(work) if isinstance(work, Images) else _model(work)
+    return train.Trainer(model, "cross_entropy", optim.Adam(rate), executor=executor)
 
 
 def _loss(parameters: Any, x: Any, y: Any) -> Any:
@@ -154,7 +159,7 @@ def _model(network: Network) -> nn.Sequential:
     return model
 
 
-def _flat(work: Network | Images) -> tuple[np.ndarray, np.ndarray]:
+def flat(work: Network | Images) -> tuple[np.ndarray, np.ndarray]:
     """Examples in a row, as data sets come."""
     x, y = work.data()
     return x.reshape(-1, *x.shape[2:]), y.reshape(-1, *y.shape[2:])

@@ -34,7 +34,8 @@ class PageHinkley(DriftDetector):
 
     Args:
         delta: δ, the rise that does not matter.
-        threshold: λ; larger ones tell later and err less often.
+        threshold: λ; larger ones tell later and err less often.  Where errors of variance σ² do not rise, what is held
+            against it is of the size σ² / 2δ.
         least: errors to see before anything is told.
 
     Raises:
@@ -43,7 +44,7 @@ class PageHinkley(DriftDetector):
     Sources: Page, "Continuous inspection schemes" (1954); Gama et al., "A survey on concept drift adaptation" (2014).
     """
 
-    def __init__(self, delta: float = 0.005, threshold: float = 20.0, *, least: int = 30) -> None:
+    def __init__(self, delta: float = 0.005, threshold: float = 50.0, *, least: int = 30) -> None:
         self.delta = options.number("PageHinkley", "delta", delta, low=0)
         self.threshold = options.number("PageHinkley", "threshold", threshold, low=0)
         self.least = options.whole("PageHinkley", "least", least)

@@ -212,9 +212,9 @@ class MapReduceSteps(Steps):
         part = {name: list(compress(carry, where)) for name, where in self._parts.items()}
         at = part["parameters"]
         if self._lookahead is not None:
-            at = self._lookahead([*self._numbers[1:], *at, *part["optimizer"]])
+            at = self._lookahead([*self.numbers[1:], *at, *part["optimizer"]])
         (step,) = part["step"]
         filled = np.resize(rows, self._length)
         place = np.array([count, step])
-        for shared, array in zip(self._memory.common, [*at, *part["state"], filled, place, origin, self._numbers[0]]):
+        for shared, array in zip(self._memory.common, [*at, *part["state"], filled, place, origin, self.numbers[0]]):
             np.copyto(shared, array)

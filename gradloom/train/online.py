@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from gradloom import options, random
-from gradloom.compiling import Compiled
 from gradloom.errors import OptionError, unknown_name
 from gradloom.ir.graph import Graph
 from gradloom.tensor import Tensor
@@ -25,6 +24,7 @@ from gradloom.train.nonfinite import check_loss
 from gradloom.train.settings import ClassWeight
 from gradloom.train.source import Resident, Source
 from gradloom.train.step import Recipe, Tensors
+from gradloom.train.steps import Steps
 from gradloom.train.weighting import refuse_balanced_stream, with_class_weights
 from gradloom.transforms import jit
 
@@ -37,6 +37,8 @@ class Learning(ABC):
     class_weight: ClassWeight
     dtype: str
     executor: str
+    l1: float
+    l2: float
     position: int
     step: int
     batch_size: int | None
@@ -105,13 +107,13 @@ class Learning(ABC):
                 fix="Call fit with its data.",
             )
         now = self._learner
-        if now is None or now.recipe is not self._recipe:
+        if now is None or now.made_for != (self._recipe, self.l1, self.l2):  # they may be others since
             self._prepare(Resident(examples), None, len(examples))
             now = None
         size = options.whole("partial_fit", "batch_size", batch_size or (now.size if now else len(examples)))
         graph = self._check_data(examples, "partial_fit", now and now.graph)
         if now is None or now.size != size:
-            self._learner = now = _Learner(self._recipe, size, graph, self.executor)
+            self._learner = now = _Learner(self, examples, size, graph)
         self.batch_size = size
         return now
 
@@ -119,20 +121,36 @@ class Learning(ABC):
 class _Learner:
     """Test and update as one program.
 
-    Attributes:
-        recipe: what it is made for.
+    Args:
+        run: the trainer, whose parameters exist.
+        examples: rows like those that will come.
         size: rows of an update.
         graph: the model's, for checks.
+
+    Attributes:
+        recipe: what a step is made of.
+        made_for: that, and the penalties.
+        size, graph: as given.
     """
 
-    def __init__(self, recipe: Recipe, size: int, graph: Graph, executor: str) -> None:
-        self.recipe, self.size, self.graph = recipe, size, graph
-        self._compiled: Compiled = jit(self._tested_and_trained, executor, flush_denormals=True)
+    def __init__(self, run: Learning, examples: Examples, size: int, graph: Graph) -> None:
+        self.recipe, self.size, self.graph = run._recipe, size, graph
+        self.made_for = run._recipe, run.l1, run.l2
+        compiled = jit(self._tested_and_trained, run.executor, flush_denormals=True)
+        carry, numbers = run.snapshot(), run._numbers_of_run()
+        self._steps = Steps(compiled, carry, *numbers)
+        self._program = compiled.prepare(carry, self._batch(examples), *numbers).program
 
     def _tested_and_trained(self, carry: Tensors, batch: Any, key: Tensor, hyper: Any) -> tuple[Tensors, list[Tensor]]:
         _, sums = self.recipe.measure(carry["parameters"], carry["state"], batch)
         new, _ = self.recipe.train(carry, batch, random.fold_in(key, carry["step"]), hyper)
         return new, sums
+
+    def _batch(self, examples: Examples) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """At most ``size`` rows, filled up to so many with rows that do not count."""
+        count = min(len(examples), self.size)
+        inputs, targets, weights = examples.take(np.resize(np.arange(count), self.size))
+        return inputs, targets, first_weights(weights, count)
 
     def learn(self, run: Learning, examples: Examples) -> Sums:
         """Test all rows and learn from them, update by update; gives their sums."""
@@ -140,14 +158,12 @@ class _Learner:
         return _added([self._step(run, Examples(*examples.take(slice(i, i + self.size)))) for i in starts])
 
     def _step(self, run: Learning, examples: Examples) -> Sums:
-        count = len(examples)
-        inputs, targets, weights = examples.take(np.resize(np.arange(count), self.size))
-        batch = inputs, targets, first_weights(weights, count)
-        new, sums = self._compiled(run.snapshot(), batch, *run._numbers_of_run())
-        found = [s.numpy().astype(np.float64) for s in sums]
-        check_loss(found[1], f"update {int(new['step'].numpy())}")
-        run.restore(new)
-        return found
+        carry = self._steps.flat(run.snapshot())
+        found = self._program([*carry, *self._batch(examples), *self._steps.numbers])
+        sums = [s.astype(np.float64) for s in found[len(carry) :]]
+        check_loss(sums[1], f"update {run.step + 1}")
+        run.restore(self._steps.nested(found[: len(carry)]))
+        return sums
 
 
 def online(
@@ -162,8 +178,8 @@ def online(
 ) -> Iterator[dict[str, Any]]:
     """Learn from a stream, item by item, for as long as it gives any and somebody asks.
 
-    Every item is a test before it is learnt from (Dawid's prequential error, 1984), so the error is an honest one and
-    no data need be held out.
+    Every item is a test before it is learnt from (the prequential error), so the error is an honest one and no data
+    need be held out.
 
     Args:
         trainer: what learns; a :class:`gradloom.train.Trainer`.
@@ -211,7 +227,7 @@ def online(
 
 
 def _begun_anew(now: dict[str, Any], start: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
-    """Where learning goes on after a drift: a new optimiser, and the weights of the start if they are given."""
+    """Where learning goes on after a drift: with an optimiser that remembers nothing, at the weights of ``start``."""
     place = {**now, **start, "step": now["step"]}
     return {**place, "optimizer": recipe.optimizer.init(place["parameters"])}
 

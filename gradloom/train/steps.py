@@ -29,6 +29,7 @@ class Steps:
         hyper: the numbers of the recipe.
 
     Attributes:
+        numbers: key and hyperparameters as arrays.
         ahead: where the last epoch ended, as long as only the next one has asked for it: nesting the arrays and
             putting them into the model takes longer than some hundred small steps.
     """
@@ -48,7 +49,7 @@ class Steps:
         self._definition = tree.flatten(carry)[1]
         paths = tree.paths(self._definition)
         self._parts = {name: [path[0] == name for path in paths] for name in carry}
-        self._numbers = [self.key.numpy(), *(leaf.numpy() for leaf in tree.leaves(hyper))]
+        self.numbers = [self.key.numpy(), *(leaf.numpy() for leaf in tree.leaves(hyper))]
 
     def flat(self, carry: Tensors) -> Arrays:
         """The carry as arrays."""
@@ -73,5 +74,5 @@ class Steps:
         kind = cut, *((a.shape, a.dtype) for a in (*data, *given))
         if kind not in self._ready:
             self._ready[kind] = self._compiled.prepare(*self.arguments(self.nested(carry), call)).program
-        found = self._ready[kind]([*carry, *data, *given, *self._numbers])
+        found = self._ready[kind]([*carry, *data, *given, *self.numbers])
         return found[: len(carry)], [sums[: call.turns] for sums in found[len(carry) :]]

@@ -12,7 +12,7 @@ from gradloom.errors import IndexRangeError, WorkerError
 from gradloom.parallel import Share, Shared, Task, Workers, left_over, merges, shares
 from gradloom.transforms import trace
 
-VALUES = np.float32([1, 1e8, -1e8, 0.5, 3e-9, -1e4, 7, 1e-3])  # whose sum depends on the order
+VALUES = np.array([1, 1e8, -1e8, 0.5, 3e-9, -1e4, 7, 1e-3], np.float32)  # whose sum depends on the order
 
 
 def task(length: int = len(VALUES)) -> Task:
