@@ -411,19 +411,20 @@ class Function:
         before = self._block
         self.do(f"br label %{head}")
         self.label(head)
-        i = Value(self._name(), "i64")
+        counter = Value(self._name(), "i64")
         carried = [Value(self._name(), v.type) for v in initial]
         slot = len(self.lines)
         self.lines += [""] * (1 + len(carried))
-        going = self.compare("slt", i, self.index(stop))
+        going = self.compare("slt", counter, self.index(stop))
         self.do(f"br i1 {going.text}, label %{body}, label %{after}")
         self.label(body)
+        i = self._hidden(counter)
 
         def finish(updated: Sequence[Value]) -> list[Value]:
-            following = self.emit("i64", f"add nsw i64 {i.text}, {step}")
+            following = self.emit("i64", f"add nsw i64 {counter.text}, {step}")
             last = self._block
             self.do(f"br label %{head}")
-            phis = [(i, self.index(start), following), *zip(carried, initial, updated)]
+            phis = [(counter, self.index(start), following), *zip(carried, initial, updated)]
             for place, (phi, first, later) in enumerate(phis, slot):
                 sources = f"[ {first.text}, %{before} ], [ {later.text}, %{last} ]"
                 self.lines[place] = f"  {phi.text} = phi {phi.type} {sources}"
@@ -431,6 +432,15 @@ class Function:
             return carried
 
         return i, carried, finish
+
+    def _hidden(self, counter: Value) -> Value:
+        """The counter of a loop, such that LLVM does not look for other ways to count (loop strength reduction).
+
+        That search would take more than half of LLVM's time: kernels compute their addresses as they should be
+        computed.  A frozen value is one of which LLVM knows nothing; the sum keeps it from freezing the counter itself.
+        """
+        same = self.emit("i64", f"add i64 {counter.text}, 0")
+        return self.emit("i64", f"freeze i64 {same.text}")
 
     @contextlib.contextmanager
     def when(self, condition: Value) -> Iterator[None]:

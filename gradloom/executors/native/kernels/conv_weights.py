@@ -38,7 +38,7 @@ from gradloom.executors.native.kernels.whole import Array, nest, unravelled
 from gradloom.executors.native.loops import contiguous
 from gradloom.executors.native.target import Target
 
-UNROLLED = 2  # windows that are written one after the other; twice as many of few vectors
+UNROLLED = 4  # windows of few vectors that are written one after the other; more vectors would not fit the registers
 
 
 def _tile_of(s: Sides, itemsize: int, target: Target) -> GradientTile:
@@ -231,7 +231,7 @@ class _Weights:
         b, by_pixel = self.b, self.x.strides[-2]
         taps = range(stretch.first, stretch.last)
         offsets = [self.line.element(0, p) * by_pixel + i for p in taps for i in range(t.inputs[1])]
-        unrolled = UNROLLED * (2 if self.tile.vectors <= FEW_VECTORS else 1)
+        unrolled = UNROLLED if self.tile.vectors <= FEW_VECTORS else 1
         rest = stretch.start + (stretch.stop - stretch.start) // unrolled * unrolled
         if rest - stretch.start > unrolled:
             q, tile, finish = b.loop_carrying(stretch.start, rest, unrolled, tile)
