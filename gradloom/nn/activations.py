@@ -41,14 +41,22 @@ class ReLU(Module):
 
 
 class LeakyReLU(Module):
-    """x for x ≥ 0, else ``slope`` · x."""
+    """x for x ≥ 0, else ``slope`` · x.
 
-    def __init__(self, slope: float = 0.01) -> None:
+    Args:
+        slope: where x is negative.
+        derivative_at_zero: 1 as in the course notes and JAX, or "slope" as in PyTorch.
+    """
+
+    def __init__(self, slope: float = 0.01, *, derivative_at_zero: int | str = 1) -> None:
         self.slope = options.number("LeakyReLU", "slope", slope)
+        if derivative_at_zero not in (1, "slope"):
+            raise OptionError("LeakyReLU", rule="the derivative at 0 is 1 or 'slope'", got=repr(derivative_at_zero))
+        self.derivative_at_zero = derivative_at_zero
 
     def forward(self, x: Tensor) -> Tensor:
         """x or slope · x."""
-        return fn.where(x >= 0, x, x * self.slope)
+        return fn.where(x >= 0 if self.derivative_at_zero == 1 else x > 0, x, x * self.slope)
 
 
 class ELU(Module):

@@ -46,6 +46,7 @@ def test_formula(layer: nn.Module, expected: np.ndarray) -> None:
         (nn.ReLU(), 0.0),
         (nn.ReLU(derivative_at_zero=1), 1.0),
         (nn.LeakyReLU(), 1.0),
+        (nn.LeakyReLU(0.25, derivative_at_zero="slope"), 0.25),
         (nn.ELU(), 1.0),
         (nn.GELU(), 0.5),
         (nn.SiLU(), 0.5),
