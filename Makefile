@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench accuracy docs clean
+.PHONY: demo test lint bench accuracy matching docs clean
 
 .venv/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -24,7 +24,7 @@ lint: .venv/.installed
 .venv-bench/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
-	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check jax keras scikit-learn autograd --editable '.[images]'
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check jax optax keras scikit-learn autograd --editable '.[images]'
 	touch $@
 
 # make bench PARTS="steps matmul" measures some parts alone.
@@ -34,6 +34,10 @@ bench: .venv-bench/.installed
 # Whole trainings beside PyTorch's, an hour of them; make accuracy RECIPES=mnist-lenet runs one alone.
 accuracy: .venv-bench/.installed
 	.venv-bench/bin/python -m benchmarks.accuracy $(RECIPES)
+
+# What other libraries compute in the rows of docs/matching.md, which the tests compare with.
+matching: .venv-bench/.installed
+	.venv-bench/bin/python -m benchmarks.matching
 
 docs: .venv/.installed
 	$(BIN)/python -m pytest tests/test_docs.py

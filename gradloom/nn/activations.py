@@ -41,14 +41,22 @@ class ReLU(Module):
 
 
 class LeakyReLU(Module):
-    """x for x ≥ 0, else ``slope`` · x."""
+    """x for x ≥ 0, else ``slope`` · x.
 
-    def __init__(self, slope: float = 0.01) -> None:
+    Args:
+        slope: where x is negative.
+        derivative_at_zero: 1 as in the course notes and JAX, or "slope" as in PyTorch.
+    """
+
+    def __init__(self, slope: float = 0.01, *, derivative_at_zero: int | str = 1) -> None:
         self.slope = options.number("LeakyReLU", "slope", slope)
+        if derivative_at_zero not in (1, "slope"):
+            raise OptionError("LeakyReLU", rule="the derivative at 0 is 1 or 'slope'", got=repr(derivative_at_zero))
+        self.derivative_at_zero = derivative_at_zero
 
     def forward(self, x: Tensor) -> Tensor:
         """x or slope · x."""
-        return fn.where(x >= 0, x, x * self.slope)
+        return fn.where(x >= 0 if self.derivative_at_zero == 1 else x > 0, x, x * self.slope)
 
 
 class ELU(Module):
@@ -64,10 +72,22 @@ class ELU(Module):
 
 
 class GELU(Module):
-    """x Φ(x) for the normal distribution function Φ.  Hendrycks and Gimpel (2016)."""
+    """x Φ(x) for the normal distribution function Φ.  Hendrycks and Gimpel (2016).
+
+    Args:
+        form: "exact", or the paper's approximations: "tanh" for x/2 (1 + tanh(√(2/π) (x + 0.044715 x³))), which errs
+            by up to 5e-4, or "sigmoid" for x σ(1.702 x), which errs by up to 0.02.
+    """
+
+    def __init__(self, *, form: str = "exact") -> None:
+        self.form = options.choice("GELU", "form", form, ("exact", "tanh", "sigmoid"))
 
     def forward(self, x: Tensor) -> Tensor:
-        """x Φ(x)."""
+        """x Φ(x), or what is near it."""
+        if self.form == "sigmoid":
+            return x * fn.sigmoid(1.702 * x)
+        if self.form == "tanh":
+            return 0.5 * x * (1 + fn.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)))
         return x * 0.5 * (1 + fn.erf(x * math.sqrt(0.5)))
 
 
@@ -133,19 +153,40 @@ class Softmax(Module):
 
 
 class Step(Module):
-    """1 for x > 0, else 0.  Its derivative is 0 everywhere, so gradients cannot train through it."""
+    """1 for x > 0, 0 for x < 0.  Its derivative is 0 everywhere, so gradients cannot train through it.
+
+    Args:
+        at_zero: the value at 0: 0 as in the course notes, ½ or 1.
+    """
+
+    def __init__(self, *, at_zero: float = 0.0) -> None:
+        self.at_zero = _value_at_zero("Step", at_zero, (0.0, 0.5, 1.0))
 
     def forward(self, x: Tensor) -> Tensor:
         """Whether x > 0."""
-        return (x > 0).astype(x.dtype)
+        return fn.where(x > 0, fn.ones_like(x), fn.where(x < 0, fn.zeros_like(x), self.at_zero))
 
 
 class Sign(Module):
-    """1 for x ≥ 0, else -1: the perceptron's.  Its derivative is 0 everywhere."""
+    """1 for x > 0, -1 for x < 0: the perceptron's.  Its derivative is 0 everywhere.
+
+    Args:
+        at_zero: the value at 0: 1 as in the course notes, which decide for one of two classes; 0 as mathematics and
+            other libraries have it; or -1.
+    """
+
+    def __init__(self, *, at_zero: float = 1.0) -> None:
+        self.at_zero = _value_at_zero("Sign", at_zero, (-1.0, 0.0, 1.0))
 
     def forward(self, x: Tensor) -> Tensor:
         """1 or -1."""
-        return fn.where(x >= 0, fn.ones_like(x), -1)
+        return fn.where(x > 0, fn.ones_like(x), fn.where(x < 0, -fn.ones_like(x), self.at_zero))
+
+
+def _value_at_zero(who: str, value: float, choices: tuple[float, ...]) -> float:
+    if options.number(who, "at_zero", value) not in choices:
+        raise OptionError(who, rule=f"at_zero is one of {', '.join(f'{c:g}' for c in choices)}", got=repr(value))
+    return float(value)
 
 
 NAMES: dict[str, Callable[[], Module]] = {

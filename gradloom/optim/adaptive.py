@@ -10,8 +10,9 @@ import numpy as np
 
 from gradloom import functional as fn
 from gradloom import tree
+from gradloom.errors import OptionError
 from gradloom.optim.piece import Hyper, Piece, State, Tensors, blend, no_steps, zeros_like
-from gradloom.options import Epsilon, Flag, Fraction, MaybeFraction, Share, words
+from gradloom.options import Epsilon, Fraction, MaybeFraction, NotNegative, Share, words
 from gradloom.tensor import Tensor, tensor
 
 EpsMode = Annotated[Literal["inside", "outside", "none"], words("inside", "outside", "none")]
@@ -50,15 +51,21 @@ class ScaleByAdaGrad(Piece):
         decay: how much of the old sum is kept.
         eps: ε.
         eps_mode: where ε stands, see :func:`divide_by_root`.
+        initial: what G begins at.
     """
 
     decay: Share = 1.0
     eps: Epsilon = 1e-6
     eps_mode: EpsMode = "inside"
+    initial: NotNegative = 0.0
 
     def init(self, parameters: Tensors) -> State:
         """The sum G."""
-        return {"square": zeros_like(parameters)}
+        return {"square": tree.map(lambda p: fn.full(p.shape, self.initial, p.dtype), parameters)}
+
+    def hyperparameters(self) -> dict[str, float]:
+        """Those of a step, which ``initial`` is not."""
+        return {name: value for name, value in self.numbers().items() if name != "initial"}
 
     def update(self, updates: Tensors, state: State, parameters: Tensors, hyper: Hyper) -> tuple[Tensors, State]:
         """See the class."""
@@ -148,6 +155,10 @@ def _in_units_of_updates(updates: Tensors, square: Tensors, before: Tensors, eps
 
 
 Squares = Annotated[Literal["gradient", "smoothed"], words("gradient", "smoothed")]
+AdamEpsMode = Annotated[
+    Literal["inside", "outside", "none", "uncorrected"], words("inside", "outside", "none", "uncorrected")
+]
+BiasCorrection = Annotated[Literal[True, False, "recursive"], words(True, False, "recursive")]
 
 
 @dataclass(frozen=True)
@@ -161,18 +172,29 @@ class ScaleByAdam(Piece):
         beta1: β₁.
         beta2: β₂.
         eps: ε.
-        eps_mode: where ε stands, see :func:`divide_by_root`.
+        eps_mode: where ε stands, see :func:`divide_by_root`; "uncorrected" adds it to the root of the uncorrected
+            average, so that it is ε / √(1 - β₂ᵗ) beside √v̂: the paper's shorter form, that of Keras and scikit-learn.
         bias_correction: whether m and v are corrected; without it the first steps are 1 - β₁ over √(1 - β₂) times
-            as long.
+            as long.  "recursive" goes on from the corrected averages, a slip in part of the notes (catalogue T5).
         squares: "smoothed" averages m² in place of u² ("RMSProp with momentum", catalogue 118).
     """
 
     beta1: Fraction = 0.9
     beta2: Fraction = 0.999
     eps: Epsilon = 1e-8
-    eps_mode: EpsMode = "outside"
-    bias_correction: Flag = True
+    eps_mode: AdamEpsMode = "outside"
+    bias_correction: BiasCorrection = True
     squares: Squares = "gradient"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.eps_mode == "uncorrected" and self.bias_correction is not True:
+            raise OptionError(
+                type(self).__name__,
+                rule="eps_mode='uncorrected' is for averages that are corrected",
+                got=f"bias_correction={self.bias_correction!r}",
+                fix="Use eps_mode='outside', which is the same without correction.",
+            )
 
     def init(self, parameters: Tensors) -> State:
         """The averages m and v and the number of steps."""
@@ -185,10 +207,15 @@ class ScaleByAdam(Piece):
         squared = _squares(updates if self.squares == "gradient" else mean)
         square = blend(state["square"], squared, values["beta2"])
 
-        m, v = mean, square
+        m, v, eps = mean, square, values["eps"]
         if self.bias_correction:
             m, v = unbiased(m, values["beta1"], step), unbiased(v, values["beta2"], step)
-        scaled = tree.map(lambda m, v: divide_by_root(m, v, values["eps"], self.eps_mode), m, v)
+        if self.bias_correction == "recursive":
+            mean, square = m, v
+        if self.eps_mode == "uncorrected":
+            eps = eps / fn.sqrt(total_weight(values["beta2"], step, np.float64))
+        mode = "outside" if self.eps_mode == "uncorrected" else self.eps_mode
+        scaled = tree.map(lambda m, v: divide_by_root(m, v, eps, mode), m, v)
         return scaled, {"step": step, "mean": mean, "square": square}
 
     def step_sizes(self, sizes: Tensors, state: State, hyper: Hyper) -> Tensors:
@@ -205,6 +232,11 @@ def unbiased(averages: Tensors, beta: Any, step: Tensor) -> Tensors:
     @cache
     def inverse(dtype: np.dtype) -> Tensor:
         # One division for all tensors, for a division takes as long as ten multiplications.
-        return 1 / (1 - tensor(beta, dtype) ** step.astype(dtype))
+        return 1 / total_weight(beta, step, dtype)
 
     return tree.map(lambda average: average * inverse(average.dtype), averages)
+
+
+def total_weight(beta: Any, step: Tensor, dtype: Any) -> Tensor:
+    """1 - βᵗ, the weight of t values in an average that began at 0."""
+    return 1 - tensor(beta, dtype) ** step.astype(dtype)

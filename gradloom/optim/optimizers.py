@@ -8,7 +8,16 @@ from functools import cached_property
 from typing import Annotated, Literal
 
 from gradloom.errors import OptionError
-from gradloom.optim.adaptive import EpsMode, ScaleByAdaDelta, ScaleByAdaGrad, ScaleByAdam, ScaleByRms, Squares
+from gradloom.optim.adaptive import (
+    AdamEpsMode,
+    BiasCorrection,
+    EpsMode,
+    ScaleByAdaDelta,
+    ScaleByAdaGrad,
+    ScaleByAdam,
+    ScaleByRms,
+    Squares,
+)
 from gradloom.optim.base import FirstOrder, as_parameters
 from gradloom.optim.chain import Chain, chain
 from gradloom.optim.clipping import ClipByNorm, ClipByValue
@@ -165,6 +174,7 @@ class AdaGrad(NamedOptimizer):
         decay: how much of G is kept from step to step.
         eps: ε.
         eps_mode: "inside" for √(G + ε), "outside" for √G + ε, "none" for √G.
+        initial: what G begins at; more than 0 shortens the first steps.
         weight_decay: λ of L2 in the gradient.
         decay_bias: whether vectors and scalars decay too.
         clip_norm: the largest norm of all gradients together.
@@ -176,9 +186,10 @@ class AdaGrad(NamedOptimizer):
     eps: Epsilon = 1e-6
     _: KW_ONLY
     eps_mode: EpsMode = "inside"
+    initial: NotNegative = 0.0
 
     def _method(self) -> tuple[Piece, ...]:
-        return (ScaleByAdaGrad(self.decay, self.eps, self.eps_mode),)
+        return (ScaleByAdaGrad(self.decay, self.eps, self.eps_mode, self.initial),)
 
 
 @dataclass(frozen=True)
@@ -245,8 +256,10 @@ class Adam(NamedOptimizer):
         beta1: β₁ of the average of gradients.
         beta2: β₂ of the average of their squares.
         eps: ε.
-        eps_mode: "inside" for √(v̂ + ε), "outside" for √v̂ + ε, "none" for √v̂.
-        bias_correction: whether the averages are freed of the pull to zero.
+        eps_mode: "inside" for √(v̂ + ε), "outside" for √v̂ + ε, "none" for √v̂, "uncorrected" for √v̂ + ε / √(1 - β₂ᵗ),
+            which is m̂ √(1 - β₂ᵗ) / (√v + ε), the paper's shorter form.
+        bias_correction: whether the averages are freed of the pull to zero; "recursive" averages on with the freed
+            ones, a slip in part of the notes.
         squares: "smoothed" averages the squares of the averages, "gradient" those of the gradients.
         weight_decay: λ of L2 in the gradient; see :class:`AdamW` for decoupled decay.
         decay_bias: whether vectors and scalars decay too.
@@ -259,8 +272,8 @@ class Adam(NamedOptimizer):
     beta2: Fraction = 0.999
     eps: Epsilon = 1e-8
     _: KW_ONLY
-    eps_mode: EpsMode = "outside"
-    bias_correction: Flag = True
+    eps_mode: AdamEpsMode = "outside"
+    bias_correction: BiasCorrection = True
     squares: Squares = "gradient"
 
     def _method(self) -> tuple[Piece, ...]:

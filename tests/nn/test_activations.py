@@ -19,13 +19,17 @@ FORMULAS = {
     nn.LeakyReLU(0.3): np.maximum(X, 0) + 0.3 * np.minimum(X, 0),
     nn.ELU(0.5): np.where(X > 0, X, 0.5 * (np.exp(np.minimum(X, 0)) - 1)),
     nn.GELU(): X * special.ndtr(X),
+    nn.GELU(form="sigmoid"): X / (1 + np.exp(-1.702 * X)),
+    nn.GELU(form="tanh"): X * special.expit(np.sqrt(8 / np.pi) * (X + 0.044715 * X**3)),
     nn.SiLU(): X * special.expit(X),
     nn.Sigmoid(): special.expit(X),
     nn.Tanh(): 2 * special.expit(2 * X) - 1,
     nn.Softplus(): np.log(1 + np.exp(X)),
     nn.Softmax(): special.softmax(X),
     nn.Step(): np.where(X > 0, 1.0, 0.0),
+    nn.Step(at_zero=0.5): np.heaviside(X, 0.5),
     nn.Sign(): np.where(X >= 0, 1.0, -1.0),
+    nn.Sign(at_zero=0): np.sign(X),
 }
 
 
@@ -42,6 +46,7 @@ def test_formula(layer: nn.Module, expected: np.ndarray) -> None:
         (nn.ReLU(), 0.0),
         (nn.ReLU(derivative_at_zero=1), 1.0),
         (nn.LeakyReLU(), 1.0),
+        (nn.LeakyReLU(0.25, derivative_at_zero="slope"), 0.25),
         (nn.ELU(), 1.0),
         (nn.GELU(), 0.5),
         (nn.SiLU(), 0.5),
@@ -90,3 +95,9 @@ def test_errors() -> None:
         nn.ReLU(derivative_at_zero=2)
     with pytest.raises(OptionError, match="slope is a finite number; got nan"):
         nn.LeakyReLU(float("nan"))
+
+
+@pytest.mark.parametrize(("make", "value"), [(nn.Step, -1), (nn.Sign, 0.5), (nn.Step, None)])
+def test_only_values_between_the_others_stand_at_zero(make: type[nn.Module], value: object) -> None:
+    with pytest.raises(OptionError, match="at_zero"):
+        make(at_zero=value)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import gradloom as gl
 from gradloom import nn, tree
@@ -42,6 +43,19 @@ def test_mean_and_variance(name: str, variance: float) -> None:
     assert x.var() == pytest.approx(variance, rel=5 * math.sqrt(2 / x.size))
     kurtosis = ((x - x.mean()) ** 4).mean() / x.var() ** 2
     assert kurtosis == pytest.approx(1.8 if "uniform" in name else 3.0, abs=0.15)
+
+
+def test_a_truncated_normal_distribution_keeps_the_variance_and_has_an_end() -> None:
+    x = draw(init.VarianceScaling(1.0, "fan_in", "truncated"))
+    assert x.var() == pytest.approx(1 / 300, rel=5 * math.sqrt(2 / x.size))
+    end = 2 / stats.truncnorm(-2, 2).std() / math.sqrt(300)
+    assert 0.99 * end < np.abs(x).max() <= end * (1 + 1e-6)
+    assert (x != 0).all()
+
+
+def test_rules_have_the_names_of_other_libraries_too() -> None:
+    assert init.get("xavier_uniform") == init.get("glorot_uniform")
+    assert init.get("kaiming_normal") == init.get("he_normal")
 
 
 @pytest.mark.parametrize("shape", [(3, 5, 4, 6), (3, 3, 4, 2), (1, 4, 4), (2, 3, 3, 2, 7)])

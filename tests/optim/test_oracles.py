@@ -28,6 +28,10 @@ TABLE: dict[str, tuple[FirstOrder, str]] = {
     "AdaDelta": (optim.AdaDelta(), "0.9968377263 0.9935981741 0.9903090457"),
     "Adam, ε outside": (optim.Adam(0.1), "0.9000000005 0.8004122287 0.7015862729"),
     "Adam, ε inside": (optim.Adam(0.1, eps_mode="inside"), "0.9000000001 0.8004122279 0.7015862718"),
+    "Adam, corrections inside the recursion": (
+        optim.Adam(0.1, eps_mode="inside", bias_correction="recursive"),
+        "0.9000000001 0.8767014308 0.8723841823",
+    ),
     "Adam, smoothed squares, uncorrected": (
         optim.Adam(0.1, eps_mode="none", bias_correction=False, squares="smoothed"),
         "-2.1622776602 0.3169048866 1.7514095507",
