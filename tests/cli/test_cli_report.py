@@ -112,15 +112,15 @@ def _damage(text: str) -> Callable[[Path], object]:
             _damage('{"metrics": '),
             "report run",
             FAILURE,
-            "run/metrics.json: the figures of a run are a JSON object; got Expecting value: line 1 column 13 (char 12). "
-            "Train again, or use a copy of the folder that is whole.",
+            "run/metrics.json: the figures of a run are a JSON object; got Expecting value: line 1 column 13 (char 12)."
+            " Train again, or use a copy of the folder that is whole.",
         ),
         (
             _damage("[1]"),
             "report run",
             FAILURE,
-            "run/metrics.json: the figures of a run are a JSON object; got no object. Train again, or use a copy of the "
-            "folder that is whole.",
+            "run/metrics.json: the figures of a run are a JSON object; got no object. Train again, or use a copy of "
+            "the folder that is whole.",
         ),
         (
             _damage('{"recipe": {"options": {"data": "x", "speed": 3}, "data": {}, "environment": {}}}'),
@@ -133,8 +133,8 @@ def _damage(text: str) -> Callable[[Path], object]:
             lambda run: None,
             "report run -o nowhere/page.html",
             USAGE,
-            "-o: the page must go to a file that can be written; got nowhere/page.html: No such file or directory. Create "
-            "its folder first, or choose another place.",
+            "-o: the page must go to a file that can be written; got nowhere/page.html: No such file or directory. "
+            "Create its folder first, or choose another place.",
         ),
         (lambda run: None, "report run --masks m", USAGE, "--masks: masks belong to images that --data names; got m"),
         (
@@ -231,7 +231,8 @@ def test_what_cannot_be_seen_is_refused(cli, trained: Path, classifier: Path, tm
         ),
         (
             [model, shapes, "-o", "x", "--what", "masks"],
-            "--what: a model like this has confusion, samples, mistakes, filters, features, saliency, occlusion; got masks",
+            "--what: a model like this has confusion, samples, mistakes, filters, features, saliency, occlusion; "
+            "got masks",
         ),
         (
             [model, shapes, "-o", "x", "--what", ","],

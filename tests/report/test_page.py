@@ -223,7 +223,7 @@ def test_the_page_is_saved(tmp_path: Path) -> None:
 
 
 def test_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(OptionError, match="page: the model must be trained; got no parameters. Call fit before."):
+    with pytest.raises(OptionError, match="page: the model must be trained; got no parameters"):
         report.page(train.Trainer(nn.Dense(1)))
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(
