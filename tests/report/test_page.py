@@ -14,7 +14,9 @@ import pytest
 from sklearn import metrics
 
 from gradloom import data, nn, optim, report, train
+from gradloom.drawing.chart import Chart
 from gradloom.errors import MissingPackageError, OptionError
+from gradloom.train.diagnosis.finding import Finding
 
 RNG = np.random.default_rng(8)
 HOSTILE = "<script>alert(1)</script>&\"'"
@@ -195,26 +197,16 @@ def test_columns_of_a_table_are_named_in_the_unit_of_the_data() -> None:
     assert {"160", "180", "70"} <= set(page.texts["text"])
 
 
-class Sick:
-    """A finding such as the doctor's."""
-
-    severity, title, measured, why, what_to_do = (
-        "serious",
-        "dead units",
-        "9 of 10",
-        "they learn nothing",
-        "lower the rate",
-    )
-
-    def to_svg(self) -> str:
-        return '<svg role="img" aria-label="units"></svg>'
-
-
 def test_findings_stand_in_front() -> None:
     run, parts = flowers()
-    page = Reader(report.page(run, parts, findings=[Sick()]).html)
+    advice = ("serious", "9 of 10", "they learn nothing", "lower the rate")
+    finding = Finding("dead_units", *advice, Chart("units", "layer", "dead", bars={"layers.0": 0.9}))
+    page = Reader(report.page(run, parts, findings=train.Diagnosis((finding,), "It does not fit.")).html)
     assert [s["id"] for s in page.all("section")][:2] == ["overview", "findings"]
-    assert "lower the rate" in " ".join(page.texts["p"])
+    assert {"It does not fit.", "9 of 10", "lower the rate"} <= set(page.texts["p"])
+    assert any(svg["aria-label"] == "units" for svg in page.all("svg"))
+    healthy = Reader(report.page(run, parts, findings=train.Diagnosis((), "It fits.")).html)
+    assert {"It fits.", "The doctor has found nothing else."} <= set(healthy.texts["p"])
 
 
 def test_the_page_is_saved(tmp_path: Path) -> None:
