@@ -25,6 +25,7 @@ from gradloom.cli.options import (
     header_of,
     model_path,
 )
+from gradloom.cli.prepare import TEST, TRAINING, VALIDATION
 from gradloom.cli.recipe import RECIPE, REMEDY, Recipe, fingerprints
 from gradloom.cli.render import Screen
 from gradloom.cli.runs import METRICS_FILE
@@ -34,7 +35,7 @@ from gradloom.data.sources import load as load_data
 from gradloom.data.table import Table
 from gradloom.errors import GradloomError, ModelFileError, OptionError
 from gradloom.report import Origin, Page, page
-from gradloom.train import Trainer, load
+from gradloom.train import Diagnosis, Trainer, diagnose, load
 
 PAGE_FILE = "report.html"
 GIVEN = "given data"
@@ -69,7 +70,7 @@ def report(
     origin = _origin(figures, recipe, table, notes)
     for sentence in notes:
         screen.note(sentence)
-    made = page(trainer, parts, title=_title(run, recipe), origin=origin)
+    made = page(trainer, parts, title=_title(run, recipe), findings=_diagnosed(trainer, parts), origin=origin)
     place = out or (run / PAGE_FILE if run.is_dir() else run.with_suffix(".html"))
     _write(made, place)
     screen.result(f"Written: {place}")
@@ -118,6 +119,14 @@ def _of_training(recipe: Recipe | None) -> Found:
     if fingerprints(parts) != dict(recipe.data):
         return {}, None, (f"{options.data} is no longer what the model was trained on. Name other data with --data.",)
     return parts, table, ()
+
+
+def _diagnosed(trainer: Trainer, parts: Parts) -> Diagnosis | None:
+    """What the doctor says without trying anything out, of models of tables whose training part is at hand."""
+    if TRAINING not in parts or pipelines(trainer) is not None:
+        return None
+    known = {"validation": parts.get(VALIDATION), "test": parts.get(TEST)}
+    return diagnose(trainer, parts[TRAINING], **known, experiments=False)
 
 
 def _given(trainer: Trainer, data: str, masks: Path | None, header: Header, encoding: str) -> Found:

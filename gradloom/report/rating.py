@@ -10,6 +10,8 @@ import numpy as np
 from gradloom.errors import ShapeError
 from gradloom.report import decisions
 from gradloom.train.examples import as_examples
+from gradloom.train.preprocessing import probabilities_of
+from gradloom.train.step import gives_probabilities
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ def rated(run: Any, who: str, data: Any) -> Rated:
         return Rated("numbers", _numbers(run, who, targets), _numbers(run, who, outputs), (), inputs)
     if outputs.ndim > 2:
         return _pixels(run, who, outputs, targets, inputs)
-    found = decisions.shares(run, outputs).astype(np.float64)
+    is_likely = gives_probabilities(run.loss)
+    found = decisions.shares(run, outputs).astype(np.float64) if is_likely else probabilities_of(outputs)
     names = decisions.names(run, who, None, found.shape[1])
     return Rated("classes", decisions.actual(who, targets, found.shape[1]), found, tuple(names), inputs)
 

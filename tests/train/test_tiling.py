@@ -23,6 +23,13 @@ def ready(model: nn.Module, *shape: int, **options: Any) -> train.Trainer:
     return run
 
 
+class _Centred(nn.Module):
+    """Each pixel less the mean of the image."""
+
+    def forward(self, x: Any) -> Any:
+        return x - x.mean(axis=(1, 2), keepdims=True)
+
+
 def whole(run: train.Trainer, image: np.ndarray, margin: int = 0) -> np.ndarray:
     """The outputs for an image in one piece, mirrored by NumPy."""
     pads = [(margin, margin)] * (image.ndim - 1) + [(0, 0)]
@@ -65,6 +72,32 @@ def test_same_convolutions_give_the_inside_of_the_whole_image() -> None:
     # Mirrored far enough, the borders agree as well.
     far = whole(run, image, 20)[20:-20, 20:-20]
     np.testing.assert_allclose(found, far, atol=1e-5)
+
+
+SEES = {
+    "one convolution": (nn.Sequential(nn.Conv(2, 3, activation="relu")), 1),
+    "two": (nn.Sequential(nn.Conv(2, 5, activation="relu"), nn.BatchNorm(), nn.Conv(1, (3, 1))), 3),
+    "dilated": (nn.Sequential(nn.Conv(2, 3, dilation=4, activation="tanh")), 4),
+    "valid": (nn.Sequential(nn.Conv(2, 5, padding="valid"), nn.Conv(1, 3, padding="valid")), 0),
+    "unet": (models.UNet(2, base=2, depth=1), 8),  # as counted above, and a pixel of the grid
+    "all of it": (nn.Sequential(_Centred()), 4),
+}
+
+
+@pytest.mark.parametrize("name", SEES)
+def test_how_far_a_network_sees_is_measured(name: str) -> None:
+    net, sees = SEES[name]
+    found = train.tile_overlap(ready(net, 16, 16, 1))
+    assert sees <= found <= sees + (1 if name == "unet" else 0)
+
+
+def test_tiles_that_overlap_by_themselves_leave_no_seams() -> None:
+    run = ready(models.UNet(3, base=2, depth=2), 8, 8, 1)
+    image = RNG.standard_normal((150, 140, 1)).astype(np.float32)
+    sees = train.tile_overlap(run)
+    expected, found = whole(run, np.pad(image, [(0, 2), (0, 0), (0, 0)])), predict_tiles(run, image, overlap="auto")
+    inside = slice(sees, 140 - sees)
+    np.testing.assert_allclose(found[inside, inside], expected[inside, inside], atol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(3, 5, 1), (1, 40, 1), (8, 8, 1)])

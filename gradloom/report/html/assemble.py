@@ -15,7 +15,7 @@ from gradloom.report import decisions
 from gradloom.report.environment import environment as this_environment
 from gradloom.report.html import inputs, quality
 from gradloom.report.html.blocks import Section
-from gradloom.report.html.diagnosis import Finding, diagnosis
+from gradloom.report.html.diagnosis import diagnosis
 from gradloom.report.html.learning import learning
 from gradloom.report.html.network import network
 from gradloom.report.html.origin import configuration, reproduction
@@ -24,6 +24,7 @@ from gradloom.report.html.render import render
 from gradloom.report.importance import permutation_importance
 from gradloom.report.rating import Rated, rated
 from gradloom.report.scores import Score, scores
+from gradloom.train import Diagnosis
 
 _MOST_COLUMNS, _MOST_ROWS = 256, 2000
 """Of more columns the importance is not measured; of more rows, some are taken."""
@@ -74,7 +75,7 @@ def page(
     parts: Mapping[str, Any] | None = None,
     *,
     title: str = "A training run",
-    findings: Sequence[Finding] = (),
+    findings: Diagnosis | None = None,
     origin: Origin | None = None,
     repeats: int = 5,
     seed: int = 0,
@@ -89,7 +90,7 @@ def page(
         parts: data sets (inputs, targets) by name, such as "test"; the model is rated on the last.  Without any
             the page tells of training alone.
         title: of the page.
-        findings: of the doctor.
+        findings: what ``train.diagnose`` found.
         origin: what else is known of the run.
         repeats: how often each column is shuffled to measure its importance.
         seed: of the bootstrap and of that.

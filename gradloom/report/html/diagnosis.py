@@ -1,34 +1,20 @@
-"""The section of findings: what ails the run, and what to do."""
+"""The section of the doctor's findings: what ails the run, and what to do."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
-
-from gradloom.report.html.blocks import Advice, Section
+from gradloom.report.html.blocks import Advice, Block, Paragraph, Section
+from gradloom.train import Diagnosis
 
 
-class Finding(Protocol):
-    """What the page shows of a finding."""
+def diagnosis(found: Diagnosis | None) -> Section | None:
+    """The verdict and the findings in their order; no section where nobody looked.
 
-    @property
-    def severity(self) -> str: ...
-    @property
-    def title(self) -> str: ...
-    @property
-    def measured(self) -> str: ...
-    @property
-    def why(self) -> str: ...
-    @property
-    def what_to_do(self) -> str: ...
-    def to_svg(self) -> str:
-        """A picture; empty if there is none."""
-        ...
-
-
-def diagnosis(findings: Sequence[Finding]) -> Section | None:
-    """The findings in their order; no section without any."""
-    if not findings:
+    Args:
+        found: what ``train.diagnose`` gave.
+    """
+    if found is None:
         return None
-    advice = [Advice(f.severity, f.title, f.measured, f.why, f.what_to_do, f.to_svg()) for f in findings]
-    return Section("findings", "Findings", advice)
+    blocks: list[Block] = [Paragraph(found.verdict)]
+    blocks += [Paragraph("The doctor has found nothing else.")] if not found.findings else []
+    blocks += [Advice(f.severity, f.title, f.measured, f.why, f.what_to_do, f.to_svg()) for f in found.findings]
+    return Section("findings", "What the doctor says", blocks)
