@@ -23,7 +23,8 @@ from gradloom.nn.pairs import map_means
 from gradloom.optim.base import FirstOrder
 from gradloom.tensor import Tensor
 from gradloom.train import augmenting
-from gradloom.train.step import Recipe, Tensors, penalty
+from gradloom.train.regularising import penalty
+from gradloom.train.step import Recipe, Tensors
 from gradloom.transforms import grad, value_and_grad
 
 
@@ -43,8 +44,16 @@ class ChunkedRecipe:
         """Refuse what cannot be done chunk by chunk.
 
         Raises:
-            OptionError: the optimiser asks for more than one gradient a step, or the model has state that has no mean.
+            OptionError: the optimiser asks for more than one gradient a step, the model has state that has no mean, or
+                there are regularisers beside l1 and l2.
         """
+        if self.recipe.regularization.given:
+            raise OptionError(
+                "fit",
+                rule="workers know the penalties l1 and l2 alone",
+                got=type(self.recipe.regularization.given[0]).__name__,
+                fix="Train in one process, or with Trainer(l1=..., l2=...).",
+            )
         optimizer = self.recipe.optimizer
         if not isinstance(optimizer, FirstOrder) or type(optimizer).step is not FirstOrder.step:
             raise OptionError(
