@@ -165,18 +165,20 @@ def _updates_early(kernels: list[Kernel], updates: Mapping[Node, Node]) -> list[
         kernels: in an order in which they can run.
         updates: the old carried value of each new one.
     """
-    read = {storage(b) for k in kernels for b in k.reads()}
-    leaving = [k for k in kernels if not any(storage(n) in read for n in k.results)]
+    reads = {k: {storage(b) for b in k.reads()} for k in kernels}
+    results = {k: set(k.results) for k in kernels}
+    read = set().union(*reads.values())
+    leaving = {k: None for k in kernels if not any(storage(n) in read for n in results[k])}
     order = [k for k in kernels if k not in leaving]
-    for kernel in sorted(leaving, key=lambda k: any(n in updates for n in k.results)):
-        needed = {storage(b) for b in kernel.reads()} | set(kernel.results)  # of which it may write a part
-        replaced = {updates[n] for n in kernel.results if n in updates}
-        before = [
+    for kernel in sorted(leaving, key=lambda k: any(n in updates for n in results[k])):
+        needed = reads[kernel] | results[kernel]  # it may write a part of a result
+        replaced = {updates[n] for n in results[kernel] if n in updates}
+        before = (
             place
-            for place, other in enumerate(order)
-            if needed & set(other.results) or any(storage(b) in replaced for b in other.reads())
-        ]
-        order.insert(max(before, default=-1) + 1, kernel)
+            for place, other in reversed(list(enumerate(order)))
+            if not (needed.isdisjoint(results[other]) and replaced.isdisjoint(reads[other]))
+        )
+        order.insert(next(before, -1) + 1, kernel)
     return order
 
 
