@@ -17,6 +17,7 @@ from gradloom import nn, optim
 from gradloom.equations import Described, Equations, sides
 from gradloom.errors import UnsupportedError
 from gradloom.nn import init, losses, metrics
+from gradloom.nn import regularizers as reg
 from gradloom.optim import schedules
 
 # Evaluating ---------------------------------------------------------------------------------------------------------
@@ -64,6 +65,11 @@ EXAMPLES: list[Described] = [
     *(schedules.Constant(0.1), schedules.StepDecay(0.1), schedules.Exponential(0.1), schedules.InverseTime(0.1)),
     *(schedules.Linear(0.1, 0.01, 5), schedules.Cosine(0.1, 5), schedules.WarmUp(0.1, 3)),
     schedules.Piecewise((2, 4), (0.3, 0.2, 0.1)),
+    *(schedules.Polynomial(0.1, 5), schedules.InverseSquareRoot(0.1), schedules.Cyclical(0.1, 0.2)),
+    *(schedules.OneCycle(0.1, 9), optim.AddNoise(), nn.GaussianNoise(), nn.NoisyDense(2), nn.DropConnect(2)),
+    *(nn.SpatialDropout(), losses.Custom(gl.subtract), losses.CrossEntropy(groups=(2, 3))),
+    *(reg.L1(), reg.L1(proximal=True), reg.L2(scale="half"), reg.Elastic(), reg.Elastic(proximal=True)),
+    *(reg.MaxNorm(), reg.UnitNorm(), reg.L1Ball(), reg.Box(-1.0, 1.0), reg.NonNegative()),
     *losses.NAMES.values(),
     *metrics.NAMES.values(),
     *(rule for rule in init.NAMES.values() if isinstance(rule, Described)),
@@ -80,6 +86,7 @@ EXAMPLES: list[Described] = [
 def test_every_class_of_the_registries_is_among_the_examples() -> None:
     registered = {
         *(*nn.registry.LAYERS, *nn.registry.INITIALIZERS, *losses._TABLE.values(), *metrics.CLASSES),
+        *reg.REGULARIZERS,
         *(*optim.registry.OPTIMIZERS, *optim.registry.PIECES, *optim.registry.SCHEDULES),
     }
     assert registered <= {type(example) for example in EXAMPLES}
@@ -166,6 +173,9 @@ SCHEDULES = [
     *(schedules.InverseTime(0.1, 0.2), schedules.Linear(0.1, 0.01, 5), schedules.Cosine(0.1, 5, 0.02)),
     *(schedules.Cosine(0.1, 5, restarts=True), schedules.WarmUp(schedules.StepDecay(0.1, 0.5, 2), 3, 0.01)),
     *(schedules.WarmUp(0.1, 3), schedules.Piecewise((2, 4), (0.3, 0.2, 0.1))),
+    *(schedules.Polynomial(0.1, 5, 1.5, 0.01), schedules.InverseSquareRoot(0.1, 4)),
+    *(schedules.Cyclical(0.1, 0.2, 2, 0.5), schedules.OneCycle(0.1, 7, 0.02, 0.01, 0.4)),
+    schedules.OneCycle(0.1, 7, 0.02, rise=1.0),
 ]
 
 
@@ -423,3 +433,31 @@ def test_initialisers(name: str) -> None:
 
 def test_descriptions_are_no_options() -> None:
     assert "describe" not in json.dumps(optim.describe(optim.Adam()))
+
+
+PENALTIES = [reg.L1(0.3), reg.L2(0.3, scale="half"), reg.L1(0.2, scale="per_example"), reg.Elastic(0.3, 0.2)]
+
+
+@pytest.mark.parametrize("rule", PENALTIES, ids=repr)
+def test_penalties(rule: reg.Regularizer) -> None:
+    found = run(rule.describe(), w=X, m=5)["R"]
+    assert rule.penalty({"w": gl.tensor(X)}, 5).item() == pytest.approx(found, rel=1e-6)
+
+
+MOVES = [
+    *(reg.L1(0.3, proximal=True), reg.L1(0.3, proximal=True, scale="half"), reg.Elastic(0.3, 0.2, proximal=True)),
+    *(reg.MaxNorm(1.0, over="parameter"), reg.UnitNorm(2.0, over="parameter"), reg.Box(-0.5, 0.25), reg.Box(high=0.1)),
+    reg.NonNegative(),
+]
+
+
+@pytest.mark.parametrize("rule", MOVES, ids=repr)
+def test_moves(rule: reg.Regularizer) -> None:
+    found = run(rule.describe(), w=X, s=0.5, sign=np.sign)["w"]
+    np.testing.assert_allclose(rule.moved({"w": gl.tensor(X)}, 0.5)["w"].numpy(), found, rtol=1e-12, atol=1e-15)
+
+
+def test_the_threshold_of_a_ball() -> None:
+    inside = reg.L1Ball(2.0, over="parameter").moved({"w": gl.tensor(X)})["w"].numpy()
+    t = (np.abs(X) - np.abs(inside))[inside != 0].mean()
+    np.testing.assert_allclose(inside, run(reg.L1Ball().describe(), w=X, t=t, sign=np.sign)["w"], atol=1e-14)

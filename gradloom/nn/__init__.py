@@ -1,6 +1,7 @@
 """Layers, networks, losses and metrics."""
 
-from gradloom.nn import formulas, init, losses, metrics, registry, regularizers
+from gradloom.nn import formulas as formulas
+from gradloom.nn import init, losses, metrics, registry, regularizers
 from gradloom.nn.activations import (
     ELU,
     GELU,
@@ -93,7 +94,6 @@ __all__ = [
     "Whitening",
     "apply",
     "current_call",
-    "formulas",
     "init",
     "losses",
     "metrics",

@@ -15,10 +15,12 @@ from gradloom.nn import activations, init
 from gradloom.nn.containers import Sequential
 from gradloom.nn.conv import Conv, ConvTranspose
 from gradloom.nn.dense import Dense
-from gradloom.nn.dropout import Dropout
+from gradloom.nn.drop_connect import DropConnect
+from gradloom.nn.dropout import Dropout, SpatialDropout
 from gradloom.nn.embedding import Embedding
 from gradloom.nn.flatten import Flatten
 from gradloom.nn.module import Module
+from gradloom.nn.noise import GaussianNoise, NoisyDense
 from gradloom.nn.normalization import BatchNorm, GroupNorm, LayerNorm
 from gradloom.nn.normalize import Normalize
 from gradloom.nn.pooling import (
@@ -145,6 +147,23 @@ def _(layer: Dense) -> Equations:
     return _activated("x @ W + b" if layer.has_bias else "x @ W", layer.activation)
 
 
+@equations.register
+def _(layer: NoisyDense) -> Equations:
+    bias = " + b" if layer.has_bias else ""
+    remark = "E is standard normal, drawn for each batch, and 0 when predicting."
+    return _activated(f"x @ (W + sigma * E){bias}", layer.activation, remark, sigma=layer.std)
+
+
+@equations.register
+def _(layer: DropConnect) -> Equations:
+    bias = " + b" if layer.has_bias else ""
+    kept = "M * W / (1 - r)" if layer.mode == "inverted" else "M * W"
+    mean = "1" if layer.mode == "inverted" else "1 - r"
+    predicted = f"M∘W has its mean, {mean} times W" if layer.predict == "mean" else "y is its mean over normal sums"
+    remark = f"M is 0 with probability r, else 1, drawn for each {layer.mask}; when predicting {predicted}."
+    return _activated(f"x @ ({kept}){bias}", layer.activation, remark, r=layer.rate)
+
+
 def _one(value: Any) -> str:
     """Sizes of windows in writing."""
     return str(value) if isinstance(value, int) else "×".join(map(str, value))
@@ -256,8 +275,15 @@ def _(layer: Whitening) -> Equations:
 def _(layer: Dropout) -> Equations:
     kept = "m * x / (1 - r)" if layer.mode == "inverted" else "m * x"
     later = "y = x" if layer.mode == "inverted" else "y = (1 - r)·x"
-    remark = f"m is 0 with probability r, else 1, drawn for each element; when predicting {later}."
+    drawn = "channel of an example" if isinstance(layer, SpatialDropout) else "element"
+    remark = f"m is 0 with probability r, else 1, drawn for each {drawn}; when predicting {later}."
     return _said(f"y = {kept}", remark=remark, r=layer.rate)
+
+
+@equations.register
+def _(layer: GaussianNoise) -> Equations:
+    remark = "z is standard normal, drawn for each element while training; when predicting y = x."
+    return _said("y = x + sigma * z", remark=remark, sigma=layer.std)
 
 
 # Windows and places -------------------------------------------------------------------------------------------------

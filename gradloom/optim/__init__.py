@@ -6,7 +6,8 @@ The named ones (:class:`Adam`, ...) are chains of pieces (:class:`ScaleByAdam`, 
 
 from __future__ import annotations
 
-from gradloom.optim import formulas, schedules
+from gradloom.optim import formulas as formulas
+from gradloom.optim import schedules
 from gradloom.optim.adaptive import ScaleByAdaDelta, ScaleByAdaGrad, ScaleByAdam, ScaleByRms
 from gradloom.optim.averaging import ExponentialAverage
 from gradloom.optim.base import FirstOrder, Optimizer
@@ -64,7 +65,6 @@ __all__ = [
     "chain",
     "curvature",
     "describe",
-    "formulas",
     "get",
     "global_norm",
     "minimize",

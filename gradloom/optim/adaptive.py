@@ -207,23 +207,25 @@ class ScaleByAdam(Piece):
         squared = _squares(updates if self.squares == "gradient" else mean)
         square = blend(state["square"], squared, values["beta2"])
 
-        m, v, eps = mean, square, values["eps"]
+        m, v = mean, square
         if self.bias_correction:
             m, v = unbiased(m, values["beta1"], step), unbiased(v, values["beta2"], step)
         if self.bias_correction == "recursive":
             mean, square = m, v
-        if self.eps_mode == "uncorrected":
-            eps = eps / fn.sqrt(total_weight(values["beta2"], step, np.float64))
-        mode = "outside" if self.eps_mode == "uncorrected" else self.eps_mode
-        scaled = tree.map(lambda m, v: divide_by_root(m, v, eps, mode), m, v)
-        return scaled, {"step": step, "mean": mean, "square": square}
+        return _divided(m, v, *self._eps(values, step)), {"step": step, "mean": mean, "square": square}
 
     def step_sizes(self, sizes: Tensors, state: State, hyper: Hyper) -> Tensors:
         """Divided by the root, as corrected in the last step."""
         values, square = self.values(hyper), state["square"]
-        if self.bias_correction:
+        if self.bias_correction is True:  # in the recursion the state itself is corrected
             square = unbiased(square, values["beta2"], state["step"])
-        return _divided(sizes, square, values["eps"], self.eps_mode)
+        return _divided(sizes, square, *self._eps(values, state["step"]))
+
+    def _eps(self, values: Hyper, step: Tensor) -> tuple[Any, EpsMode]:
+        """ε and where it stands beside the corrected averages."""
+        if self.eps_mode != "uncorrected":
+            return values["eps"], self.eps_mode
+        return values["eps"] / fn.sqrt(total_weight(values["beta2"], step, np.float64)), "outside"
 
 
 def unbiased(averages: Tensors, beta: Any, step: Tensor) -> Tensors:

@@ -23,15 +23,20 @@ from gradloom.optim.lbfgs import LBFGS
 from gradloom.optim.learning_rate import ScaleByLearningRate
 from gradloom.optim.momentum import ScaleByMomentum
 from gradloom.optim.newton import Newton
+from gradloom.optim.noise import AddNoise
 from gradloom.optim.optimizers import SGD
 from gradloom.optim.piece import Piece
 from gradloom.optim.schedules import (
     Constant,
     Cosine,
+    Cyclical,
     Exponential,
+    InverseSquareRoot,
     InverseTime,
     Linear,
+    OneCycle,
     Piecewise,
+    Polynomial,
     Schedule,
     StepDecay,
     WarmUp,
@@ -107,6 +112,13 @@ def _(piece: AddDecayedWeights, rule: _Rule) -> _Rule:
 def _(piece: ScaleByName, rule: _Rule) -> _Rule:
     only = f"Parameters of other names than {piece.parameter} have f = 1."
     return replace(rule.to(f"f * {_factor(rule.update)}", f=piece.factor), remarks=(*rule.remarks, only))
+
+
+@_after.register
+def _(piece: AddNoise, rule: _Rule) -> _Rule:
+    line = f"u = {rule.update} + sigma * z / (1 + k)**(gamma / 2)"
+    drawn = "z is standard normal, drawn for each element in each step k."
+    return replace(rule.to("u", line, sigma=piece.std, gamma=piece.decay), remarks=(*rule.remarks, drawn))
 
 
 @_after.register
@@ -248,6 +260,34 @@ def _(schedule: Cosine) -> Equations:
     done = "(k / n - floor(k / n))" if schedule.restarts else "min(k / n, 1)"
     line = f"eta_k = eta_min + (eta_0 - eta_min) * (1 + cos(pi * {done})) / 2"
     return Equations((line,), _of(schedule, eta_0="initial", eta_min="floor", n="steps"))
+
+
+@equations.register
+def _(schedule: Polynomial) -> Equations:
+    line = "eta_k = eta_tau + (eta_0 - eta_tau) * (1 - min(k / tau, 1))**q"
+    return Equations((line,), _of(schedule, eta_0="initial", eta_tau="final", tau="steps", q="power"))
+
+
+@equations.register
+def _(schedule: InverseSquareRoot) -> Equations:
+    return Equations(("eta_k = eta_0 * sqrt(n / max(k, n))",), _of(schedule, eta_0="initial", n="steps"))
+
+
+@equations.register
+def _(schedule: Cyclical) -> Equations:
+    height = "(1 - abs(2 * (k / (2 * n) - floor(k / (2 * n))) - 1))"
+    line = f"eta_k = eta_min + (eta_max - eta_min) * {height} * q**floor(k / (2 * n))"
+    return Equations((line,), _of(schedule, eta_min="low", eta_max="high", n="steps", q="decay"))
+
+
+@equations.register
+def _(schedule: OneCycle) -> Equations:
+    up = "eta_0 + (eta_max - eta_0) * k / (r * tau)"
+    down = "eta_max + (eta_tau - eta_max) * (min(k / tau, 1) - r) / (1 - r)" if schedule.rise < 1 else "eta_max"
+    values = _of(schedule, eta_0="initial", eta_max="peak", eta_tau="final", tau="steps", r="rise")
+    if schedule.rise == 1:
+        del values["eta_tau"]
+    return Equations((f"eta_k = {up} if k <= r * tau else {down}",), values)
 
 
 @equations.register

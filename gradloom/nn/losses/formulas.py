@@ -7,6 +7,7 @@ from dataclasses import replace
 from gradloom.equations import Equations, equations
 from gradloom.nn.losses.base import Loss
 from gradloom.nn.losses.classification import BinaryCrossEntropy, CrossEntropy, Focal
+from gradloom.nn.losses.custom import Custom
 from gradloom.nn.losses.overlap import Dice, IoU, OverlapLoss, Tversky
 from gradloom.nn.losses.regression import AbsoluteError, Huber, SquaredError
 
@@ -48,7 +49,8 @@ _SOFTMAX = "p[j] = exp(z[j]) / sum(exp(z[k]), k)"
 
 @equations.register
 def _(loss: CrossEntropy) -> Equations:
-    remark = "For a mask l is the mean over its positions."
+    grouped = "" if loss.groups is None else f" l is summed over groups of {', '.join(map(str, loss.groups))} outputs."
+    remark = f"For a mask l is the mean over its positions.{grouped}"
     if not loss.label_smoothing:
         return _with_reduction(loss, _SOFTMAX, "l = -sum(y[j] * log(p[j]), j)", remark=remark)
     smooth = "q[j] = (1 - epsilon) * y[j] + epsilon / K"
@@ -67,6 +69,13 @@ def _(loss: Focal) -> Equations:
         lines = (_SOFTMAX, f"l = -sum({share}y[j] * (1 - p[j])**gamma * log(p[j]), j)")
     said = _with_reduction(loss, *lines, gamma=loss.gamma)
     return said if loss.alpha is None else replace(said, values={"alpha": loss.alpha, **said.values})
+
+
+@equations.register
+def _(loss: Custom) -> Equations:
+    name = getattr(loss.function, "__name__", "function")
+    called = name if name.isidentifier() else "f"
+    return _with_reduction(loss, f"l = {called}(y_hat, y)", remark="With several positions l is the mean over them.")
 
 
 def _overlap(loss: OverlapLoss, ratio: str, **values: float) -> Equations:
