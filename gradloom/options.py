@@ -16,6 +16,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import numpy as np
 
+from gradloom.equations import Described
 from gradloom.errors import OptionError, nearest_hint, unknown_name
 
 Entry = TypeVar("Entry")
@@ -156,7 +157,7 @@ MaybePositive = Annotated[float | None, optional(positive)]
 MaybeFraction = Annotated[float | None, optional(fraction)]
 
 
-class Options:
+class Options(Described):
     """Base of frozen dataclasses whose fields are options."""
 
     def __post_init__(self) -> None:

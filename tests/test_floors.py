@@ -10,6 +10,7 @@ from source_tree import functions, imported, modules
 # Every line is a floor, from the ground up.  Rooms on one floor do not import each other.
 FLOORS = """
 errors limits collection drawing
+equations
 config description options tree
 ir
 ops

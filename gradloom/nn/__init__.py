@@ -1,5 +1,6 @@
 """Layers, networks, losses and metrics."""
 
+from gradloom.nn import formulas as formulas
 from gradloom.nn import init, losses, metrics, registry, regularizers
 from gradloom.nn.activations import (
     ELU,

@@ -25,6 +25,7 @@ import numpy as np
 
 from gradloom import functional as fn
 from gradloom import options, random
+from gradloom.equations import Described
 from gradloom.errors import OptionError
 from gradloom.nn.module import Initializer
 from gradloom.tensor import Tensor, tensor
@@ -44,7 +45,7 @@ def fans(shape: Sequence[int]) -> tuple[int, int]:
 
 
 @dataclass(frozen=True)
-class Constant:
+class Constant(Described):
     """Every element ``value``."""
 
     value: float
@@ -57,7 +58,7 @@ class Constant:
 
 
 @dataclass(frozen=True)
-class Normal:
+class Normal(Described):
     """N(0, ``stddev``²); the default is the course's ``randn * 0.01``."""
 
     stddev: float = 0.01
@@ -70,7 +71,7 @@ class Normal:
 
 
 @dataclass(frozen=True)
-class Uniform:
+class Uniform(Described):
     """Uniform in [``low``, ``high``)."""
 
     low: float = -0.05
@@ -85,7 +86,7 @@ class Uniform:
 
 
 @dataclass(frozen=True)
-class VarianceScaling:
+class VarianceScaling(Described):
     """Mean 0 and variance ``gain · scale / n``, the one formula behind LeCun, Glorot and He.
 
     Args:
@@ -126,7 +127,7 @@ class VarianceScaling:
 _DRAWS = 8
 """One number in 22 lies beyond two deviations, so of eight draws all do with a probability of 2e-11."""
 
-_TRUNCATED_DEVIATION = math.sqrt(1 - 4 * math.exp(-2) / math.sqrt(2 * math.pi) / math.erf(math.sqrt(2)))
+TRUNCATED_DEVIATION = math.sqrt(1 - 4 * math.exp(-2) / math.sqrt(2 * math.pi) / math.erf(math.sqrt(2)))
 """0.8796, of what is left of a standard normal distribution between -2 and 2."""
 
 
@@ -136,11 +137,11 @@ def _truncated_normal(key: Tensor, shape: Sequence[int]) -> Tensor:
     for draw in range(_DRAWS):
         drawn = random.normal(random.fold_in(key, draw), shape)
         found = fn.where(fn.equal(found, 0) if draw else True, fn.where(fn.abs(drawn) < 2, drawn, 0), found)
-    return found / _TRUNCATED_DEVIATION
+    return found / TRUNCATED_DEVIATION
 
 
 @dataclass(frozen=True)
-class Orthogonal:
+class Orthogonal(Described):
     """A matrix with orthonormal rows or columns (whichever are fewer), times ``gain``.
 
     Convolution kernels are taken as matrices (window · in, out).  The decomposition runs in NumPy, so the key must
@@ -166,7 +167,7 @@ class Orthogonal:
 
 
 @dataclass(frozen=True)
-class Dirac:
+class Dirac(Described):
     """Filters of a convolution of which number i passes channel i on as it is; those beyond the channels are ``rest``.
 
     So a deep network begins by passing its input through.

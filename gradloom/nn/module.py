@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from gradloom import random, tree
+from gradloom.equations import Described
 from gradloom.errors import GradloomError, OptionError
 from gradloom.ir.graph import placeholder, scope
 from gradloom.ir.tensortype import TensorType, as_dtype
@@ -120,7 +121,7 @@ def _no_forward(module: Module, *inputs: Any) -> Any:
     raise NotImplementedError(f"{type(module).__name__} must define forward")
 
 
-class Module:
+class Module(Described):
     """Base of layers and networks.
 
     A subclass stores its options in ``__init__`` under the names of the arguments, makes parameters in ``build``

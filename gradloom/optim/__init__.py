@@ -6,6 +6,7 @@ The named ones (:class:`Adam`, ...) are chains of pieces (:class:`ScaleByAdam`, 
 
 from __future__ import annotations
 
+from gradloom.optim import formulas as formulas
 from gradloom.optim import schedules
 from gradloom.optim.adaptive import ScaleByAdaDelta, ScaleByAdaGrad, ScaleByAdam, ScaleByRms
 from gradloom.optim.averaging import ExponentialAverage

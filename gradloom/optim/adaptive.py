@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Literal
@@ -213,20 +212,17 @@ class ScaleByAdam(Piece):
             m, v = unbiased(m, values["beta1"], step), unbiased(v, values["beta2"], step)
         if self.bias_correction == "recursive":
             mean, square = m, v
-        eps, mode = self._eps(values, step)
-        scaled = tree.map(lambda m, v: divide_by_root(m, v, eps, mode), m, v)
-        return scaled, {"step": step, "mean": mean, "square": square}
+        return _divided(m, v, *self._eps(values, step)), {"step": step, "mean": mean, "square": square}
 
     def step_sizes(self, sizes: Tensors, state: State, hyper: Hyper) -> Tensors:
         """Divided by the root, as corrected in the last step."""
         values, square = self.values(hyper), state["square"]
-        if self.bias_correction is True:  # "recursive" keeps the corrected squares
+        if self.bias_correction is True:  # in the recursion the state itself is corrected
             square = unbiased(square, values["beta2"], state["step"])
-        eps, mode = self._eps(values, state["step"])
-        return _divided(sizes, square, eps, mode)
+        return _divided(sizes, square, *self._eps(values, state["step"]))
 
-    def _eps(self, values: Mapping[str, Any], step: Tensor) -> tuple[Any, EpsMode]:
-        """ε, and where it is added, for averages as they are used."""
+    def _eps(self, values: Hyper, step: Tensor) -> tuple[Any, EpsMode]:
+        """ε and where it stands beside the corrected averages."""
         if self.eps_mode != "uncorrected":
             return values["eps"], self.eps_mode
         return values["eps"] / fn.sqrt(total_weight(values["beta2"], step, np.float64)), "outside"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gradloom import description, options
 from gradloom.description import Description
+from gradloom.nn.losses import formulas as formulas
 from gradloom.nn.losses.base import Loss, MappedLoss
 from gradloom.nn.losses.classification import BinaryCrossEntropy, CrossEntropy, Focal
 from gradloom.nn.losses.custom import Custom, Function

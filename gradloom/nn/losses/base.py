@@ -13,13 +13,14 @@ from typing import Any
 
 from gradloom import functional as fn
 from gradloom import options
+from gradloom.equations import Described
 from gradloom.errors import ShapeError
 from gradloom.nn.pairs import example_weights, map_means
 from gradloom.tensor import Tensor, tensor
 
 
 @dataclass(frozen=True)
-class Loss(ABC):
+class Loss(Described, ABC):
     """Base of losses.  For one of your own, write :meth:`per_example` in a frozen dataclass.
 
     Args:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gradloom import description, options
 from gradloom.description import Description
+from gradloom.nn.metrics import formulas as formulas
 from gradloom.nn.metrics.base import Metric, StreamingMetric, WholeSetMetric
 from gradloom.nn.metrics.classification import F1, Accuracy, ConfusionMatrix, ErrorRate, Precision, Recall, TopK
 from gradloom.nn.metrics.overlap import ClassDice, ClassIoU, Dice, IoU, MeanIoU

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 
 from gradloom import functional as fn
+from gradloom.equations import Described
 from gradloom.tensor import Tensor
 
 Value = TypeVar("Value")
@@ -15,7 +16,7 @@ Value = TypeVar("Value")
 EXACT = "float64"  # sums over many batches keep counts whole and small differences of large sums
 
 
-class Metric(ABC):
+class Metric(Described, ABC):
     """Base of metrics.
 
     Attributes:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from gradloom import description
 from gradloom.description import Description
+from gradloom.nn.regularizers import formulas as formulas
 from gradloom.nn.regularizers.base import Constraint, Penalty, Regularizer
 from gradloom.nn.regularizers.constraints import Box, L1Ball, MaxNorm, NonNegative, UnitNorm
 from gradloom.nn.regularizers.penalties import L1, L2, Elastic
