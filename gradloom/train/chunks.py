@@ -13,7 +13,7 @@ and example.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gradloom import functional as gl
@@ -23,9 +23,11 @@ from gradloom.nn.pairs import map_means
 from gradloom.optim.base import FirstOrder
 from gradloom.tensor import Tensor
 from gradloom.train import augmenting
-from gradloom.train.regularising import penalty
+from gradloom.train.regularising import Regularization
 from gradloom.train.step import Recipe, Tensors
 from gradloom.transforms import grad, value_and_grad
+
+_NO_RATES = {"l1": 0.0, "l2": 0.0}
 
 
 @dataclass(frozen=True)
@@ -40,20 +42,17 @@ class ChunkedRecipe:
     recipe: Recipe
     chunks: int
 
+    @property
+    def _without_penalties(self) -> Recipe:
+        """The recipe for a chunk, for penalties belong to the batch."""
+        return replace(self.recipe, regularization=Regularization())
+
     def check(self, state: Tensors) -> None:
         """Refuse what cannot be done chunk by chunk.
 
         Raises:
-            OptionError: the optimiser asks for more than one gradient a step, the model has state that has no mean, or
-                there are regularisers beside l1 and l2.
+            OptionError: the optimiser asks for more than one gradient a step, or the model has state that has no mean.
         """
-        if self.recipe.regularization.given:
-            raise OptionError(
-                "fit",
-                rule="workers know the penalties l1 and l2 alone",
-                got=type(self.recipe.regularization.given[0]).__name__,
-                fix="Train in one process, or with Trainer(l1=..., l2=...).",
-            )
         optimizer = self.recipe.optimizer
         if not isinstance(optimizer, FirstOrder) or type(optimizer).step is not FirstOrder.step:
             raise OptionError(
@@ -112,8 +111,7 @@ class ChunkedRecipe:
         share = self._share(batch[2], of_batch)
 
         def objective(parameters: Tensors) -> tuple[Tensor, Any]:
-            none = {"l1": 0.0, "l2": 0.0}  # penalties belong to the batch
-            _, aux = self.recipe.objective(parameters, state, batch, none, of_chunk, mixture)
+            _, aux = self._without_penalties.objective(parameters, state, batch, _NO_RATES, of_chunk, mixture)
             return aux[2] * gl.cast(share, aux[2].dtype), aux
 
         (_, (outputs, new_state, loss)), gradients = value_and_grad(objective, has_aux=True)(parameters)
@@ -127,23 +125,30 @@ class ChunkedRecipe:
         whole = gl.sum(map_means(of_batch))
         return gl.sum(map_means(weights)) / gl.where(whole > 0, whole, 1)
 
-    def reduce(self, gradients: Tensors, state: Tensors, hyper: Mapping[str, Any], carry: Tensors) -> Tensors:
+    def reduce(
+        self, gradients: Tensors, state: Tensors, total: Tensor, hyper: Mapping[str, Any], carry: Tensors
+    ) -> Tensors:
         """The update, from the sums over the chunks.
 
         Args:
             gradients: without penalties.
             state: the sum of the chunks' states.
+            total: the weight of the batch.
             hyper: see :meth:`Recipe.hyperparameters`.
             carry: see :meth:`Recipe.train`.
 
         Returns:
             The new carry.
         """
-        at = self.lookahead(hyper, carry["parameters"], carry["optimizer"])
-        of_penalty = grad(lambda p: penalty(p, hyper["l1"], hyper["l2"]))(at)
-        whole = tree.map(lambda g, p: g + p, gradients, of_penalty)
         optimizer: Any = self.recipe.optimizer
-        parameters, moved = optimizer.update(whole, carry["optimizer"], carry["parameters"], hyper)
+        regularization, parameters = self.recipe.regularization, carry["parameters"]
+        dtype = tree.leaves(parameters)[0].dtype if tree.leaves(parameters) else total.dtype
+        weights = gl.cast(total, dtype).reshape(1)  # regularisers ask for their sum alone
+        at = self.lookahead(hyper, parameters, carry["optimizer"])
+        of_penalty = grad(lambda p: regularization.penalty(p, hyper, weights))(at)
+        whole = tree.map(lambda g, p: g + p, gradients, of_penalty)
+        parameters, moved = optimizer.update(whole, carry["optimizer"], parameters, hyper)
+        parameters = regularization.moved(parameters, optimizer, moved, hyper, weights)
         mean = tree.map(lambda s: s / self.chunks, state)
         return {"parameters": parameters, "state": mean, "optimizer": moved, "step": carry["step"] + 1}
 
@@ -151,3 +156,9 @@ class ChunkedRecipe:
         """Where the gradient of a step is taken."""
         first_order: Any = self.recipe.optimizer
         return first_order.lookahead(parameters, optimizer, hyper)
+
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether that is anywhere but at the parameters."""
+        first_order: Any = self.recipe.optimizer
+        return first_order.looks_ahead

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import compress
 from typing import Any, Self
@@ -16,9 +17,11 @@ from typing import Any, Self
 import numpy as np
 
 from gradloom import executors, options, tree
+from gradloom.compiling import Compiled
 from gradloom.errors import GradloomError, OptionError
 from gradloom.executors.base import Program
 from gradloom.parallel import Kind, Share, Shared, Task, Workers, kinds_of, left_over
+from gradloom.tensor import Tensor
 from gradloom.train.advice import Advice, Machine, Work, advise
 from gradloom.train.chunks import ChunkedRecipe
 from gradloom.train.examples import Examples, two_examples
@@ -108,7 +111,7 @@ class MapReduceSteps(Steps):
 
     Args:
         how: workers and chunks.
-        recipe: what a step is made of.
+        recipe: gives what a step is made of, which a callback may exchange.
         size: of a batch.
         executor: the name of what runs the programs.
         given: what :class:`Steps` takes.
@@ -117,12 +120,12 @@ class MapReduceSteps(Steps):
         OptionError: the recipe cannot be divided, or the batch not among so many.
     """
 
-    def __init__(self, how: MapReduce, recipe: Recipe, size: int, executor: str, *given: Any) -> None:
+    def __init__(self, how: MapReduce, recipe: Callable[[], Recipe], size: int, executor: str, *given: Any) -> None:
         super().__init__(*given)
         chunks = min(how.chunks, size)
         _check_workers(how.workers, chunks)
         self._workers, self._executor = how.workers, executor
-        self._chunked = ChunkedRecipe(recipe, chunks)
+        self._recipe, self._chunks = recipe, chunks
         self._size, self._length = size, -(-size // chunks) * chunks
         self._left_over = left_over(chunks, how.workers)
         self._kinds: list[Kind] | None = None
@@ -144,15 +147,25 @@ class MapReduceSteps(Steps):
         portion = call.portion
         if portion.examples is not self._examples:
             self._share(carry, portion.examples)
-        rows = portion.batches.rows(portion.order.drawn, call.start, call.turns).numpy()
+        rows = portion.rows
+        if rows is None:
+            rows = portion.batches.rows(portion.order.drawn, call.start, call.turns).numpy()
+        else:
+            rows = rows[call.start : call.start + call.turns]
         counts = portion.batches.counts(call.start, call.turns).numpy()
         sums = []
         for chosen, count in zip(rows, counts):
             self._write(carry, chosen, count, call.origin)
             self._compute()
             sums.append([s.copy() for s in self._sums])
-            carry = self._update(carry)
+            carry = self._update([*self.numbers[1:], *carry])
         return carry, [np.stack(each) for each in zip(*sums)]
+
+    def renew(self, compiled: Compiled, carry: Tensors, hyper: Mapping[str, Tensor]) -> None:
+        """Go on with what a callback may have changed; another optimiser makes other programs."""
+        if compiled is not self._compiled:
+            self._examples = self._kinds = None
+        super().renew(compiled, carry, hyper)
 
     def _share(self, carry: Arrays, examples: Examples) -> None:
         """Put examples where all processes see them; where their kinds are new, a program is made for them."""
@@ -166,13 +179,14 @@ class MapReduceSteps(Steps):
 
     def _begin(self, carry: Tensors, examples: Examples) -> None:
         """Make the program of a chunk and that of the update, and let the workers have theirs."""
-        parameters, state, optimizer = (carry[name] for name in ("parameters", "state", "optimizer"))
-        self._chunked.check(state)
+        parameters, state = carry["parameters"], carry["state"]
+        chunked = ChunkedRecipe(self._recipe(), self._chunks)
+        chunked.check(state)
         place = [np.zeros(self._length, np.int64), np.zeros(2, np.int64), np.zeros(2, np.uint32), self.key]
         try:
-            graph = trace(self._chunked.map, parameters, state, *place, examples.arrays, np.asarray(0))
+            graph = trace(chunked.map, parameters, state, *place, examples.arrays, np.asarray(0))
         except GradloomError as error:
-            cut = f"Workers cut this batch of {self._size} into {self._chunked.chunks} chunks"
+            cut = f"Workers cut this batch of {self._size} into {self._chunks} chunks"
             error.add_note(f"{cut}; see train.MapReduce(chunks=...).")
             raise
         common, slot = graph.input_types[:-4], graph.output_types
@@ -182,7 +196,7 @@ class MapReduceSteps(Steps):
             [(t.shape, t.dtype) for t in common],
             kinds_of(examples.arrays),
             [(t.shape, t.dtype) for t in slot],
-            self._chunked.chunks,
+            self._chunks,
         )
         self._memory = task.memory(self._exchange, self._data)
         if self._workers > 1:
@@ -190,16 +204,20 @@ class MapReduceSteps(Steps):
             self._compute = self._by_workers
         else:
             self._compute = Share(task, self._memory, 0, task.chunks)
-        trained = len(tree.leaves(parameters))
-        moved = trained + len(tree.leaves(state))
-        total = self._memory.slots[0]
-        self._sums = total[moved:]
-        reduce = jit(self._chunked.reduce, self._executor, flush_denormals=True)
-        prepared = reduce.prepare(parameters, state, self.hyper, carry)  # gradients have the types of parameters
-        self._update = prepared.program.bound([*total[:moved], *prepared.arrays[moved : -len(tree.leaves(carry))]])
+        self._make_update(chunked, carry)
+
+    def _make_update(self, chunked: ChunkedRecipe, carry: Tensors) -> None:
+        """The program of the update, and what tells where the gradient is taken, if that is not at the parameters."""
+        parameters, state, optimizer = (carry[name] for name in ("parameters", "state", "optimizer"))
+        moved = len(tree.leaves((parameters, state)))
+        found = self._memory.slots[0]
+        self._sums = found[moved:]
+        reduce = jit(chunked.reduce, self._executor, flush_denormals=True)
+        prepared = reduce.prepare(parameters, state, self._sums[0], self.hyper, carry)  # gradients are like parameters
+        self._update = prepared.program.bound(found[: moved + 1])
         self._lookahead: Program | None = None
-        lookahead = trace(self._chunked.lookahead, self.hyper, parameters, optimizer)
-        if not all(y in lookahead.inputs for y in lookahead.outputs):
+        if chunked.looks_ahead:
+            lookahead = trace(chunked.lookahead, self.hyper, parameters, optimizer)
             self._lookahead = executors.get(self._executor).compile(lookahead, flush_denormals=True)
 
     def _by_workers(self) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from gradloom import options, random
+from gradloom.compiling import Compiled
 from gradloom.errors import OptionError, unknown_name
 from gradloom.ir.graph import Graph
 from gradloom.tensor import Tensor
@@ -42,6 +43,7 @@ class Learning(ABC):
     position: int
     step: int
     batch_size: int | None
+    _compiled: Compiled
     _recipe: Recipe
     _learner: _Learner | None = None
 
@@ -107,13 +109,14 @@ class Learning(ABC):
                 fix="Call fit with its data.",
             )
         now = self._learner
-        if now is None or now.made_for != (self._recipe, self.l1, self.l2):  # they may be others since
+        if now is None or now.compiled_for is not self._compiled:  # the optimiser may be of another kind since
             self._prepare(Resident(examples), None, len(examples))
             now = None
         size = options.whole("partial_fit", "batch_size", batch_size or (now.size if now else len(examples)))
         graph = self._check_data(examples, "partial_fit", now and now.graph)
         if now is None or now.size != size:
             self._learner = now = _Learner(self, examples, size, graph)
+        now.renew(self)
         self.batch_size = size
         return now
 
@@ -129,17 +132,25 @@ class _Learner:
 
     Attributes:
         recipe: what a step is made of.
-        made_for: that, and the penalties.
+        compiled_for: the trainer's steps, which are others when this program must be.
         size, graph: as given.
     """
 
     def __init__(self, run: Learning, examples: Examples, size: int, graph: Graph) -> None:
         self.recipe, self.size, self.graph = run._recipe, size, graph
-        self.made_for = run._recipe, run.l1, run.l2
-        compiled = jit(self._tested_and_trained, run.executor, flush_denormals=True)
+        self.compiled_for = run._compiled
+        self._seen = run._recipe, run.l1, run.l2
+        self._compiled = jit(self._tested_and_trained, run.executor, flush_denormals=True)
         carry, numbers = run.snapshot(), run._numbers_of_run()
-        self._steps = Steps(compiled, carry, *numbers)
-        self._program = compiled.prepare(carry, self._batch(examples), *numbers).program
+        self._steps = Steps(self._compiled, carry, *numbers)
+        self._program = self._compiled.prepare(carry, self._batch(examples), *numbers).program
+
+    def renew(self, run: Learning) -> None:
+        """Take over numbers that have changed; that compiles nothing."""
+        now = run._recipe, run.l1, run.l2
+        if now != self._seen:
+            self._seen, self.recipe = now, run._recipe
+            self._steps.renew(self._compiled, run.snapshot(), run._numbers_of_run()[1])
 
     def _tested_and_trained(self, carry: Tensors, batch: Any, key: Tensor, hyper: Any) -> tuple[Tensors, list[Tensor]]:
         _, sums = self.recipe.measure(carry["parameters"], carry["state"], batch)

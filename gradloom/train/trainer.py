@@ -395,7 +395,7 @@ class Trainer(Landscape, Predicting, Learning):
         assert self.batch_size is not None, "it is chosen before"
         how, given = MapReduce.of(workers), self._steps_take()
         how.warn(self._recipe, given[1], self.input_type, self.batch_size)
-        return MapReduceSteps(how, self._recipe, self.batch_size, self.executor, *given)
+        return MapReduceSteps(how, lambda: self._recipe, self.batch_size, self.executor, *given)
 
     def _steps_take(self) -> tuple[Any, ...]:
         return self._compiled, self.snapshot(), *self._numbers_of_run()

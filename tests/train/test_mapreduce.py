@@ -45,6 +45,39 @@ def test_the_weights_are_those_of_the_trainer_but_for_rounding(optimizer: optim.
         assert a == pytest.approx(b, rel=1e-12)
 
 
+def test_regularisers_see_the_whole_batch():
+    given = (nn.regularizers.L2(0.1, scale="half_per_example"), nn.regularizers.MaxNorm(0.8))
+    runs = [trainer(regularizers=given, dtype="float64") for _ in range(2)]
+    for run, workers in zip(runs, (None, 1)):
+        fit(run, 3, workers=workers)
+    for plain, chunked in zip(*map(tensors, runs)):
+        np.testing.assert_allclose(plain, chunked, rtol=1e-12, atol=1e-14)
+
+
+def test_examples_that_are_drawn_are_those_of_the_trainer():
+    weights = np.linspace(0.1, 3, len(X))
+    runs = [trainer(dtype="float64") for _ in range(2)]
+    for run, workers in zip(runs, (None, 1)):
+        fit(run, 3, (X, Y, weights), sampling="weights", workers=workers)
+    for plain, chunked in zip(*map(tensors, runs)):
+        np.testing.assert_allclose(plain, chunked, rtol=1e-12, atol=1e-14)
+
+
+class Exchange(train.Callback):
+    """Another rate after the first epoch, another optimiser after the second."""
+
+    def on_epoch(self, run: Any, row: dict[str, float]) -> None:
+        run.optimizer = optim.SGD(0.02) if row["epoch"] == 1 else optim.Adam(0.01)
+
+
+def test_what_a_callback_exchanges_takes_part_at_once():
+    runs = [trainer(dtype="float64") for _ in range(2)]
+    for run, workers in zip(runs, (None, 1)):
+        fit(run, 3, workers=workers, callbacks=[Exchange()])
+    for plain, chunked in zip(*map(tensors, runs)):
+        np.testing.assert_allclose(plain, chunked, rtol=1e-11, atol=1e-13)
+
+
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_reductions_and_weights_of_zero_keep_their_meaning(reduction: str):
     weights = np.where(np.arange(len(X)) < 8, 0.0, 1.0)  # the first batch counts nothing
