@@ -23,7 +23,7 @@ from gradloom.nn.pairs import map_means
 from gradloom.optim.base import FirstOrder
 from gradloom.tensor import Tensor
 from gradloom.train import augmenting
-from gradloom.train.step import Recipe, Tensors, penalty
+from gradloom.train.step import Recipe, Tensors
 from gradloom.transforms import grad, value_and_grad
 
 
@@ -118,12 +118,15 @@ class ChunkedRecipe:
         whole = gl.sum(map_means(of_batch))
         return gl.sum(map_means(weights)) / gl.where(whole > 0, whole, 1)
 
-    def reduce(self, gradients: Tensors, state: Tensors, hyper: Mapping[str, Any], carry: Tensors) -> Tensors:
+    def reduce(
+        self, gradients: Tensors, state: Tensors, weight: Tensor, hyper: Mapping[str, Any], carry: Tensors
+    ) -> Tensors:
         """The update, from the sums over the chunks.
 
         Args:
             gradients: without penalties.
             state: the sum of the chunks' states.
+            weight: that of all examples of the batch together.
             hyper: see :meth:`Recipe.hyperparameters`.
             carry: see :meth:`Recipe.train`.
 
@@ -131,10 +134,12 @@ class ChunkedRecipe:
             The new carry.
         """
         at = self.lookahead(hyper, carry["parameters"], carry["optimizer"])
-        of_penalty = grad(lambda p: penalty(p, hyper["l1"], hyper["l2"]))(at)
+        simple = self.recipe.regularization
+        of_penalty = grad(lambda p: simple.penalty(p, hyper, weight))(at)
         whole = tree.map(lambda g, p: g + p, gradients, of_penalty)
         optimizer: Any = self.recipe.optimizer
         parameters, moved = optimizer.update(whole, carry["optimizer"], carry["parameters"], hyper)
+        parameters = simple.moved(parameters, optimizer, moved, hyper, weight)
         mean = tree.map(lambda s: s / self.chunks, state)
         return {"parameters": parameters, "state": mean, "optimizer": moved, "step": carry["step"] + 1}
 

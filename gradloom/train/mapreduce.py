@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import compress
 from typing import Any, Self
@@ -16,9 +17,11 @@ from typing import Any, Self
 import numpy as np
 
 from gradloom import executors, options, tree
+from gradloom.compiling import Compiled
 from gradloom.errors import GradloomError, OptionError
 from gradloom.executors.base import Program
 from gradloom.parallel import Kind, Share, Shared, Task, Workers, kinds_of, left_over
+from gradloom.tensor import Tensor
 from gradloom.train.advice import Advice, Machine, Work, advise
 from gradloom.train.chunks import ChunkedRecipe
 from gradloom.train.examples import Examples, two_examples
@@ -128,6 +131,13 @@ class MapReduceSteps(Steps):
         self._kinds: list[Kind] | None = None
         self._examples: Examples | None = None
 
+    def renew(self, compiled: Compiled, carry: Tensors, hyper: Mapping[str, Tensor]) -> None:
+        """Go on with what a callback may have changed between epochs; other numbers bring a new update."""
+        before = getattr(self, "numbers", None)
+        super().renew(compiled, carry, hyper)
+        if before is not None and not all(map(np.array_equal, before, self.numbers)):
+            self._kinds = self._examples = None
+
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as ending:
             self._exchange, self._data = (ending.enter_context(contextlib.closing(Shared())) for _ in range(2))
@@ -144,10 +154,9 @@ class MapReduceSteps(Steps):
         portion = call.portion
         if portion.examples is not self._examples:
             self._share(carry, portion.examples)
-        rows = portion.batches.rows(portion.order.drawn, call.start, call.turns).numpy()
         counts = portion.batches.counts(call.start, call.turns).numpy()
         sums = []
-        for chosen, count in zip(rows, counts):
+        for chosen, count in zip(call.rows, counts):
             self._write(carry, chosen, count, call.origin)
             self._compute()
             sums.append([s.copy() for s in self._sums])
@@ -195,8 +204,10 @@ class MapReduceSteps(Steps):
         total = self._memory.slots[0]
         self._sums = total[moved:]
         reduce = jit(self._chunked.reduce, self._executor, flush_denormals=True)
-        prepared = reduce.prepare(parameters, state, self.hyper, carry)  # gradients have the types of parameters
-        self._update = prepared.program.bound([*total[:moved], *prepared.arrays[moved : -len(tree.leaves(carry))]])
+        # Gradients have the types of parameters, and the first of the sums is the weight of the batch.
+        prepared = reduce.prepare(parameters, state, self._sums[0], self.hyper, carry)
+        summed = moved + 1
+        self._update = prepared.program.bound([*total[:summed], *prepared.arrays[summed : -len(tree.leaves(carry))]])
         self._lookahead: Program | None = None
         lookahead = trace(self._chunked.lookahead, self.hyper, parameters, optimizer)
         if not all(y in lookahead.inputs for y in lookahead.outputs):
