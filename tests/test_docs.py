@@ -222,7 +222,20 @@ def test_the_architecture_names_every_room_and_no_other_file():
     assert not missing
 
 
-ROOMS = [gradloom, gradloom.random, autodiff, nn, nn.losses, nn.metrics, optim, data, masks, train, report]
+ROOMS = [
+    gradloom,
+    gradloom.random,
+    autodiff,
+    nn,
+    nn.losses,
+    nn.metrics,
+    nn.regularizers,
+    optim,
+    data,
+    masks,
+    train,
+    report,
+]
 
 
 @pytest.mark.parametrize("room", ROOMS)

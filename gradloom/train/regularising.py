@@ -45,7 +45,7 @@ class Regularization:
         Args:
             parameters: of the model.
             hyper: see :meth:`hyperparameters`; other numbers may be among them.
-            weights: of the examples that the loss is the mean of.
+            weights: of the examples that the loss is the mean of, or their sum.
         """
         total = penalty(parameters, hyper["l1"], hyper["l2"])
         for place, regularizer in enumerate(self.given):

@@ -290,6 +290,14 @@ class Call:
         )
 
     @property
+    def rows(self) -> np.ndarray:
+        """The examples of each of its batches, shape (turns, size)."""
+        known, order = self.portion.rows, self.portion.order
+        if known is not None:
+            return known[self.start : self.start + self.turns]
+        return self.portion.batches.rows(order.drawn, self.start, self.turns).numpy()
+
+    @property
     def origin(self) -> np.ndarray:
         """Where the examples come from, as the program is told."""
         return np.asarray(self.portion.origin, np.uint32)
@@ -307,9 +315,8 @@ class Call:
 
     def each_batch(self) -> Iterator[tuple[np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]]:
         """The rows of each batch, and its inputs, targets and weights."""
-        batches, key = self.portion.batches, self.portion.order.drawn
-        counts = batches.counts(self.start, self.turns).numpy()
-        for rows, count in zip(batches.rows(key, self.start, self.turns).numpy(), counts):
+        counts = self.portion.batches.counts(self.start, self.turns).numpy()
+        for rows, count in zip(self.rows, counts):
             inputs, targets, weights = self.portion.examples.take(rows)
             yield rows, (inputs, targets, first_weights(weights, count))
 

@@ -144,6 +144,15 @@ def test_a_saved_run_goes_on_with_its_regularizers(tmp_path: Path) -> None:
     assert same(again, whole)
 
 
+def test_chunks_of_a_batch_are_regularised_as_the_whole() -> None:
+    given = [L1(0.4, scale="per_example", proximal=True), L2(0.1, scale="per_example"), MaxNorm(0.7)]
+    whole, cut = (trainer(regularizers=given) for _ in range(2))
+    fit(whole, 2, batch_size=8)
+    fit(cut, 2, batch_size=8, workers=train.MapReduce(1, chunks=4))
+    np.testing.assert_allclose(weight(cut).numpy(), weight(whole).numpy(), rtol=1e-4, atol=1e-6)
+    assert (weight(whole).numpy() == 0).any()
+
+
 def test_refusals() -> None:
     with pytest.raises(OptionError, match="MaxNorm moves the weights after each update"):
         trainer(optimizer=optim.LBFGS(), regularizers=[MaxNorm(1.0)])

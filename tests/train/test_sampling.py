@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_runs import X, Y, fit, interrupt_at, load, network, same, trainer
+from small_runs import X, Y, fit, interrupt_at, load, network, same, trainer, weight
 
 import gradloom as gl
 from gradloom import optim, train
@@ -87,6 +87,14 @@ def test_epochs_differ_runs_repeat_and_go_on_exactly(tmp_path: Path) -> None:
         for k in (0, 1)
     )
     assert (first.rows != second.rows).any()
+
+
+def test_chunks_are_cut_from_what_was_drawn() -> None:
+    weights = np.arange(1.0, 38.0)
+    whole, cut = trainer(), trainer()
+    drawn_in(whole, 2, weights)
+    drawn_in(cut, 2, weights, workers=train.MapReduce(1, chunks=4))
+    np.testing.assert_allclose(weight(cut).numpy(), weight(whole).numpy(), rtol=1e-5, atol=1e-6)
 
 
 def test_draws_may_be_few() -> None:

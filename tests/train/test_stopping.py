@@ -135,5 +135,8 @@ def test_a_plateau_lowers_the_rate_at_once_and_compiles_nothing() -> None:
     by_hand.optimizer = optim.SGD(0.01, 0.5)
     fit(by_hand, 2, batch_size=ROWS, shuffle=False)
     np.testing.assert_array_equal(weight(by_hand).numpy(), seen[-1][1])
+    chunked = trainer(optimizer=optim.SGD(0.1, 0.5))
+    fit(chunked, 7, callbacks=[script, plateau], batch_size=ROWS, shuffle=False, workers=train.MapReduce(1, chunks=1))
+    np.testing.assert_allclose(weight(chunked).numpy(), seen[-1][1], rtol=1e-5, atol=1e-6)
     with pytest.raises(OptionError, match="it multiplies a learning rate that is a number"):
         fit(trainer(optimizer=optim.SGD(optim.schedules.Linear(0.1, 0.01, 9))), callbacks=[plateau])

@@ -46,7 +46,10 @@ class Custom(Loss):
 
     def per_example(self, outputs: Any, targets: Any) -> Tensor:
         """L of each example."""
-        values = tensor(self.function(outputs, targets))
+        given = [
+            x if isinstance(x, (dict, tuple)) else tensor(x) for x in (outputs, targets)
+        ]  # nested ones as they are
+        values = tensor(self.function(*given))
         if not values.shape:
             raise ShapeError(
                 "Custom",
