@@ -279,7 +279,7 @@ def code_of_commands(page: Path) -> str:
     return "\n".join([*options, *(block.text for block in blocks(page) if block.info == "console")])
 
 
-@pytest.mark.parametrize("command", ["train", "predict", "evaluate", "info"])
+@pytest.mark.parametrize("command", ["train", "predict", "evaluate", "info", "see", "report"])
 def test_every_option_is_in_the_documentation(command):
     page = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
     section = re.split(rf"^## gradloom {command}$", page, flags=re.MULTILINE)[1].split("\n## ")[0]

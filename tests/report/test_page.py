@@ -87,7 +87,7 @@ def other_pages() -> dict[str, report.Page]:
     x = RNG.random((24, 8, 8, 1)).astype(np.float32)
     mask = (x[..., 0] > 0.5).astype(int)
     options: dict[str, Any] = {"executor": "reference"}
-    images = train.Trainer(nn.Sequential(nn.Conv(3, 3), nn.Flatten(), nn.Dense(2)), **options)
+    images = train.Trainer(nn.Sequential(nn.Conv(3, 3, activation="relu"), nn.Flatten(), nn.Dense(2)), **options)
     images.fit((x, mask[:, 0, 0]), epochs=1, progress="silent")
     pixels = train.Trainer(nn.Sequential(nn.Conv(2, 1)), **options)
     pixels.fit((x, mask), epochs=1, progress="silent")
