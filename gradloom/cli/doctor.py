@@ -129,7 +129,8 @@ def _parts(run: Trainer, asked: _Asked) -> tuple[dict[str, Part], tuple[str, ...
     tables = dict(zip(PARTS, (known.take(rows.train), known.take(rows.validation), known.take(rows.test))))
     if held_out is not None:
         tables[TEST] = held_out.take(TargetPipeline.present(held_out[name]))
-    counts = {part: chosen.rows for part, chosen in tables.items() if chosen.rows}
+    tables = {part: chosen for part, chosen in tables.items() if chosen.rows}
+    counts = {part: chosen.rows for part, chosen in tables.items()}
     if counts != asked.rows:
         raise DataError(
             asked.data,
@@ -137,7 +138,7 @@ def _parts(run: Trainer, asked: _Asked) -> tuple[dict[str, Part], tuple[str, ...
             got=f"{counts} rows, and {asked.rows} then",
             fix="Name them by --data, or train again.",
         )
-    return {part: rows_of(tables[part], made.features, made.target) for part in counts}, ()
+    return {part: rows_of(chosen, made.features, made.target) for part, chosen in tables.items()}, ()
 
 
 def _write_pictures(found: Diagnosis, folder: Path | None) -> list[Path]:
