@@ -35,9 +35,9 @@ def doctor(
     optimal_error: Annotated[
         float, typer.Option(metavar="X", help="The error of the best that can be hoped for, from 0 to 1.")
     ] = 0.0,
-    experiments: Annotated[
-        bool, typer.Option(help="Make short trainings where there is trouble that they can explain.")
-    ] = True,
+    no_experiments: Annotated[
+        bool, typer.Option("--no-experiments", help="Make no short trainings, though there is trouble to explain.")
+    ] = False,
     pictures: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write the picture of each finding there, as SVG.")
     ] = None,
@@ -58,7 +58,7 @@ def doctor(
         validation=given.get(VALIDATION),
         test=given.get(TEST),
         optimal_error=optimal_error,
-        experiments=experiments,
+        experiments=not no_experiments,
     )
     written = _write_pictures(found, pictures)
     _show(found, screen)
