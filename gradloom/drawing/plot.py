@@ -15,6 +15,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM, _LINE = 54.0, 12.0, 12.0, 42.0, 17.0
 _LETTER = 6.4
 _TICKS = 5
 _MOST_DECADES = 6
+_MOST_LETTERS = 14
 
 COLOURS = ("one", "two", "three", "four", "five", "six", "seven")
 _LIGHT = ["#2563eb", "#c2410c", "#15803d", "#9333ea", "#b45309", "#0e7490", "#be185d"]
@@ -252,8 +253,9 @@ def _told(x: Axis, labels: Sequence[str]) -> list[tuple[float, str]]:
     if not labels:
         return [(value, tick(value)) for value in x.ticks()]
     room = int((x.end - x.start) / _LETTER / len(labels))
-    step = 1 if room > 3 else -(-4 // max(room, 1))
-    most = max(room * step - 1, 3)
+    wanted = min(max(map(len, labels)), _MOST_LETTERS) + 1
+    step = -(-wanted // max(room, 1))
+    most = max(room * step - 1, _MOST_LETTERS)
     cut = [name if len(name) <= most else "\u2026" + name[1 - most :] for name in labels]
     return [(float(i), cut[i]) for i in range(0, len(labels), step)]
 

@@ -171,7 +171,16 @@ class Case:
     @cached_property
     def errors(self) -> dict[str, float]:
         """By part: the share of wrong answers, or of the variance of numbers that is not explained."""
-        return {name: error_of(self.answers(name), self.labels(name), self.is_classes) for name in self.parts}
+        return {name: self.error(name, self.outputs[name]) for name in self.parts}
+
+    def error(self, name: str, outputs: np.ndarray) -> float:
+        """That of some outputs for a part; what the loss ignores does not count."""
+        answers, labels = self.as_answers(outputs), self.labels(name)
+        ignored = getattr(self.run.loss, "ignore", None)
+        if self.is_classes:
+            counts = np.ones(len(labels), bool) if ignored is None else labels != ignored
+            return float(np.mean(answers[counts] != labels[counts]))
+        return float(np.mean((answers - labels) ** 2)) / (float(np.var(labels)) or 1.0)
 
     @property
     def high(self) -> float:
@@ -246,13 +255,6 @@ class Case:
     def courses_without_dropout(self) -> Courses:
         """Short trainings with dropout off."""
         return Courses(self.recipe, self.training.arrays, self.batch_size, self.run.executor, drop=False)
-
-
-def error_of(answers: np.ndarray, labels: np.ndarray, is_classes: bool) -> float:
-    """The share of wrong answers, or of the variance of the labels that is not explained."""
-    if is_classes:
-        return float(np.mean(answers != labels))
-    return float(np.mean((answers - labels) ** 2)) / (float(np.var(labels)) or 1.0)
 
 
 def anew(model: nn.Module) -> nn.Module | None:

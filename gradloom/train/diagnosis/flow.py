@@ -32,7 +32,14 @@ def flow(case: Case) -> Iterator[Finding]:
 
 def by_layer(title: str, values: Mapping[str, float], *, log: bool = False, limit: float | None = None) -> Chart:
     """Bars, one a layer."""
-    return Chart(title, "layer, from input to output", "", bars=dict(values), log_y=log, limit=limit)
+    return Chart(
+        title,
+        "layer, from input to output",
+        "",
+        bars={path.removesuffix("/weight"): value for path, value in values.items()},
+        log_y=log,
+        limit=limit,
+    )
 
 
 def _signal(case: Case, measured: Measured, when: str) -> Iterator[Finding]:
