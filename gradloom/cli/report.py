@@ -73,8 +73,8 @@ def _diagnosed(trainer: Trainer, parts: Parts) -> Diagnosis | None:
     """What the doctor says without trying anything out, of models of tables whose training part is at hand."""
     if TRAINING not in parts or pipelines(trainer) is not None:
         return None
-    known = {"validation": parts.get(VALIDATION), "test": parts.get(TEST)}
-    return diagnose(trainer, parts[TRAINING], **known, experiments=False)
+    validation, test = parts.get(VALIDATION), parts.get(TEST)
+    return diagnose(trainer, parts[TRAINING], validation=validation, test=test, experiments=False)
 
 
 def _origin(figures: dict[str, Any], recipe: Recipe | None, table: Table | None, notes: tuple[str, ...]) -> Origin:

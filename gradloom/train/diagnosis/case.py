@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,12 +13,13 @@ import numpy as np
 from gradloom import nn, random, tree
 from gradloom.errors import GradloomError, OptionError
 from gradloom.tensor import tensor
-from gradloom.train.diagnosis.courses import Courses, learning_rate
+from gradloom.train.diagnosis.courses import Courses, learning_rate, recipe_of
 from gradloom.train.diagnosis.neighbours import Opinion, ask
 from gradloom.train.diagnosis.probe import Measured, Probe, entering
 from gradloom.train.examples import Examples, as_examples, check_inputs, hold_out, two_examples
 from gradloom.train.measuring import whole_batches
 from gradloom.train.precision import in_floats
+from gradloom.train.regularising import Regularization
 from gradloom.train.step import Recipe, Tensors
 from gradloom.train.trainer import Trainer
 from gradloom.train.weighting import with_class_weights
@@ -63,7 +64,7 @@ class Case:
     @cached_property
     def recipe(self) -> Recipe:
         """Model, loss and optimiser."""
-        return Recipe(self.run.model, self.run.loss, self.run.optimizer, [])
+        return recipe_of(self.run)
 
     @cached_property
     def hyper(self) -> dict[str, Any]:
@@ -250,6 +251,14 @@ class Case:
     def courses(self) -> Courses:
         """Short trainings as the run's own."""
         return Courses(self.recipe, self.training.arrays, self.batch_size, self.run.executor)
+
+    @property
+    def courses_without_regularizers(self) -> Courses:
+        """Short trainings without the regularisers beside l1 and l2."""
+        if not self.run.regularizers:
+            return self.courses
+        recipe = replace(self.recipe, regularization=Regularization())
+        return Courses(recipe, self.training.arrays, self.batch_size, self.run.executor)
 
     @cached_property
     def courses_without_dropout(self) -> Courses:
