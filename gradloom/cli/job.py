@@ -245,11 +245,4 @@ def _facts(options: TrainOptions, prepared: Prepared) -> dict[str, Any]:
         "classes": list(prepared.target.classes),
         "rows": {name: len(part.truth) for name, part in prepared.parts.items()},
         "notes": list(prepared.notes),
-        "recipe": {"options": _asked(options)},
     }
-
-
-def _asked(options: TrainOptions) -> dict[str, Any]:
-    """What says how the data were read and divided, where it was asked for."""
-    names = ("data", "target", "header", "encoding", "kinds", "validation", "test", "seed")
-    return {name: getattr(options, name) for name in names if getattr(options, name) is not None}

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
-from gradloom.cli.evaluate import rows_with_truth
-from gradloom.cli.images.job import arrays_of as arrays_of_images
-from gradloom.cli.images.job import image_parts
-from gradloom.cli.images.sources import is_images, pipelines, read_known
-from gradloom.cli.job import arrays_of, prepare_table
+from gradloom.cli.images.sources import pipelines
 from gradloom.cli.options import (
     Debug,
     EncodingOption,
@@ -25,20 +19,17 @@ from gradloom.cli.options import (
     header_of,
     model_path,
 )
+from gradloom.cli.origin import Parts, given_data, of_training, read_figures
 from gradloom.cli.prepare import TEST, TRAINING, VALIDATION
-from gradloom.cli.recipe import RECIPE, REMEDY, Recipe, fingerprints
+from gradloom.cli.recipe import Recipe
 from gradloom.cli.render import Screen
-from gradloom.cli.runs import METRICS_FILE
-from gradloom.cli.tables import as_tables
-from gradloom.data.delimited import UTF_8, Header
-from gradloom.data.sources import load as load_data
+from gradloom.data.delimited import UTF_8
 from gradloom.data.table import Table
-from gradloom.errors import GradloomError, ModelFileError, OptionError
+from gradloom.errors import OptionError
 from gradloom.report import Origin, Page, page
 from gradloom.train import Diagnosis, Trainer, diagnose, load
 
 PAGE_FILE = "report.html"
-GIVEN = "given data"
 
 
 def report(
@@ -57,16 +48,16 @@ def report(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Write a page about RUN: curves, metrics with intervals, mistakes, calibration, the model, its command."""
+    """Write a page about RUN: findings, curves, metrics with intervals, mistakes, the model, its command."""
     screen = Screen(as_json, quiet)
     trainer = load(model_path(run))
     figures, recipe = read_figures(run)
     if data is not None:
-        parts, table, notes = _given(trainer, data, masks, header_of(header), encoding)
+        parts, table, notes = given_data(trainer, data, masks, header_of(header), encoding)
     elif masks is not None:
         raise OptionError("--masks", rule="masks belong to images that --data names", got=str(masks))
     else:
-        parts, table, notes = _of_training(recipe)
+        parts, table, notes = of_training(recipe)
     origin = _origin(figures, recipe, table, notes)
     for sentence in notes:
         screen.note(sentence)
@@ -78,68 +69,12 @@ def report(
     screen.json({"file": str(place), "part": list(parts)[-1] if parts else None, "metrics": scores})
 
 
-Parts = dict[str, tuple[np.ndarray, ...]]
-Found = tuple[Parts, Table | None, tuple[str, ...]]
-
-
-def read_figures(run: Path) -> tuple[dict[str, Any], Recipe | None]:
-    """What ``train`` wrote of a run beside the model, and how it was made; nothing where that was not written.
-
-    Raises:
-        ModelFileError: the file is damaged.
-    """
-    file = run / METRICS_FILE
-    if not run.is_dir() or not file.exists():
-        return {}, None
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-        if not isinstance(found, dict):
-            raise ValueError("no object")
-    except (ValueError, RecursionError, OSError) as problem:
-        raise ModelFileError(
-            str(file), rule="the figures of a run are a JSON object", got=str(problem)[:80], fix=REMEDY
-        ) from None
-    return found, Recipe.from_json(found[RECIPE], str(file)) if RECIPE in found else None
-
-
-def _of_training(recipe: Recipe | None) -> Found:
-    """The parts of the training, read again; none, and a sentence why, where that is not possible."""
-    if recipe is None:
-        return {}, None, ("The run does not say which data it was trained on. Name some with --data.",)
-    options, table = recipe.options, None
-    try:
-        if options.masks is not None or is_images(options.data):
-            parts = arrays_of_images(image_parts(options)[0])
-        else:
-            dataset = load_data(options.data, header=options.header, kinds=options.kinds, encoding=options.encoding)
-            table, _ = as_tables(dataset)
-            parts = arrays_of(prepare_table(options))
-    except GradloomError as problem:
-        return {}, None, (f"The data of the training cannot be read ({problem}). Name some with --data.",)
-    if fingerprints(parts) != dict(recipe.data):
-        return {}, None, (f"{options.data} is no longer what the model was trained on. Name other data with --data.",)
-    return parts, table, ()
-
-
 def _diagnosed(trainer: Trainer, parts: Parts) -> Diagnosis | None:
     """What the doctor says without trying anything out, of models of tables whose training part is at hand."""
     if TRAINING not in parts or pipelines(trainer) is not None:
         return None
-    known = {"validation": parts.get(VALIDATION), "test": parts.get(TEST)}
-    return diagnose(trainer, parts[TRAINING], **known, experiments=False)
-
-
-def _given(trainer: Trainer, data: str, masks: Path | None, header: Header, encoding: str) -> Found:
-    """The rows or images that were named."""
-    if on_images := pipelines(trainer):
-        images = read_known(data, masks, on_images[0], on_images[1].classes)
-        assert images.targets is not None, "what is read to rate on has targets"
-        return {GIVEN: (images.inputs, images.targets)}, None, images.notes
-    if masks is not None:
-        raise OptionError("--masks", rule="this is for models of images", got=str(masks), fix="Leave it out.")
-    dataset = load_data(data, header=header, encoding=encoding)
-    part, _, notes = rows_with_truth(trainer.preprocessing, dataset, None)
-    return {GIVEN: (part.inputs, part.targets)}, as_tables(dataset)[0], notes
+    validation, test = parts.get(VALIDATION), parts.get(TEST)
+    return diagnose(trainer, parts[TRAINING], validation=validation, test=test, experiments=False)
 
 
 def _origin(figures: dict[str, Any], recipe: Recipe | None, table: Table | None, notes: tuple[str, ...]) -> Origin:

@@ -15,6 +15,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM, _LINE = 54.0, 12.0, 12.0, 42.0, 17.0
 _LETTER = 6.4
 _TICKS = 5
 _MOST_DECADES = 6
+_MOST_LETTERS = 14
 
 COLOURS = ("one", "two", "three", "four", "five", "six", "seven")
 _LIGHT = ["#2563eb", "#c2410c", "#15803d", "#9333ea", "#b45309", "#0e7490", "#be185d"]
@@ -156,6 +157,8 @@ class Plot:
         x_range: the ends of the axis; found from the marks if None.
         y_range: likewise.
         log_y: whether the vertical axis is logarithmic.
+        log_x: whether the horizontal axis is.
+        labels: what stands at 0, 1, 2, ... on the horizontal axis, in place of numbers.
     """
 
     about: str
@@ -165,6 +168,8 @@ class Plot:
     x_range: Pair | None = None
     y_range: Pair | None = None
     log_y: bool = False
+    log_x: bool = False
+    labels: Sequence[str] = ()
 
     def to_svg(self, *, style: bool = True) -> str:
         """The plot as an ``<svg>`` element.
@@ -176,7 +181,7 @@ class Plot:
         rows = 1 + max((row for row, _, _ in legend), default=-1)
         top = _TOP + _LINE * (rows + (1 if self.y else 0))
         xs, ys = _extent(self.marks)
-        x = _axis(self.x_range, xs, _LEFT, WIDTH - _RIGHT, False)
+        x = _axis(self.x_range, xs, _LEFT, WIDTH - _RIGHT, self.log_x)
         y = _axis(self.y_range, ys, HEIGHT - _BOTTOM + _LINE * rows, top, self.log_y)
         height = HEIGHT + _LINE * rows
         return "\n".join(
@@ -184,7 +189,7 @@ class Plot:
                 f'<svg class="plot" xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{clean(self.about)}" '
                 f'viewBox="0 0 {WIDTH:.0f} {height:.0f}" width="{WIDTH:.0f}" height="{height:.0f}">',
                 *([f"<style>{STYLE}</style>"] if style else []),
-                *_frame(x, y, self.x, self.y, top),
+                *_frame(x, y, self.x, self.y, top, self.labels),
                 *(part for mark in self.marks for part in _drawn(mark, x, y)),
                 *(_entry(*entry) for entry in legend),
                 "</svg>",
@@ -226,7 +231,7 @@ def _axis(asked: Pair | None, values: Sequence[float], start: float, end: float,
     return Axis(low - room, high + room, start, end)
 
 
-def _frame(x: Axis, y: Axis, x_name: str, y_name: str, top: float) -> list[str]:
+def _frame(x: Axis, y: Axis, x_name: str, y_name: str, top: float, labels: Sequence[str] = ()) -> list[str]:
     """Grid, ticks, and what the axes count."""
     parts = [f'<text class="faint" x="4" y="{top - 6:.1f}">{clean(y_name)}</text>']
     for value in y.ticks():
@@ -235,12 +240,24 @@ def _frame(x: Axis, y: Axis, x_name: str, y_name: str, top: float) -> list[str]:
         parts.append(
             f'<text class="faint" x="{x.start - 6:.1f}" y="{at + 4:.1f}" text-anchor="end">{tick(value)}</text>'
         )
-    for value in x.ticks():
+    for value, text in _told(x, labels):
         parts.append(
-            f'<text class="faint" x="{x(value):.1f}" y="{y.start + 16:.1f}" text-anchor="middle">{tick(value)}</text>'
+            f'<text class="faint" x="{x(value):.1f}" y="{y.start + 16:.1f}" text-anchor="middle">{clean(text)}</text>'
         )
     parts.append(f'<text class="faint" x="{x.end:.1f}" y="{y.start + 34:.1f}" text-anchor="end">{clean(x_name)}</text>')
     return parts
+
+
+def _told(x: Axis, labels: Sequence[str]) -> list[tuple[float, str]]:
+    """What stands below the axis; of labels as many as there is room for."""
+    if not labels:
+        return [(value, tick(value)) for value in x.ticks()]
+    room = int((x.end - x.start) / _LETTER / len(labels))
+    wanted = min(max(map(len, labels)), _MOST_LETTERS) + 1
+    step = -(-wanted // max(room, 1))
+    most = max(room * step - 1, _MOST_LETTERS)
+    cut = [name if len(name) <= most else "\u2026" + name[1 - most :] for name in labels]
+    return [(float(i), cut[i]) for i in range(0, len(labels), step)]
 
 
 def tick(value: float) -> str:
@@ -261,10 +278,12 @@ def _drawn(mark: Mark, x: Axis, y: Axis) -> list[str]:
         case Points():
             return _dots(mark, x, y)
         case Bars():
+            foot = y.start if y.is_log else y(0)
             return [
-                f'<rect x="{x(left) + 1:.1f}" y="{min(y(height), y(0)):.1f}" width="{x(right) - x(left) - 2:.1f}" '
-                f'height="{abs(y(height) - y(0)):.1f}" style="fill: var(--{mark.colour}); fill-opacity: 0.75"/>'
+                f'<rect x="{x(left) + 1:.1f}" y="{min(y(height), foot):.1f}" width="{x(right) - x(left) - 2:.1f}" '
+                f'height="{abs(y(height) - foot):.1f}" style="fill: var(--{mark.colour}); fill-opacity: 0.75"/>'
                 for left, right, height in mark.bars
+                if y.shows(height)
             ]
         case Rule():
             (a, b), (c, d) = mark.start, mark.end

@@ -131,13 +131,6 @@ class MapReduceSteps(Steps):
         self._kinds: list[Kind] | None = None
         self._examples: Examples | None = None
 
-    def renew(self, compiled: Compiled, carry: Tensors, hyper: Mapping[str, Tensor]) -> None:
-        """Go on with what a callback may have changed between epochs; other numbers bring a new update."""
-        before = getattr(self, "numbers", None)
-        super().renew(compiled, carry, hyper)
-        if before is not None and not all(map(np.array_equal, before, self.numbers)):
-            self._kinds = self._examples = None
-
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as ending:
             self._exchange, self._data = (ending.enter_context(contextlib.closing(Shared())) for _ in range(2))
@@ -154,9 +147,14 @@ class MapReduceSteps(Steps):
         portion = call.portion
         if portion.examples is not self._examples:
             self._share(carry, portion.examples)
+        rows = portion.rows
+        if rows is None:
+            rows = portion.batches.rows(portion.order.drawn, call.start, call.turns).numpy()
+        else:
+            rows = rows[call.start : call.start + call.turns]
         counts = portion.batches.counts(call.start, call.turns).numpy()
         sums = []
-        for chosen, count in zip(call.rows, counts):
+        for chosen, count in zip(rows, counts):
             self._write(carry, chosen, count, call.origin)
             self._compute()
             sums.append([s.copy() for s in self._sums])

@@ -41,7 +41,7 @@ def test_a_model_file_alone_needs_its_data(cli, tmp_path: Path):
     assert (refused.code, "--data" in refused.err) == (2, True)
     found = cli("doctor", "alone.safetensors", "--data", "flowers.csv")
     assert found.code == 0
-    assert "All rows are taken for rows of training" in found.out
+    assert "All examples are taken for those of training" in found.out
 
 
 def test_other_data_than_those_of_the_run_are_refused(cli, tmp_path: Path):
@@ -50,14 +50,24 @@ def test_other_data_than_those_of_the_run_are_refused(cli, tmp_path: Path):
     lines = (tmp_path / "flowers.csv").read_text().splitlines()
     (tmp_path / "flowers.csv").write_text("\n".join(lines[:-7]) + "\n")
     refused = cli("doctor", "run")
-    assert refused.code == 1
-    assert "the data must be those of the run" in refused.err
+    assert refused.code == 2
+    assert "is no longer what the model was trained on" in refused.err
 
 
-def test_a_run_that_does_not_say_how_it_was_made_is_refused(cli, tmp_path: Path):
+def test_a_run_whose_figures_are_damaged_is_refused(cli, tmp_path: Path):
     flowers(tmp_path)
     cli("train", "flowers.csv", "--target", "kind", "--out", "run", "--quiet")
     (tmp_path / "run" / "metrics.json").write_text("{}")
     refused = cli("doctor", "run")
-    assert refused.code == 1
-    assert "it must say how the run was made" in refused.err
+    assert refused.code == 2
+    assert "does not say which data" in refused.err
+    (tmp_path / "run" / "metrics.json").write_text("[")
+    assert cli("doctor", "run").code == 1
+
+
+def test_data_that_lie_elsewhere_now_are_named(cli, tmp_path: Path):
+    flowers(tmp_path)
+    cli("train", "flowers.csv", "--target", "kind", "--out", "run", "--quiet")
+    (tmp_path / "flowers.csv").rename(tmp_path / "moved.csv")
+    assert cli("doctor", "run").code == 2
+    assert cli("doctor", "run", "--data", "moved.csv").code == 0

@@ -75,7 +75,7 @@ def _bias(case: Case) -> Finding:
             f"tenth of the {len(losses)} epochs.",
             "Training ended before the network had learned what it can.",
             "Train on: more epochs, or a higher learning rate at the beginning.",
-            Chart("Loss", "epoch", "loss", curves={"training": list(enumerate(losses, 1))}),
+            Chart("Loss", "epoch", "", curves={"training": list(enumerate(losses, 1))}),
         )
     size = sum(leaf.size for leaf in tree.leaves(case.now["parameters"]))
     if asked is not None and asked.error < errors["training"] - case.high:
@@ -148,7 +148,7 @@ def _turned(case: Case) -> Finding | None:
         Chart(
             "Loss",
             "epoch",
-            "loss",
+            "",
             curves={"training": list(enumerate(seen, 1)), "validation": list(enumerate(losses, 1))},
             limit=best + 1.0,
         ),

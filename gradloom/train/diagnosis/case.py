@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,12 +13,13 @@ import numpy as np
 from gradloom import nn, random, tree
 from gradloom.errors import GradloomError, OptionError
 from gradloom.tensor import tensor
-from gradloom.train.diagnosis.courses import Courses, learning_rate
+from gradloom.train.diagnosis.courses import Courses, learning_rate, recipe_of
 from gradloom.train.diagnosis.neighbours import Opinion, ask
 from gradloom.train.diagnosis.probe import Measured, Probe, entering
 from gradloom.train.examples import Examples, as_examples, check_inputs, hold_out, two_examples
 from gradloom.train.measuring import whole_batches
 from gradloom.train.precision import in_floats
+from gradloom.train.regularising import Regularization
 from gradloom.train.step import Recipe, Tensors
 from gradloom.train.trainer import Trainer
 from gradloom.train.weighting import with_class_weights
@@ -63,7 +64,7 @@ class Case:
     @cached_property
     def recipe(self) -> Recipe:
         """Model, loss and optimiser."""
-        return Recipe(self.run.model, self.run.loss, self.run.optimizer, [])
+        return recipe_of(self.run)
 
     @cached_property
     def hyper(self) -> dict[str, Any]:
@@ -171,7 +172,16 @@ class Case:
     @cached_property
     def errors(self) -> dict[str, float]:
         """By part: the share of wrong answers, or of the variance of numbers that is not explained."""
-        return {name: error_of(self.answers(name), self.labels(name), self.is_classes) for name in self.parts}
+        return {name: self.error(name, self.outputs[name]) for name in self.parts}
+
+    def error(self, name: str, outputs: np.ndarray) -> float:
+        """That of some outputs for a part; what the loss ignores does not count."""
+        answers, labels = self.as_answers(outputs), self.labels(name)
+        ignored = getattr(self.run.loss, "ignore", None)
+        if self.is_classes:
+            counts = np.ones(len(labels), bool) if ignored is None else labels != ignored
+            return float(np.mean(answers[counts] != labels[counts]))
+        return float(np.mean((answers - labels) ** 2)) / (float(np.var(labels)) or 1.0)
 
     @property
     def high(self) -> float:
@@ -242,17 +252,18 @@ class Case:
         """Short trainings as the run's own."""
         return Courses(self.recipe, self.training.arrays, self.batch_size, self.run.executor)
 
+    @property
+    def courses_without_regularizers(self) -> Courses:
+        """Short trainings without the regularisers beside l1 and l2."""
+        if not self.run.regularizers:
+            return self.courses
+        recipe = replace(self.recipe, regularization=Regularization())
+        return Courses(recipe, self.training.arrays, self.batch_size, self.run.executor)
+
     @cached_property
     def courses_without_dropout(self) -> Courses:
         """Short trainings with dropout off."""
         return Courses(self.recipe, self.training.arrays, self.batch_size, self.run.executor, drop=False)
-
-
-def error_of(answers: np.ndarray, labels: np.ndarray, is_classes: bool) -> float:
-    """The share of wrong answers, or of the variance of the labels that is not explained."""
-    if is_classes:
-        return float(np.mean(answers != labels))
-    return float(np.mean((answers - labels) ** 2)) / (float(np.var(labels)) or 1.0)
 
 
 def anew(model: nn.Module) -> nn.Module | None:

@@ -18,7 +18,9 @@ from gradloom.optim import Optimizer
 from gradloom.optim.optimizers import NamedOptimizer
 from gradloom.optim.schedules import as_schedule
 from gradloom.tensor import Tensor, tensor
+from gradloom.train.regularising import regularization
 from gradloom.train.step import Recipe, Tensors
+from gradloom.train.trainer import Trainer
 from gradloom.transforms import jit, scan
 
 STEPS = 100
@@ -89,8 +91,8 @@ class Courses:
         carry = {name: carry[name] for name in ("parameters", "state")}
         carry["optimizer"] = self._recipe.optimizer.init(carry["parameters"])
         carry["step"] = tensor(0)
-        usual = self._recipe.optimizer.hyperparameters()
-        given = {n: tensor(v, "float64") for n, v in {**usual, **hyper}.items() if n in usual or n in ("l1", "l2")}
+        usual = self._recipe.hyperparameters(0.0, 0.0)
+        given = {n: tensor(v, "float64") for n, v in {**usual, **hyper}.items() if n in usual}
         chosen = _batches(draw, from_rows, len(rates), self._size)
         if fixed:
             chosen = np.broadcast_to(chosen[:1], chosen.shape)
@@ -117,10 +119,16 @@ class Courses:
             optimizer = self._recipe.optimizer
             parameters, memory, aux = optimizer.step(objective, carry["parameters"], carry["optimizer"], numbers)
             _, state, loss = aux
+            parameters = self._recipe.regularization.moved(parameters, optimizer, memory, numbers, batch[2])
             new = {"parameters": parameters, "state": state, "optimizer": memory, "step": carry["step"] + 1}
             return new, loss
 
         return scan(step, carry, turns)
+
+
+def recipe_of(run: Trainer) -> Recipe:
+    """What a trainer's steps are made of, without metrics and without changes of the inputs."""
+    return Recipe(run.model, run.loss, run.optimizer, [], regularization=regularization(run.regularizers))
 
 
 def learning_rate(optimizer: Optimizer) -> float | None:

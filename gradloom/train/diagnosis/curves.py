@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradloom.drawing.chart import Chart
-from gradloom.train.diagnosis.case import Case, error_of
+from gradloom.train.diagnosis.case import Case
 from gradloom.train.diagnosis.courses import STEPS
 
 MOST_STEPS = 1000
@@ -85,6 +85,4 @@ def learning_curve(case: Case) -> LearningCurve | None:
 
 def _error_at(case: Case, carry: dict[str, object]) -> float:
     """The error on the validation part with other weights than the run's."""
-    part = case.parts["validation"]
-    outputs = case.forward(carry, part.inputs)
-    return error_of(case.as_answers(outputs), case.labels("validation"), case.is_classes)
+    return case.error("validation", case.forward(carry, case.parts["validation"].inputs))

@@ -32,7 +32,14 @@ def flow(case: Case) -> Iterator[Finding]:
 
 def by_layer(title: str, values: Mapping[str, float], *, log: bool = False, limit: float | None = None) -> Chart:
     """Bars, one a layer."""
-    return Chart(title, "layer, from input to output", "", bars=dict(values), log_y=log, limit=limit)
+    return Chart(
+        title,
+        "layer, from input to output",
+        "",
+        bars={path.removesuffix("/weight"): value for path, value in values.items()},
+        log_y=log,
+        limit=limit,
+    )
 
 
 def _signal(case: Case, measured: Measured, when: str) -> Iterator[Finding]:
@@ -49,8 +56,8 @@ def _signal(case: Case, measured: Measured, when: str) -> Iterator[Finding]:
     yield Finding(
         "exploding_signal" if grows else "vanishing_signal",
         SERIOUS if case.has_bias else NOTE,
-        f"The size of what layers with weights give goes from {first:.3g} to {end:.3g} over {len(sizes)} of them"
-        f"{when}, by a factor of {factor:.2g} a layer; the initialisation rules keep it near 1.",
+        f"The size of what comes out of a layer goes from {first:.3g} to {end:.3g} over {len(sizes)} layers with "
+        f"weights{when}, by a factor of {factor:.2g} a layer; the initialisation rules keep it near 1.",
         "Gradients grow by the same factor on their way back, so a step is far too large for the first layers."
         if grows
         else "What arrives at the output hardly depends on the input, and gradients shrink by the same factor.",

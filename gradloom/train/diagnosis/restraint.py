@@ -29,20 +29,23 @@ def restraint(case: Case) -> Iterator[Finding]:
 def _penalties(case: Case) -> Iterator[Finding]:
     strong = {name: float(case.hyper[name].item()) for name in _PENALTIES if name in case.hyper}
     strong = {name: value for name, value in strong.items() if value}
-    if not strong or case.rate is None:
+    more = case.run.regularizers
+    if not (strong or more) or case.rate is None:
         return
     free = {**case.hyper, **{name: tensor(0.0, "float64") for name in strong}}
     rates = np.full(4 * STEPS, case.rate)
-    kept, freed = (case.courses(case.start or case.now, rates, hyper) for hyper in (case.hyper, free))
+    begin = case.start or case.now
+    kept, freed = case.courses(begin, rates, case.hyper), case.courses_without_regularizers(begin, rates, free)
     if freed.end < 0.6 * kept.end:
-        shown = ", ".join(f"{name} {value:g}" for name, value in strong.items())
+        names = [*strong, *(type(regularizer).__name__ for regularizer in more)]
+        shown = ", ".join([*(f"{name} {value:g}" for name, value in strong.items()), *map(str, more)])
         yield Finding(
             "too_much_regularisation",
             SERIOUS,
             f"{len(rates)} steps lead to a loss of {freed.end:.3g} without penalties, and to {kept.end:.3g} with "
             f"{shown}.",
             "The penalty holds the weights where they cannot fit even the training data: it buys variance with bias.",
-            f"Divide {' and '.join(strong)} by 10 or 100, and choose by the error on the validation part.",
+            f"Divide {' and '.join(names)} by 10 or 100, and choose by the error on the validation part.",
             _chart("without penalties", freed, "with", kept),
         )
 

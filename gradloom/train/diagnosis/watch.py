@@ -12,10 +12,10 @@ from gradloom import options
 from gradloom.drawing.chart import Chart
 from gradloom.tensor import tensor
 from gradloom.train.callbacks import Callback
+from gradloom.train.diagnosis.courses import recipe_of
 from gradloom.train.diagnosis.probe import Layer, Measured, Probe, Weights
 from gradloom.train.diagnosis.units import dead, saturated
 from gradloom.train.examples import as_examples
-from gradloom.train.step import Recipe
 
 
 class Watch(Callback):
@@ -59,7 +59,7 @@ class Watch(Callback):
         """Compile the program and measure at the weights that training starts with."""
         examples = as_examples(self._data, "Watch", run.dtype)
         rows = np.sort(np.random.default_rng(0).permutation(len(examples))[: self._rows])
-        recipe = Recipe(run.model, run.loss, run.optimizer, [])
+        recipe = recipe_of(run)
         numbers = {k: tensor(v, "float64") for k, v in recipe.hyperparameters(run.l1, run.l2).items()}
         self._probe, self._batch, self._hyper = Probe(recipe, run.executor), examples.take(rows), numbers
         self.epochs, self.measured, self._seen, self._spent = [], [], 0, 0.0
