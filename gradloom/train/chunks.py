@@ -23,7 +23,8 @@ from gradloom.nn.pairs import map_means
 from gradloom.optim.base import FirstOrder
 from gradloom.tensor import Tensor
 from gradloom.train import augmenting
-from gradloom.train.step import Recipe, Tensors, penalty
+from gradloom.train.regularising import penalty
+from gradloom.train.step import Recipe, Tensors
 from gradloom.transforms import grad, value_and_grad
 
 
@@ -43,7 +44,8 @@ class ChunkedRecipe:
         """Refuse what cannot be done chunk by chunk.
 
         Raises:
-            OptionError: the optimiser asks for more than one gradient a step, or the model has state that has no mean.
+            OptionError: the optimiser asks for more than one gradient a step, there are regularisers beside l1, l2, or
+                the model has state that has no mean.
         """
         optimizer = self.recipe.optimizer
         if not isinstance(optimizer, FirstOrder) or type(optimizer).step is not FirstOrder.step:
@@ -52,6 +54,13 @@ class ChunkedRecipe:
                 rule="workers give one gradient a step, which an optimiser of first order needs",
                 got=type(optimizer).__name__,
                 fix="Train in one process, or with another optimiser.",
+            )
+        if self.recipe.regularization.given:
+            raise OptionError(
+                "fit",
+                rule="with workers the penalties are l1 and l2 alone",
+                got=f"regularizers {self.recipe.regularization.given}"[:100],
+                fix="Train in one process, or use l1 and l2.",
             )
         whole = [leaf.dtype.name for leaf in tree.leaves(state) if not leaf.type.is_float]
         if whole:
