@@ -16,6 +16,7 @@ from gradloom.nn.activations import (
     Step,
     Tanh,
 )
+from gradloom.nn.branches import Branches
 from gradloom.nn.containers import Sequential
 from gradloom.nn.conv import Conv, ConvTranspose
 from gradloom.nn.dense import Dense
@@ -53,6 +54,7 @@ __all__ = [
     "AdaptiveMaxPool",
     "AvgPool",
     "BatchNorm",
+    "Branches",
     "Call",
     "Conv",
     "ConvTranspose",
