@@ -147,14 +147,9 @@ class MapReduceSteps(Steps):
         portion = call.portion
         if portion.examples is not self._examples:
             self._share(carry, portion.examples)
-        rows = portion.rows
-        if rows is None:
-            rows = portion.batches.rows(portion.order.drawn, call.start, call.turns).numpy()
-        else:
-            rows = rows[call.start : call.start + call.turns]
         counts = portion.batches.counts(call.start, call.turns).numpy()
         sums = []
-        for chosen, count in zip(rows, counts):
+        for chosen, count in zip(call.rows, counts):
             self._write(carry, chosen, count, call.origin)
             self._compute()
             sums.append([s.copy() for s in self._sums])
