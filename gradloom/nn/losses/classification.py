@@ -184,7 +184,8 @@ def _grouped(who: str, outputs: Any, targets: Any, groups: Sequence[int]) -> tup
     logits, wanted = scores(who, outputs), tensor(targets)
     if sum(groups) != logits.shape[-1]:
         got = f"groups {tuple(groups)} (together {sum(groups)}) for {logits.type}"
-        raise ShapeError(who, rule="the groups must cover the last axis", got=got)
+        fix = "Give the last layer one unit for each class of each group."
+        raise ShapeError(who, rule="the groups must cover the last axis", got=got, fix=fix)
     refuse_probabilities(who, logits, applies="softmax")
     ends = [sum(groups[:i]) for i in range(1, len(groups))]
     if wanted.shape == logits.shape:
@@ -194,6 +195,7 @@ def _grouped(who: str, outputs: Any, targets: Any, groups: Sequence[int]) -> tup
             who,
             rule="targets are one class index for each group, or rows as wide as the logits",
             got=f"logits {logits.type} in {len(groups)} groups and targets {wanted.type}",
+            fix=f"Class indices have shape {(*logits.shape[:-1], len(groups))}.",
         )
     return fn.split(logits, ends, axis=-1), [wanted[..., place] for place in range(len(groups))]
 
