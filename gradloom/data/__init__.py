@@ -18,6 +18,7 @@ from gradloom.data.images import (
 from gradloom.data.impute import Impute
 from gradloom.data.layout import from_columns, to_columns
 from gradloom.data.pipeline import TablePipeline
+from gradloom.data.reduction import PCA, DropFeatures
 from gradloom.data.scaling import Log, MinMax, Range, Standardize
 from gradloom.data.sources import load
 from gradloom.data.splits import Split, default_fractions, k_fold, split, split_by_time
@@ -26,8 +27,10 @@ from gradloom.data.table import Column, Table
 from gradloom.data.target import TargetPipeline
 
 __all__ = [
+    "PCA",
     "Arrays",
     "Column",
+    "DropFeatures",
     "ImagePipeline",
     "Images",
     "Impute",

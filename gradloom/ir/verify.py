@@ -15,12 +15,14 @@ class IllegalGraphError(AssertionError):
 def verify(graph: GraphLike) -> None:
     """Raise unless the graph is legal.
 
-    The rules: inputs are placeholders, each once; no other placeholder occurs; every primitive is registered; every
-    node's type is what its type rule says; a constant's array has its type; graphs inside nodes are legal.
+    The rules: nothing goes round in a circle; inputs are placeholders, each once; no other placeholder occurs; every
+    primitive is registered; every node's type is what its type rule says; a constant's array has its type; graphs
+    inside nodes are legal.
 
     Raises:
         IllegalGraphError: with the node, its operands and the rule.
     """
+    _refuse_circles(graph)
     own = set(graph.inputs)
     if len(own) < len(graph.inputs) or any(x.op.name != "placeholder" for x in graph.inputs):
         raise IllegalGraphError(f"{graph.name}: the inputs must be distinct placeholders, got {graph.inputs}")
@@ -32,6 +34,21 @@ def verify(graph: GraphLike) -> None:
             raise IllegalGraphError(f"{graph.name}: {problem}\n  node: {node} {node.attrs}{place}\n{operands}")
         for inner in inner_graphs(node):
             verify(inner)
+
+
+def _refuse_circles(graph: GraphLike) -> None:
+    """Raise if a node uses one made after it; nodes are numbered as they are made, so in every circle one does."""
+    seen, stack = set(graph.outputs), list(graph.outputs)
+    while stack:
+        node = stack.pop()
+        for x in node.inputs:
+            if x.serial >= node.serial:
+                raise IllegalGraphError(
+                    f"{graph.name}: data flows one way, but {node} uses {x}, which was made after it"
+                )
+            if x not in seen:
+                seen.add(x)
+                stack.append(x)
 
 
 def _problem(node: Any, inputs: set[Any]) -> str:

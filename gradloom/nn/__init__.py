@@ -17,6 +17,7 @@ from gradloom.nn.activations import (
     Step,
     Tanh,
 )
+from gradloom.nn.branches import Branches
 from gradloom.nn.containers import Sequential
 from gradloom.nn.conv import Conv, ConvTranspose
 from gradloom.nn.dense import Dense
@@ -54,6 +55,7 @@ __all__ = [
     "AdaptiveMaxPool",
     "AvgPool",
     "BatchNorm",
+    "Branches",
     "Call",
     "Conv",
     "ConvTranspose",

@@ -183,6 +183,10 @@ class Module(Described):
         if call is None:
             with _running(Call()):
                 return self(*inputs)
+        if any(module is self for module in call.stack):
+            name = type(self).__name__
+            rule = "data flow one way, so no module is inside itself"
+            raise OptionError(name, rule=rule, got=f"{name} in {name}", fix="Write loops with gl.scan.")
         name = call.name_of(self)
         call.stack.append(self)
         try:

@@ -8,6 +8,7 @@ from gradloom import description
 from gradloom.description import Description
 from gradloom.errors import OptionError
 from gradloom.nn import activations, init
+from gradloom.nn.branches import Branches
 from gradloom.nn.containers import Sequential
 from gradloom.nn.conv import Conv, ConvTranspose
 from gradloom.nn.dense import Dense
@@ -36,7 +37,7 @@ from gradloom.nn.upsample import Upsample
 from gradloom.nn.whitening import Whitening
 
 LAYERS: tuple[type[Module], ...] = (
-    *(Sequential, Residual, Join, PadChannels, Dense, Flatten, Dropout, Embedding, activations.Activation),
+    *(Sequential, Residual, Join, Branches, PadChannels, Dense, Flatten, Dropout, Embedding, activations.Activation),
     *(Conv, ConvTranspose, MaxPool, AvgPool, MedianPool, LpPool, GlobalAvgPool, GlobalMaxPool),
     *(AdaptiveAvgPool, AdaptiveMaxPool, Upsample, BatchNorm, LayerNorm, GroupNorm, LocalResponseNorm, Normalize),
     *(Whitening, Rescale, SpatialDropout, DropConnect, GaussianNoise, NoisyDense),

@@ -2,6 +2,7 @@
 
 from gradloom.train.callbacks import Callback, Checkpoint, EarlyStopping
 from gradloom.train.checkpoint import read_header
+from gradloom.train.comparing import Comparison, compare_optimizers
 from gradloom.train.diagnosis.diagnose import diagnose
 from gradloom.train.diagnosis.finding import Diagnosis, Finding
 from gradloom.train.diagnosis.watch import Watch
@@ -24,6 +25,7 @@ __all__ = [
     "AssertMonotone",
     "Callback",
     "Checkpoint",
+    "Comparison",
     "Diagnosis",
     "DriftDetector",
     "EarlyStopping",
@@ -43,6 +45,7 @@ __all__ = [
     "Trainer",
     "Watch",
     "WeightedSampling",
+    "compare_optimizers",
     "diagnose",
     "load",
     "online",

@@ -127,6 +127,9 @@ CASES = {
     ),
     "join": Case(lambda: nn.Join(nn.Conv(2, 3)), PICTURES, (2, 6, 5, 6)),
     "join cropped": Case(lambda: nn.Join(nn.Conv(2, (3, 2), padding="valid"), crop=True), PICTURES, (2, 4, 4, 6)),
+    "branches": Case(
+        lambda: nn.Branches(nn.Flatten(), nn.Dense(2, activation="tanh"), shapes=[(1, 1), (3,)]), ROWS, (6, 3)
+    ),
     "pad channels": Case(lambda: nn.PadChannels(6, strides=2), PICTURES, (2, 3, 3, 6)),
     "normalize": Case(lambda: nn.Normalize((0.5, -1.0, 2.0, 0.0), (2.0, 0.1, 1.0, 3.0)), PICTURES, (2, 6, 5, 4)),
     "embedding": Case(lambda: nn.Embedding(5, 3), WORDS, (3, 2, 3)),

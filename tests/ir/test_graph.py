@@ -129,6 +129,17 @@ def test_verification_finds_other_mistakes(x):
         verify(Graph((x,), (add(x, lying),)))
 
 
+def test_verification_finds_circles(x):
+    first = neg(x)
+    second = exp(first)
+    verify(Graph((x,), (second,)))
+    first.inputs = (second,)
+    with pytest.raises(
+        IllegalGraphError, match=r"data flows one way, but <neg .*> uses <exp .*>, which was made after"
+    ):
+        verify(Graph((x,), (second,)))
+
+
 def test_verification_looks_inside_loops(x):
     graph = gl.trace(lambda v: gl.scan(lambda c, e: (c + e, None), np.array(0.0), v)[0], np.ones(3))
     graph.verify()

@@ -7,6 +7,7 @@ import pytest
 
 import gradloom as gl
 from gradloom import nn, tree
+from gradloom.errors import OptionError
 
 
 class Counter(nn.Module):
@@ -91,6 +92,15 @@ def test_arrays_are_taken_as_they_are() -> None:
 def test_a_module_without_forward_says_so() -> None:
     with pytest.raises(NotImplementedError, match="Empty must define forward"):
         type("Empty", (nn.Module,), {})()(X)
+
+
+def test_no_module_is_inside_itself() -> None:
+    outer = nn.Sequential(nn.Dense(2))
+    outer.layers = (*outer.layers, nn.Sequential(outer))
+    with pytest.raises(OptionError, match="data flow one way, so no module is inside itself; got Sequential in Seq"):
+        outer(np.zeros((1, 2), np.float32))
+    twice = nn.Dense(2)
+    assert nn.Sequential(twice, nn.Sequential(twice))(np.zeros((1, 2), np.float32)).shape == (1, 2)
 
 
 def test_repr_and_config_of_a_module_without_options() -> None:
