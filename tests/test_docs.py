@@ -240,7 +240,7 @@ ROOMS = [
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_every_public_name_is_in_the_documentation(room):
-    written = "\n".join(map(code, PAGES))
+    written = "\n".join(code(page) for page in PAGES if page.name != "catalogue.md")  # that only lists names
     names = getattr(room, "__all__", None) or list(_own_functions(room))
     missing = [name for name in names if not re.search(rf"(?<!\w){name}(?!\w)", written)]
     assert not missing, f"{room.__name__}: {missing}"
