@@ -41,7 +41,7 @@ def test_all_components_lose_nothing() -> None:
 def test_directions_without_variance_are_no_components() -> None:
     flat = np.outer(RNG.standard_normal(20), [1.0, -2.0, 0.5])
     fitted = data.PCA().fit(flat)
-    np.testing.assert_allclose(fitted.components, [np.array([-1.0, 2.0, -0.5]) / np.sqrt(5.25)], rtol=1e-12)
+    np.testing.assert_allclose(np.array(fitted.components), [np.array([-1.0, 2.0, -0.5]) / np.sqrt(5.25)], rtol=1e-12)
     with pytest.raises(DataError, match=r"the data vary along 1 direction; got components=2. Use at most 1."):
         data.PCA(2).fit(flat)
 
