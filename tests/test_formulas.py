@@ -74,6 +74,7 @@ EXAMPLES: list[Described] = [
     *metrics.NAMES.values(),
     *(rule for rule in init.NAMES.values() if isinstance(rule, Described)),
     *(nn.Sequential(DENSE, nn.ReLU()), nn.Residual(DENSE, activation="relu"), nn.Join(DENSE), nn.PadChannels(4), DENSE),
+    nn.Branches(DENSE, nn.Flatten(), shapes=[(3,), (2, 2)]),
     *(nn.Flatten(), nn.Dropout(), nn.Embedding(3, 2), nn.Activation("tanh"), nn.Conv(3, 3), nn.ConvTranspose(3, 3)),
     *(nn.MaxPool(), nn.AvgPool(), nn.MedianPool(), nn.LpPool(), nn.GlobalAvgPool(), nn.GlobalMaxPool()),
     *(nn.AdaptiveAvgPool(), nn.AdaptiveMaxPool(), nn.Upsample(), nn.BatchNorm(), nn.LayerNorm(), nn.GroupNorm()),

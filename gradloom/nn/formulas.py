@@ -12,6 +12,7 @@ from typing import Any
 
 from gradloom.equations import Equations, equations
 from gradloom.nn import activations, init
+from gradloom.nn.branches import Branches
 from gradloom.nn.containers import Sequential
 from gradloom.nn.conv import Conv, ConvTranspose
 from gradloom.nn.dense import Dense
@@ -386,6 +387,14 @@ def _(layer: Residual) -> Equations:
 def _(layer: Join) -> Equations:
     cut = " The middle of x is taken where body(x) is smaller." if layer.crop else ""
     return _said("y = join(x, body(x))", remark=f"Channels of x, then those of body(x).{cut}")
+
+
+@equations.register
+def _(layer: Branches) -> Equations:
+    count = len(layer.branches)
+    names = ", ".join(f"f_{i} {type(inner).__name__}" for i, inner in enumerate(layer.branches, 1))
+    parts = [f"f_{i}(x_{i})" for i in range(1, count + 1)]
+    return _said(f"y = join({', '.join(parts)})", remark=f"x_1, ... are the parts of a row: {names}.")
 
 
 @equations.register
