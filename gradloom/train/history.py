@@ -48,7 +48,9 @@ class History:
     rows: list[dict[str, float]] = field(default_factory=list)
     best_epoch: int | None = None
     stopped: str = ""
-    _costs: list[np.ndarray] = field(default_factory=list, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self._costs: list[np.ndarray] = []  # of this process: no field, and not saved
 
     @property
     def costs(self) -> np.ndarray:

@@ -87,7 +87,13 @@ def _is_one_linear_layer(model: nn.Sequential) -> bool:
     layers = list(_flattened(model))
     weighted = [layer for layer in layers if isinstance(layer, _WEIGHTED)]
     are_linear = all(isinstance(layer, _LINEAR) or _is_linear(layer) for layer in layers)
-    return are_linear and len(weighted) > 1
+    return are_linear and len(weighted) > 1 and not _has_waist(weighted)
+
+
+def _has_waist(weighted: list[nn.Module]) -> bool:
+    """Whether a layer is narrower than the last: then the product has a low rank, which a single layer has not."""
+    *widths, last = (getattr(layer, "units", getattr(layer, "filters", 0)) for layer in weighted)
+    return min(widths) < last
 
 
 def _is_linear(layer: nn.Module) -> bool:

@@ -480,10 +480,10 @@ MODEL_COMMANDS = {
         "info model.safetensors",
         FAILURE,
         "in model.safetensors: model description: no class has this name; got 'Sequentail'. Did you mean "
-        "'Sequential'? Known: Activation, AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, BatchNorm, Constant, Conv, "
-        "ConvTranspose, Dense, Dirac, Dropout, ELU, Embedding, Flatten, GELU, GlobalAvgPool, GlobalMaxPool, GroupNorm, "
-        "Identity, Join, LayerNorm, LeakyReLU, LocalResponseNorm, LpPool, MaxPool, MedianPool, Normal, Normalize, "
-        "Orthogonal, PadChannels, .... Classes of your own must be passed when loading; none is "
+        "'Sequential'? Known: Activation, AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, BatchNorm, Branches, Constant, "
+        "Conv, ConvTranspose, Dense, Dirac, DropConnect, Dropout, ELU, Embedding, Flatten, GELU, GaussianNoise, "
+        "GlobalAvgPool, GlobalMaxPool, GroupNorm, Identity, Join, LayerNorm, LeakyReLU, LocalResponseNorm, LpPool, "
+        "MaxPool, MedianPool, NoisyDense, .... Classes of your own must be passed when loading; none is "
         "imported by its name.",
     ),
     "no description of the layers": Command(

@@ -264,7 +264,7 @@ def trained(model: nn.Module, targets: np.ndarray, loss: str = "cross_entropy") 
 
 
 def classifier() -> train.Trainer:
-    return trained(nn.Sequential(nn.Conv(2, 3), nn.Flatten(), nn.Dense(3)), np.arange(ROWS) % 3)
+    return trained(nn.Sequential(nn.Conv(2, 3, activation="tanh"), nn.Flatten(), nn.Dense(3)), np.arange(ROWS) % 3)
 
 
 def segmenter() -> train.Trainer:

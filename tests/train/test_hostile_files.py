@@ -185,7 +185,7 @@ def test_any_value_anywhere_in_the_description(parts: Any, tmp_path: Path):
         *(("optimizer", "options", f"clip_{bound}") for bound in ("norm", "value")),
         ("class_weight",),
         *(("augment",), ("precision",), ("preprocessing",)),
-        *(("loss", "options", "ignore"), ("metrics", 0, "options", "ignore")),
+        *(("loss", "options", "ignore"), ("loss", "options", "groups"), ("metrics", 0, "options", "ignore")),
         ("history", "best_epoch"),
     }
 

@@ -151,6 +151,7 @@ def test_predictions_follow_every_change_of_the_model():
     np.testing.assert_array_equal(run.predict(x[:1]), np.zeros((1, 3)))
 
 
+@pytest.mark.filterwarnings("ignore::gradloom.train.LinearStackWarning")
 def test_a_loss_that_explodes_is_noticed_in_the_middle_of_a_program():
     x, y = digits()
     run = train.Trainer(nn.Sequential(nn.Dense(4), nn.Dense(1)), "squared_error", optim.SGD(1e12), executor="native")
