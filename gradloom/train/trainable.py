@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gradloom import nn, tree
@@ -90,7 +90,7 @@ def _is_one_linear_layer(model: nn.Sequential) -> bool:
     return are_linear and len(weighted) > 1 and not _has_waist(weighted)
 
 
-def _has_waist(weighted: list[nn.Module]) -> bool:
+def _has_waist(weighted: Sequence[nn.Module]) -> bool:
     """Whether a layer is narrower than the last: then the product has a low rank, which a single layer has not."""
     *widths, last = (getattr(layer, "units", getattr(layer, "filters", 0)) for layer in weighted)
     return min(widths) < last
