@@ -185,8 +185,9 @@ class _Rows:
 
         def position(p: list[Index], tile: list[Value]) -> list[Value]:
             def further(element: Index, tile: list[Value]) -> list[Value]:
-                rest = lambda ps, es, values: body([*p, *ps], [element, *es], values)  # noqa: E731
-                return self._outside(ranges[1:], at[1:], tile, rest)
+                return self._outside(
+                    ranges[1:], at[1:], tile, lambda ps, es, values: body([*p, *ps], [element, *es], values)
+                )
 
             if not (self.backward and axis.stride > 1):
                 return further(axis.element(at[0], p[0]), tile)
