@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,18 +17,22 @@ import numpy as np
 from gradloom import nn
 from gradloom.cli.networks import build_network, choose_loss, wants_softmax
 from gradloom.cli.optimizers import build_optimizer
+from gradloom.cli.options import MODEL_FILE
 from gradloom.cli.prepare import TRAINING, VALIDATION, Plan, Prepared, prepare
 from gradloom.cli.recipe import RECIPE, Recipe
 from gradloom.cli.request import TrainOptions
 from gradloom.cli.runs import check_folder, make_folder, write_run
+from gradloom.cli.schedules import Length
 from gradloom.cli.scores import Baseline, Scores, rate
 from gradloom.cli.tables import as_tables, holds_whole_numbers
 from gradloom.data.sources import load
-from gradloom.errors import OptionError
-from gradloom.train import Callback, EarlyStopping, Preprocessing, TensorBoard, Trainer
+from gradloom.errors import OptionError, unknown_name
+from gradloom.train import Callback, EarlyStopping, MapReduce, Preprocessing, TensorBoard, Trainer
+from gradloom.train.precision import PRECISIONS
 
 EPOCHS, EPOCHS_WITHOUT_VALIDATION = 200, 30
 PATIENCE = 15
+BALANCED = "balanced"
 TENSORBOARD = "tensorboard"
 MOST_ALIKE = 4
 _NAMES_AND_FIGURES = re.compile(r"'[^']*'|[0-9][0-9.]*")
@@ -69,11 +76,11 @@ def run_job(options: TrainOptions, note: Callable[[str], None], *, progress: str
     prepared = prepare_table(options)
     for sentence in shortened(prepared.notes):
         note(sentence)
-    run = _trainer(options, prepared)
-    note(_describe(prepared, run))
     training, validation = prepared.parts[TRAINING], prepared.parts.get(VALIDATION)
-    epochs = EPOCHS if validation else EPOCHS_WITHOUT_VALIDATION
-    course = fit(run, training, validation, options, epochs=epochs, batch_size=options.batch_size, progress=progress)
+    epochs = options.epochs or (EPOCHS if validation else EPOCHS_WITHOUT_VALIDATION)
+    run = _trainer(options, prepared, Length.of(epochs, len(training.truth), options.batch_size))
+    note(_describe(prepared, run))
+    course = fit(run, training, validation, options, epochs, options.batch_size, Telling(note, progress))
     scores = {name: rate(run, part, prepared.target) for name, part in prepared.parts.items()}
     baseline = Baseline.fit(training.truth, prepared.target)
     last = list(prepared.parts)[-1]
@@ -111,18 +118,44 @@ def prepare_table(options: TrainOptions) -> Prepared:
     return prepare(table, plan, held_out)
 
 
-def _trainer(options: TrainOptions, prepared: Prepared) -> Trainer:
+def _trainer(options: TrainOptions, prepared: Prepared, length: Length) -> Trainer:
     classes = prepared.target.task != "regression"
+    if options.class_weight and not classes:
+        raise OptionError("--class-weight", rule="numbers have no classes to weight", got="a regression task")
     return Trainer(
-        build_network(options.model, options.hidden, prepared),
+        build_network(options.model, options.hidden, prepared, options.dropout),
         loss=choose_loss(options.loss, prepared.target.task),
-        optimizer=build_optimizer(options.optimizer, options.learning_rate, options.clip_norm),
+        optimizer=build_optimizer(options, length),
         metrics=["accuracy"] if classes else [],
-        seed=options.seed,
-        l2=options.l2,
-        executor=options.executor,
         preprocessing=Preprocessing(features=prepared.features, target=prepared.target),
+        **asked_of_trainer(options),
     )
+
+
+def asked_of_trainer(options: TrainOptions) -> dict[str, Any]:
+    """What the trainer takes as it was asked for, of tables and of images.
+
+    Raises:
+        OptionError: the largest norm is out of range.
+        UnknownNameError: classes cannot be weighted in this way, or there is no such precision.
+    """
+    if options.class_weight not in (None, BALANCED):
+        raise unknown_name("--class-weight", "way to weight classes", options.class_weight, (BALANCED,))
+    if options.precision not in PRECISIONS:
+        raise unknown_name("--precision", "precision", options.precision, filter(None, PRECISIONS))
+    if options.max_norm is not None and not 0 < options.max_norm < math.inf:
+        fix = "Use a number from 2 to 4, or leave it out."
+        raise OptionError("--max-norm", rule="a norm is a finite number above 0", got=str(options.max_norm), fix=fix)
+    return {
+        "seed": options.seed,
+        "l1": options.l1,
+        "l2": options.l2,
+        "regularizers": [] if options.max_norm is None else [nn.regularizers.MaxNorm(options.max_norm)],
+        "class_weight": options.class_weight,
+        "precision": options.precision,
+        "debug_nans": options.debug_nans,
+        "executor": options.executor,
+    }
 
 
 def shortened(notes: Sequence[str]) -> list[str]:
@@ -135,6 +168,27 @@ def shortened(notes: Sequence[str]) -> list[str]:
         many = len(alike) > MOST_ALIKE
         shown += [f"{alike[0]} Likewise {len(alike) - 1} more columns."] if many else alike
     return shown
+
+
+@dataclass(frozen=True)
+class Telling:
+    """How a run tells of itself.
+
+    Attributes:
+        note: is told what was found and decided, a sentence at a time.
+        progress: how the trainer shows its progress.
+    """
+
+    note: Callable[[str], None]
+    progress: str
+
+    @contextmanager
+    def warnings(self) -> Iterator[None]:
+        """Warnings of the trainer become notes."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            warnings.showwarning = lambda message, *_, **__: self.note(str(message))
+            yield
 
 
 @dataclass(frozen=True)
@@ -157,10 +211,9 @@ def fit(
     training: Any,
     validation: Any,
     options: TrainOptions,
-    *,
     epochs: int,
     batch_size: int | str,
-    progress: str,
+    telling: Telling,
 ) -> Course:
     """Train, and stop early where there is a validation part.
 
@@ -169,31 +222,50 @@ def fit(
         training: the data set to train on.
         validation: to stop by, or None.
         options: what was asked for.
-        epochs: where no number was asked for.
-        batch_size: likewise.
-        progress: how it is shown.
+        epochs: at most.
+        batch_size: of the updates.
+        telling: where progress and warnings go.
 
     Raises:
+        OptionError: patience without a validation part, or workers that the run cannot have.
         KeyboardInterrupt: Ctrl-C before there was anything to keep.
     """
-    folder = make_folder(options.out, options.data) if options.tensorboard else None
-    hooks: list[Callback] = [EarlyStopping(PATIENCE)] if validation else []
-    hooks += [TensorBoard(folder / TENSORBOARD)] if folder else []
+    crew = None if options.workers is None else MapReduce(options.workers)
+    hooks = _stopping(options.patience, validation is not None)
+    folder = make_folder(options.out, options.data) if options.tensorboard or options.checkpoint else None
+    hooks += [TensorBoard(folder / TENSORBOARD)] if folder and options.tensorboard else []
     started, interrupted = time.perf_counter(), False
     try:
-        run.fit(
-            training,
-            validation=validation,
-            epochs=options.epochs or epochs,
-            batch_size=batch_size,
-            callbacks=hooks,
-            progress=progress,
-        )
+        with telling.warnings():
+            run.fit(
+                training,
+                validation=validation,
+                epochs=epochs,
+                batch_size=batch_size,
+                callbacks=hooks,
+                progress=telling.progress,
+                checkpoint=folder / MODEL_FILE if folder and options.checkpoint else None,
+                workers=crew,
+            )
     except KeyboardInterrupt:
         if not run.history.rows:
             raise
         interrupted = True
     return Course(round(time.perf_counter() - started, 3), interrupted, folder)
+
+
+def _stopping(patience: int | None, is_validated: bool) -> list[Callback]:
+    """What ends training early.
+
+    Raises:
+        OptionError: patience without a validation part, or less than none.
+    """
+    if patience is not None and patience < 0:
+        raise OptionError("--patience", rule="this is a whole number of epochs, or 0 to go on", got=str(patience))
+    if patience and not is_validated:
+        rule = "training is stopped by the validation part, and there is none"
+        raise OptionError("--patience", rule=rule, got=str(patience), fix="Add --validation 0.2, or leave it out.")
+    return [EarlyStopping(PATIENCE if patience is None else patience)] if is_validated and patience != 0 else []
 
 
 def finish(

@@ -49,17 +49,20 @@ def choose_loss(asked: str | None, task: str) -> str:
     return asked
 
 
-def build_network(model: str, hidden: tuple[int, ...] | None, prepared: Prepared) -> nn.Sequential:
+def build_network(
+    model: str, hidden: tuple[int, ...] | None, prepared: Prepared, dropout: float | None = None
+) -> nn.Sequential:
     """A network for a data set.
 
     Args:
         model: ``linear``, ``mlp``, or ``auto``, which is ``mlp``.
         hidden: units of the hidden layers; :data:`HIDDEN` if None.
         prepared: the data set.
+        dropout: the rate after each hidden layer; :data:`DROPOUT` if None.
 
     Raises:
         UnknownNameError: there is no such model.
-        OptionError: a linear model with hidden layers.
+        OptionError: a linear model with hidden layers or dropout, or a rate that is none.
     """
     if model not in MODELS:
         raise unknown_name("--model", "model", model, MODELS)
@@ -70,8 +73,24 @@ def build_network(model: str, hidden: tuple[int, ...] | None, prepared: Prepared
             got=",".join(map(str, hidden)),
             fix="Leave --hidden out, or use --model mlp.",
         )
+    rate = DROPOUT if dropout is None else dropout_rate(dropout)
+    if model == "linear" and dropout is not None:
+        fix = "Leave --dropout out, or use --model mlp."
+        raise OptionError("--dropout", rule="a linear model has no units to drop", got=str(dropout), fix=fix)
     layers: list[nn.Module] = []
     for units in () if model == "linear" else hidden or HIDDEN:
-        layers += [nn.Dense(units, activation="relu", init="he_normal"), nn.Dropout(DROPOUT)]
+        layers += [nn.Dense(units, activation="relu", init="he_normal"), nn.Dropout(rate)]
     outputs = len(prepared.target.classes) if prepared.target.task == "multiclass" else 1
     return nn.Sequential(*layers, nn.Dense(outputs))
+
+
+def dropout_rate(asked: float) -> float:
+    """What ``--dropout`` says.
+
+    Raises:
+        OptionError: it is no share below 1.
+    """
+    if not 0 <= asked < 1:
+        fix = "Use 0 for none, or a share such as 0.2."
+        raise OptionError("--dropout", rule="a rate of dropout lies in [0, 1)", got=str(asked), fix=fix)
+    return asked

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from gradloom import optim
+from gradloom.cli.request import TrainOptions
+from gradloom.cli.schedules import Length, build_schedule
 from gradloom.errors import unknown_name
 from gradloom.optim.optimizers import NamedOptimizer
 
@@ -35,20 +37,24 @@ OPTIMIZERS = {
 }
 
 
-def build_optimizer(name: str, learning_rate: float | None, clip_norm: float | None = None) -> NamedOptimizer:
-    """The optimiser of a name.
+def build_optimizer(options: TrainOptions, length: Length, usual: Mapping[str, float] | None = None) -> NamedOptimizer:
+    """The optimiser that was asked for, with its schedule.
 
     Args:
-        name: one of :data:`OPTIMIZERS`.
-        learning_rate: its own if None.
-        clip_norm: the largest norm of all gradients together; None sets no bound.
+        options: what was asked for: the name is one of :data:`OPTIMIZERS`.
+        length: of the run, which schedules span.
+        usual: learning rates by name, where they are others than those of the offers.
 
     Raises:
-        UnknownNameError: there is none of this name.
-        OptionError: the learning rate or the norm is out of range.
+        UnknownNameError: there is no optimiser or schedule of this name.
+        OptionError: a number is out of range.
     """
+    name = options.optimizer
     if name not in OPTIMIZERS:
         raise unknown_name("--optimizer", "optimizer", name, OPTIMIZERS)
     offer = OPTIMIZERS[name]
-    made = offer.make(offer.learning_rate if learning_rate is None else learning_rate)
-    return replace(made, clip_norm=clip_norm)
+    rate = (usual or {}).get(name, offer.learning_rate) if options.learning_rate is None else options.learning_rate
+    made = replace(offer.make(rate), clip_norm=options.clip_norm)  # which refuses a rate that is none
+    if options.weight_decay is not None:
+        made = replace(made, weight_decay=options.weight_decay)
+    return replace(made, lr=build_schedule(options.schedule, rate, options.warmup, length))

@@ -28,8 +28,19 @@ class TrainOptions:
     validation: float | None = None
     test: float | None = None
     seed: int = 0
+    l1: float = 0.0
     l2: float = 0.0
+    weight_decay: float | None = None
+    max_norm: float | None = None
+    dropout: float | None = None
+    class_weight: str | None = None
+    schedule: str | None = None
+    warmup: int | None = None
     clip_norm: float | None = None
+    patience: int | None = None
+    workers: int | None = None
+    precision: str | None = None
+    debug_nans: bool = False
     executor: str = executors.DEFAULT
     out: Path | None = None
     header: Header = "auto"
@@ -39,3 +50,4 @@ class TrainOptions:
     augment: str | None = None
     size: tuple[int, int] | None = None
     tensorboard: bool = False
+    checkpoint: bool = False

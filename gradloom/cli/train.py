@@ -12,8 +12,8 @@ from gradloom.cli.images.job import EPOCHS as EPOCHS_ON_IMAGES
 from gradloom.cli.images.job import run_image_job
 from gradloom.cli.images.networks import CLASSIFIERS, SEGMENTERS, USUAL, USUAL_WITH_MASKS
 from gradloom.cli.images.sources import is_images
-from gradloom.cli.job import EPOCHS, EPOCHS_WITHOUT_VALIDATION, Result, run_job
-from gradloom.cli.networks import HIDDEN, MODELS, TASKS_OF_LOSS
+from gradloom.cli.job import BALANCED, EPOCHS, EPOCHS_WITHOUT_VALIDATION, PATIENCE, Result, run_job
+from gradloom.cli.networks import DROPOUT, HIDDEN, MODELS, TASKS_OF_LOSS
 from gradloom.cli.optimizers import OPTIMIZERS
 from gradloom.cli.options import (
     Data,
@@ -34,6 +34,7 @@ from gradloom.cli.options import (
 )
 from gradloom.cli.render import Screen, number
 from gradloom.cli.request import TrainOptions
+from gradloom.cli.schedules import SCHEDULES
 from gradloom.data.augment import PRESETS
 from gradloom.data.delimited import UTF_8
 from gradloom.errors import OptionError
@@ -69,10 +70,38 @@ def train(
     validation: Annotated[float | None, typer.Option(help=_SHARE_HELP.format("validation"))] = None,
     test: Annotated[float | None, typer.Option(help=_SHARE_HELP.format("the test"))] = None,
     seed: Annotated[int, typer.Option(help="Determines the split, the first weights, the order.")] = 0,
+    l1: Annotated[float, typer.Option(help="λ of λ Σ|w| added to the loss.")] = 0.0,
     l2: Annotated[float, typer.Option(help="λ of λ Σw² added to the loss.")] = 0.0,
+    weight_decay: Annotated[
+        float | None, typer.Option(help="λ of λw added to the gradient, or with adamw to the update; by default none.")
+    ] = None,
+    max_norm: Annotated[float | None, typer.Option(help="Largest norm of the weights of each unit.")] = None,
+    dropout: Annotated[
+        float | None, typer.Option(help=f"Share of units dropped; by default {DROPOUT}, of images the network's.")
+    ] = None,
+    class_weight: Annotated[
+        str | None, typer.Option(metavar=BALANCED, help="Let all classes weigh the same together.")
+    ] = None,
+    schedule: Annotated[
+        str | None, typer.Option(metavar="NAME", help=f"How the rate goes over the epochs: {', '.join(SCHEDULES)}.")
+    ] = None,
+    warmup: Annotated[int | None, typer.Option(metavar="N", help="Epochs in which the rate rises from 0.")] = None,
     clip_norm: Annotated[
         float | None, typer.Option(help="Largest norm of all gradients together; by default there is no bound.")
     ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(help=f"Stop after so many epochs without a better val_loss; {PATIENCE} if not said, 0 never."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", help="Processes that share each batch; the weights are the same for any.")
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(metavar="bfloat16", help="Compute the network in this while training.")
+    ] = None,
+    debug_nans: Annotated[
+        bool, typer.Option("--debug-nans", help="Name the layer in which numbers stop being finite.")
+    ] = False,
     executor: Annotated[
         str, typer.Option(help="What runs the steps: native, compiled with LLVM, or reference (NumPy).")
     ] = executors.DEFAULT,
@@ -89,6 +118,9 @@ def train(
     ] = None,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write event files into the folder tensorboard of the run.")
+    ] = False,
+    checkpoint: Annotated[
+        bool, typer.Option("--checkpoint", help="Write the model file after each epoch, not only at the end.")
     ] = False,
     header: HeaderOption = HeaderChoice.AUTO,
     encoding: EncodingOption = UTF_8,
@@ -113,8 +145,19 @@ def train(
         validation=validation,
         test=test,
         seed=_seed(seed),
+        l1=l1,
         l2=l2,
+        weight_decay=weight_decay,
+        max_norm=max_norm,
+        dropout=dropout,
+        class_weight=class_weight,
+        schedule=schedule,
+        warmup=warmup,
         clip_norm=clip_norm,
+        patience=patience,
+        workers=_positive("--workers", workers),
+        precision=precision,
+        debug_nans=debug_nans,
         executor=executor,
         out=out,
         header=header_of(header),
@@ -124,6 +167,7 @@ def train(
         size=None if size is None else size_of(size),
         augment=augment,
         tensorboard=tensorboard,
+        checkpoint=checkpoint,
     )
     job = run_image_job if masks is not None or is_images(data) else run_job
     result = job(options, screen.note, progress="silent" if quiet else "auto")

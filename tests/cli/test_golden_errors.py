@@ -112,6 +112,82 @@ COMMANDS = {
         USAGE,
         "Trainer: l2 must not be negative; got -1.0. Use 0 for no penalty, or a small number such as 0.0001.",
     ),
+    "unknown schedule": Command(
+        flowers,
+        f"{TRAIN_FLOWERS} --schedule cosin",
+        USAGE,
+        "--schedule: no schedule has this name; got 'cosin'. Did you mean 'cosine'? Known: constant, cosine, "
+        "cyclical, exponential, inverse-sqrt, inverse-time, linear, one-cycle, polynomial, restarts, step.",
+    ),
+    "warm-up longer than the run": Command(
+        flowers,
+        f"{TRAIN_FLOWERS} --warmup 9 --epochs 9",
+        USAGE,
+        "--warmup: a warm-up is shorter than the run, which has 9 epochs at most; got 9. Use a few epochs, such as 5.",
+    ),
+    "dropout of all units": Command(
+        flowers,
+        f"{TRAIN_FLOWERS} --dropout 1",
+        USAGE,
+        "--dropout: a rate of dropout lies in [0, 1); got 1.0. Use 0 for none, or a share such as 0.2.",
+    ),
+    "dropout without units": Command(
+        flowers,
+        f"{TRAIN_FLOWERS} --model linear --dropout 0.1",
+        USAGE,
+        "--dropout: a linear model has no units to drop; got 0.1. Leave --dropout out, or use --model mlp.",
+    ),
+    "largest norm of 0": Command(
+        flowers,
+        f"{TRAIN_FLOWERS} --max-norm 0",
+        USAGE,
+        "--max-norm: a norm is a finite number above 0; got 0.0. Use a number from 2 to 4, or leave it out.",
+    ),
+    "unknown weights of classes": Command(
+        flowers,
+        f"{TRAIN_FLOWERS} --class-weight balance",
+        USAGE,
+        "--class-weight: no way to weight classes has this name; got 'balance'. Did you mean 'balanced'? Known: "
+        "balanced.",
+    ),
+    "unknown precision": Command(
+        flowers,
+        f"{TRAIN_FLOWERS} --precision bf16",
+        USAGE,
+        "--precision: no precision has this name; got 'bf16'. Did you mean 'bfloat16'? Known: bfloat16.",
+    ),
+    "no workers": Command(
+        flowers,
+        f"{TRAIN_FLOWERS} --workers 0",
+        USAGE,
+        "--workers: this is a whole number from 1; got 0",
+    ),
+    "more workers than chunks": Command(
+        flowers,
+        f"{TRAIN_FLOWERS} --workers 99",
+        USAGE,
+        "MapReduce: each worker needs a chunk of the batch; got 99 workers for 8 chunks. Use fewer workers, more "
+        "chunks, or larger batches.",
+    ),
+    "patience without validation": Command(
+        flowers,
+        f"{TRAIN_FLOWERS} --patience 3 --validation 0",
+        USAGE,
+        "--patience: training is stopped by the validation part, and there is none; got 3. Add --validation 0.2, or "
+        "leave it out.",
+    ),
+    "negative decay": Command(
+        flowers,
+        f"{TRAIN_FLOWERS} --weight-decay -1",
+        USAGE,
+        "Adam: weight_decay is a finite number not below 0; got weight_decay=-1.0. Use 0 to do without it.",
+    ),
+    "weights of classes for numbers": Command(
+        prices,
+        "train prices.csv --target price --class-weight balanced",
+        USAGE,
+        "--class-weight: numbers have no classes to weight; got a regression task",
+    ),
     "batch larger than data": Command(
         flowers,
         f"{TRAIN_FLOWERS} --batch-size 5000",

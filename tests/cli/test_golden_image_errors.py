@@ -50,6 +50,11 @@ SHAPES, CELLS = "train shapes", "train cells --masks masks"
 LAYOUT = "Make a folder for each class, with its images in it: flowers/rose/1.png, flowers/violet/1.png, ..."
 
 CASES = {
+    "dropout of a network without": Case(
+        nothing, f"{SHAPES} --dropout 0.1", USAGE,
+        "--dropout: resnet20 has no dropout; got 0.1. Leave --dropout out, or use --model smallcnn, alexnet, wrn16-4, "
+        "wrn28-10.",
+    ),
     "image cut short": Case(
         cut("shapes/bars/03.png", 60), SHAPES, FAILURE,
         "shapes/bars/03.png: the image is damaged or cut short; got image file is truncated. Fetch or save it again, "

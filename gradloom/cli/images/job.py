@@ -11,12 +11,13 @@ from gradloom import data
 from gradloom.cli.images.networks import batch_size, build_network, check_loss, network_name
 from gradloom.cli.images.scores import baseline, rate
 from gradloom.cli.images.sources import read_training
-from gradloom.cli.job import Result, finish, fit, shortened
+from gradloom.cli.job import Result, Telling, asked_of_trainer, finish, fit, shortened
 from gradloom.cli.optimizers import build_optimizer
 from gradloom.cli.prepare import TEST, TRAINING, VALIDATION, Plan
 from gradloom.cli.recipe import RECIPE, Recipe
 from gradloom.cli.request import TrainOptions
 from gradloom.cli.runs import check_folder
+from gradloom.cli.schedules import Length
 from gradloom.data.encode import Labels
 from gradloom.data.images import ImagePipeline, Images
 from gradloom.data.splits import PARTS
@@ -47,11 +48,13 @@ def run_image_job(options: TrainOptions, note: Callable[[str], None], *, progres
     parts, notes = image_parts(options)
     training = parts[TRAINING]
     network = network_name(options.model, training)
-    run = _trainer(options, training, network)
+    size = batch_size(options.batch_size, training)
+    length = Length.of(options.epochs or EPOCHS, len(training), size)
+    run = _trainer(options, training, network, length)
     for sentence in (*shortened(notes), f"{_describe(parts)} Network: {network}."):
         note(sentence)
-    size = batch_size(options.batch_size, training)
-    course = fit(run, training, parts.get(VALIDATION), options, epochs=EPOCHS, batch_size=size, progress=progress)
+    telling = Telling(note, progress)
+    course = fit(run, training, parts.get(VALIDATION), options, length.epochs, size, telling)
     scores = {name: rate(run, part) for name, part in parts.items()}
     last = list(parts)[-1]
     always, rated = baseline(training, parts[last])
@@ -88,18 +91,15 @@ def image_parts(options: TrainOptions) -> tuple[dict[str, Images], tuple[str, ..
     return parts, (f"Read: {images.source}.", *images.notes, *about_split)
 
 
-def _trainer(options: TrainOptions, training: Images, network: str) -> Trainer:
-    rate = LEARNING_RATE.get(options.optimizer) if options.learning_rate is None else options.learning_rate
+def _trainer(options: TrainOptions, training: Images, network: str, length: Length) -> Trainer:
     name = "pixel" if training.levels else "class"
     return Trainer(
-        build_network(network, training),
+        build_network(network, training, options.dropout),
         loss=check_loss(options.loss, training),
-        optimizer=build_optimizer(options.optimizer, rate, options.clip_norm),
+        optimizer=build_optimizer(options, length, LEARNING_RATE),
         metrics=["accuracy", "mean_iou"] if training.levels else ["accuracy"],
-        seed=options.seed,
-        l2=options.l2,
         augment=options.augment,
-        executor=options.executor,
+        **asked_of_trainer(options),
         preprocessing=Preprocessing(
             target=TargetPipeline(name, "multiclass", Labels(training.classes), None, ()),
             images=ImagePipeline.of(training, resized=options.size is not None),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from inspect import signature
 
 from gradloom import models, nn
+from gradloom.cli.networks import dropout_rate
 from gradloom.data.images import Images
 from gradloom.errors import DataError, OptionError, ShapeError, unknown_name
 from gradloom.train.batches import choose_batch_size
@@ -36,17 +38,19 @@ MOST_PIXELS = 2**19
 """In a batch of which no size was asked for; activations take some hundred times as much memory."""
 
 
-def build_network(name: str, images: Images) -> nn.Sequential:
+def build_network(name: str, images: Images, dropout: float | None = None) -> nn.Sequential:
     """A network for a training set, which normalises by the set's own mean and deviation.
 
     Args:
         name: see :func:`network_name`.
         images: the training part.
+        dropout: the rate, for networks that drop; None for that of the network.
 
     Raises:
         DataError: the images are smaller than what the network makes of them, or their sides do not divide.
+        OptionError: the network has no dropout, or the rate is none.
     """
-    make = partial((CLASSIFIERS | SEGMENTERS)[name], len(images.classes))
+    make = partial(_with_dropout(name, dropout), len(images.classes))
     shape = images.inputs.shape[1:]
     fault = _fault(make(), shape)
     if fault:
@@ -58,6 +62,17 @@ def build_network(name: str, images: Images) -> nn.Sequential:
             fix=f"Say --size {larger[0]}x{larger[1]}, or choose another --model." if larger else "",
         )
     return nn.Sequential(nn.Normalize(*images.statistics()), make())
+
+
+def _with_dropout(name: str, rate: float | None) -> Builder:
+    offers: dict[str, Callable[..., nn.Module]] = dict(CLASSIFIERS if name in CLASSIFIERS else SEGMENTERS)
+    if rate is None:
+        return offers[name]
+    dropping = [other for other, make in offers.items() if "dropout" in signature(make).parameters]
+    if name not in dropping:
+        fix = f"Leave --dropout out, or use --model {', '.join(dropping)}."
+        raise OptionError("--dropout", rule=f"{name} has no dropout", got=str(rate), fix=fix)
+    return partial(offers[name], dropout=dropout_rate(rate))
 
 
 def network_name(asked: str, images: Images) -> str:
