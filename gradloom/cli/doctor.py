@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from textwrap import fill
@@ -16,6 +17,7 @@ from gradloom.cli.render import Screen, number
 from gradloom.data.delimited import UTF_8
 from gradloom.errors import OptionError
 from gradloom.train import Diagnosis, diagnose, load
+from gradloom.train.diagnosis.diagnose import BUDGET
 
 _WIDTH = 100
 
@@ -33,6 +35,7 @@ def doctor(
     no_experiments: Annotated[
         bool, typer.Option("--no-experiments", help="Make no short trainings, though there is trouble to explain.")
     ] = False,
+    budget: Annotated[float, typer.Option(metavar="SECONDS", help="What short trainings may take together.")] = BUDGET,
     pictures: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write the picture of each finding there, as SVG.")
     ] = None,
@@ -52,12 +55,20 @@ def doctor(
         test=given.get(TEST),
         optimal_error=optimal_error,
         experiments=not no_experiments,
+        budget=_seconds(budget),
     )
     written = _write_pictures(found, pictures)
     _show(found, screen)
     if written:
         screen.note(f"Pictures: {', '.join(map(str, written))}.")
     screen.json({**found.to_dict(), "pictures": [str(path) for path in written]})
+
+
+def _seconds(asked: float) -> float:
+    if not 0 <= asked < math.inf:
+        fix = "Use --no-experiments for none."
+        raise OptionError("--budget", rule="this is a number of seconds from 0", got=str(asked), fix=fix)
+    return asked
 
 
 def _of_run(run: Path, data: str | None) -> tuple[Parts, tuple[str, ...]]:
@@ -104,3 +115,7 @@ def _show(found: Diagnosis, screen: Screen) -> None:
         screen.result(f"\n{finding.severity}: {finding.title}")
         for title, text in lines:
             screen.result(fill(text, _WIDTH, initial_indent=f"  {title:<13}", subsequent_indent=" " * 15))
+    if found.left_out:
+        screen.result("")
+    for sentence in found.left_out:
+        screen.result(fill(sentence, _WIDTH, subsequent_indent="  "))

@@ -7,6 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from cli_files import flowers, prices
+from picture_files import cells, shapes
 
 
 def test_a_run_that_learned_is_healthy(cli, tmp_path: Path):
@@ -71,3 +72,36 @@ def test_data_that_lie_elsewhere_now_are_named(cli, tmp_path: Path):
     (tmp_path / "flowers.csv").rename(tmp_path / "moved.csv")
     assert cli("doctor", "run").code == 2
     assert cli("doctor", "run", "--data", "moved.csv").code == 0
+
+
+def test_a_budget_of_nothing_leaves_experiments_out(cli, tmp_path: Path):
+    prices(tmp_path)
+    cli("train", "prices.csv", "--target", "price", "--out", "run", "--lr", "0.000001", "--epochs", "5", "--quiet")
+    said = cli("doctor", "run", "--budget", "0").out
+    assert "Left out: the range test of learning rates. Nothing is left of the budget of 0 s." in said
+    refused = cli("doctor", "run", "--budget", "-1")
+    assert (refused.code, refused.err) == (
+        2,
+        "gradloom: --budget: this is a number of seconds from 0; got -1.0. Use --no-experiments for none.\n",
+    )
+
+
+def test_a_run_on_images_is_examined(cli, tmp_path: Path):
+    shapes(tmp_path, count=40)
+    words = ["train", "shapes", "--model", "smallcnn", "--batch-size", "12", "--quiet"]
+    for rate, expected in (("0.003", None), ("0.0000001", "learning_rate_too_low")):
+        cli(*words, "--lr", rate, "--epochs", "6", "--out", rate)
+        found = json.loads(cli("doctor", rate, "--json", "--budget", "1000").out)
+        assert found["healthy"] == (expected is None), found
+        assert expected in (None, found["findings"][0]["name"])
+        figures = json.loads((tmp_path / rate / "metrics.json").read_text())["metrics"]
+        assert all(abs(found["errors"][part] - 1 + scores["accuracy"]) < 1e-9 for part, scores in figures.items())
+
+
+def test_a_run_on_masks_is_examined(cli, tmp_path: Path):
+    cells(tmp_path, count=20)
+    words = ["train", "cells", "--masks", "masks", "--model", "unet-small", "--batch-size", "2", "--lr", "0.0000001"]
+    cli(*words, "--epochs", "3", "--out", "run", "--quiet")
+    found = json.loads(cli("doctor", "run", "--json", "--budget", "1000").out)
+    assert found["findings"][0]["name"] == "learning_rate_too_low"
+    assert found["left_out"][0].startswith("Left out: label noise and unrelated targets.")

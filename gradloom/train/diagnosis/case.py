@@ -13,7 +13,9 @@ import numpy as np
 from gradloom import nn, random, tree
 from gradloom.errors import GradloomError, OptionError
 from gradloom.tensor import tensor
+from gradloom.train.diagnosis.budget import Budget
 from gradloom.train.diagnosis.courses import Courses, learning_rate, recipe_of
+from gradloom.train.diagnosis.images import are_images, reduced
 from gradloom.train.diagnosis.neighbours import Opinion, ask
 from gradloom.train.diagnosis.probe import Measured, Probe, entering
 from gradloom.train.examples import Examples, as_examples, check_inputs, hold_out, two_examples
@@ -33,6 +35,8 @@ HIGH_ERROR = 0.05
 """An error this much above the optimal one is high, and so is one on new data this much above that of training."""
 HIGH_RESIDUAL = 0.1
 """The same for the share of variance that is not explained."""
+MOST_COMPARED = 4096
+"""Neighbours are asked where an example has no more numbers than these; large images are averaged before."""
 _HOLD_OUT = 3  # which random key of a trainer holds examples out
 
 Parts = Mapping[str, Examples]
@@ -47,12 +51,14 @@ class Case:
         parts: ``training``, and ``validation`` and ``test`` where there are such.
         optimal_error: what the best of all models would get, see :attr:`errors`.
         experiments: whether short trainings may be made.
+        budget: what they may cost, and what was left out.
     """
 
     run: Trainer
     parts: Parts
     optimal_error: float
     experiments: bool
+    budget: Budget
 
     # The run ----------------------------------------------------------------------------------------------------
 
@@ -226,7 +232,16 @@ class Case:
     def neighbours(self) -> Opinion | None:
         """What the nearest neighbours make of the training data; None where they cannot be asked."""
         inputs, labels = self.training.inputs, self.labels("training")
-        if len(labels) != len(inputs) or np.prod(inputs.shape[1:]) > 4096:
+        if are_images(inputs):
+            inputs = reduced(inputs)
+        size = int(np.prod(inputs.shape[1:]))
+        what = "label noise and unrelated targets"
+        if len(labels) != len(inputs):
+            self.budget.skip(what, "Neighbours are asked where each example has one target.")
+            return None
+        if size > MOST_COMPARED:
+            why = f"Neighbours are asked where an example has {MOST_COMPARED} numbers at most; here it has {size}."
+            self.budget.skip(what, why)
             return None
         return ask(inputs, labels, is_classes=self.is_classes)
 
@@ -250,20 +265,24 @@ class Case:
     @cached_property
     def courses(self) -> Courses:
         """Short trainings as the run's own."""
-        return Courses(self.recipe, self.training.arrays, self.batch_size, self.run.executor)
+        return self._courses(self.recipe)
 
-    @property
+    @cached_property
     def courses_without_regularizers(self) -> Courses:
         """Short trainings without the regularisers beside l1 and l2."""
         if not self.run.regularizers:
             return self.courses
         recipe = replace(self.recipe, regularization=Regularization())
-        return Courses(recipe, self.training.arrays, self.batch_size, self.run.executor)
+        return self._courses(recipe)
 
     @cached_property
     def courses_without_dropout(self) -> Courses:
         """Short trainings with dropout off."""
-        return Courses(self.recipe, self.training.arrays, self.batch_size, self.run.executor, drop=False)
+        return self._courses(self.recipe, drop=False)
+
+    def _courses(self, recipe: Recipe, *, drop: bool = True) -> Courses:
+        run = self.run
+        return Courses(recipe, self.training.arrays, self.batch_size, run.executor, self.budget, drop=drop)
 
 
 def anew(model: nn.Module) -> nn.Module | None:
@@ -280,8 +299,8 @@ def _modules(module: nn.Module) -> list[nn.Module]:
     return [module, *(inner for _, child in module.children() for inner in _modules(child))]
 
 
-def as_case(run: Trainer, data: Any, *, validation: Any, test: Any, optimal_error: float, experiments: bool) -> Case:
-    """The case of a run.
+def as_case(run: Trainer, data: Any, *, validation: Any, test: Any, **settings: Any) -> Case:
+    """The case of a run; its other settings are those of :class:`Case`.
 
     Raises:
         OptionError: the run has no parameters yet, or an option is out of range.
@@ -303,4 +322,4 @@ def as_case(run: Trainer, data: Any, *, validation: Any, test: Any, optimal_erro
     for name, part in parts.items():
         check_inputs(part.inputs, run.input_type, f"diagnose {name}")
     parts["training"] = with_class_weights(parts["training"], run.class_weight)
-    return Case(copy.copy(run), parts, optimal_error, experiments)
+    return Case(copy.copy(run), parts, **settings)

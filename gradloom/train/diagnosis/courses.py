@@ -6,6 +6,8 @@ are inputs.  The trainer and its model stay as they are.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,13 +20,15 @@ from gradloom.optim import Optimizer
 from gradloom.optim.optimizers import NamedOptimizer
 from gradloom.optim.schedules import as_schedule
 from gradloom.tensor import Tensor, tensor
+from gradloom.train.diagnosis.budget import Budget
 from gradloom.train.regularising import regularization
 from gradloom.train.step import Recipe, Tensors
 from gradloom.train.trainer import Trainer
 from gradloom.transforms import jit, scan
 
 STEPS = 100
-"""How many steps one call of the program takes."""
+"""How many steps one call of the program takes at most."""
+_PACE = 2
 
 
 @dataclass(frozen=True)
@@ -54,16 +58,41 @@ class Courses:
         data: inputs, targets and weights of all examples.
         batch_size: examples of a step.
         executor: what runs it.
+        budget: what pays for it.
         drop: whether dropout drops.
     """
 
     def __init__(
-        self, recipe: Recipe, data: Sequence[np.ndarray], batch_size: int, executor: str, *, drop: bool = True
+        self,
+        recipe: Recipe,
+        data: Sequence[np.ndarray],
+        batch_size: int,
+        executor: str,
+        budget: Budget,
+        *,
+        drop: bool = True,
     ) -> None:
         self._recipe = replace(recipe, optimizer=at_one_rate(recipe.optimizer))
         self._data = tuple(map(tensor, data))
         self._size, self._drop = min(batch_size, len(data[0])), drop
+        self._budget, self._seconds = budget, 0.0
         self._program: Callable[..., Any] = jit(self._steps, executor, flush_denormals=True)
+
+    def granted(self, what: str, steps: int, carry: Tensors, *, whole: bool = False) -> int:
+        """How many of so many steps the budget has room for, by the time that one step takes; see ``Budget.grant``.
+
+        Args:
+            what: the experiment.
+            steps: of all its trainings.
+            carry: to measure a step with.
+            whole: whether fewer steps are of no use.
+        """
+        if not self._seconds and self._budget.left and math.isfinite(self._budget.seconds):
+            self(carry, np.zeros(1), {})  # which compiles the program
+            started = time.perf_counter()
+            self(carry, np.zeros(_PACE), {})
+            self._seconds = (time.perf_counter() - started) / _PACE
+        return self._budget.grant(what, steps, self._seconds, whole=whole)
 
     def __call__(
         self,
@@ -79,7 +108,7 @@ class Courses:
 
         Args:
             carry: where it starts: ``parameters`` and ``state``; the optimiser starts afresh.
-            rates: the learning rate of each step; their number is rounded up to a multiple of ``STEPS``.
+            rates: the learning rate of each step.
             hyper: the numbers of the recipe; of the optimiser's own, those that are not there are its options.
             seed: of the order of the examples, and of dropout.
             rows: the examples to train on; None for all.
@@ -87,25 +116,26 @@ class Courses:
         """
         draw = np.random.default_rng(seed)
         from_rows = np.arange(len(self._data[0])) if rows is None else rows
-        rates = np.resize(rates, -(-len(rates) // STEPS) * STEPS) if len(rates) % STEPS else rates
         carry = {name: carry[name] for name in ("parameters", "state")}
         carry["optimizer"] = self._recipe.optimizer.init(carry["parameters"])
         carry["step"] = tensor(0)
         usual = self._recipe.hyperparameters(0.0, 0.0)
         given = {n: tensor(v, "float64") for n, v in {**usual, **hyper}.items() if n in usual}
-        chosen = _batches(draw, from_rows, len(rates), self._size)
+        chosen = _batches(draw, from_rows, -(-len(rates) // STEPS) * STEPS, self._size)
+        each = np.resize(rates, len(chosen))
         if fixed:
             chosen = np.broadcast_to(chosen[:1], chosen.shape)
         losses = []
-        for start in range(0, len(rates), STEPS):
-            now = slice(start, start + STEPS)
-            turn = np.ascontiguousarray(chosen[now]), np.asarray(rates[now], np.float64)
-            carry, found = self._program(carry, self._data, turn, random.key(seed), given)
-            losses.append(found.numpy().astype(np.float64))
+        with self._budget.spending():
+            for start in range(0, len(rates), STEPS):
+                now, count = slice(start, start + STEPS), min(len(rates) - start, STEPS)
+                turn = np.ascontiguousarray(chosen[now]), np.asarray(each[now], np.float64)
+                carry, found = self._program(carry, self._data, turn, np.asarray(count), random.key(seed), given)
+                losses.append(found.numpy().astype(np.float64)[:count])
         return Course(np.concatenate(losses), carry)
 
     def _steps(
-        self, carry: Tensors, data: Any, turns: Any, key: Tensor, hyper: Mapping[str, Any]
+        self, carry: Tensors, data: Any, turns: Any, count: Tensor, key: Tensor, hyper: Mapping[str, Any]
     ) -> tuple[Tensors, Tensor]:
         def step(carry: Tensors, turn: Any) -> tuple[Tensors, Tensor]:
             rows, rate = turn
@@ -123,7 +153,7 @@ class Courses:
             new = {"parameters": parameters, "state": state, "optimizer": memory, "step": carry["step"] + 1}
             return new, loss
 
-        return scan(step, carry, turns)
+        return scan(step, carry, turns, turns=count)
 
 
 def recipe_of(run: Trainer) -> Recipe:

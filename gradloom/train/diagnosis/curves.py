@@ -68,11 +68,13 @@ class LearningCurve:
 
 
 def learning_curve(case: Case) -> LearningCurve | None:
-    """Train on parts of the data; None where that cannot be done (no validation, no learning rate, too few rows)."""
+    """Train on parts of the data; None where that cannot be done (no validation, no learning rate, or time)."""
     rows = len(case.training)
     if "validation" not in case.parts or case.rate is None or case.start is None or rows < 16:
         return None
     steps = min(max(case.run.step, STEPS), MOST_STEPS)
+    if not case.courses.granted("the learning curve", len(SHARES) * steps, case.start, whole=True):
+        return None
     order = np.random.default_rng(0).permutation(rows)
     errors = []
     for share in SHARES:

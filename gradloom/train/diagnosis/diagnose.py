@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from gradloom import options
 from gradloom.train.diagnosis.bias_variance import bias_variance, verdict
+from gradloom.train.diagnosis.budget import Budget
 from gradloom.train.diagnosis.case import Case, as_case
 from gradloom.train.diagnosis.causes import in_order
 from gradloom.train.diagnosis.drift import drift
@@ -22,6 +24,9 @@ from gradloom.train.diagnosis.structure import structure
 from gradloom.train.diagnosis.units import units
 from gradloom.train.trainer import Trainer
 
+BUDGET = 60.0
+"""Seconds for experiments, if not said."""
+
 CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     *(leakage, drift, scales, labels, structure, units, flow, rates, restraint, loss, bias_variance),
 )
@@ -35,6 +40,7 @@ def diagnose(
     test: Any = None,
     optimal_error: float = 0.0,
     experiments: bool = True,
+    budget: float | None = BUDGET,
 ) -> Diagnosis:
     """Find out what ails a run.  The trainer and its model stay as they are.
 
@@ -48,6 +54,8 @@ def diagnose(
         optimal_error: the error of the best that can be hoped for, such as that of people.
         experiments: make short trainings where there is trouble that they can explain: a range test, some hundred steps
             with another learning rate, without penalties, without dropout, on fewer examples.
+        budget: seconds that these may take together; None for no bound.  For what it does not suffice is shortened or
+            left out, and ``Diagnosis.left_out`` says it.
 
     Raises:
         OptionError: the run has no parameters yet, or an option is out of range.
@@ -55,6 +63,8 @@ def diagnose(
     """
     best = options.number("diagnose", "optimal_error", optimal_error, low=0)
     trying = options.flag("diagnose", "experiments", experiments)
-    case = as_case(run, data, validation=validation, test=test, optimal_error=best, experiments=trying)
+    purse = Budget(math.inf if budget is None else options.number("diagnose", "budget", budget, low=0))
+    settings = {"optimal_error": best, "experiments": trying, "budget": purse}
+    case = as_case(run, data, validation=validation, test=test, **settings)
     findings = [finding for check in CHECKS for finding in check(case)]
-    return Diagnosis(in_order(findings), verdict(case), case.errors)
+    return Diagnosis(in_order(findings), verdict(case), case.errors, tuple(purse.notes))

@@ -2,7 +2,8 @@
 
 Each column of one part is held against the same of another by the two-sample test of Kolmogorov and Smirnov: the
 statistic is D, the greatest distance of their distribution functions, and its distribution that of the limit, with
-Stephens' correction for small samples.  The level is divided by the number of columns (Bonferroni).
+Stephens' correction for small samples.  The level is divided by the number of columns (Bonferroni).  Of images the
+columns are pixels, and the brightness and contrast of the whole, in which a little more light shows far sooner.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from gradloom.drawing.chart import Chart
 from gradloom.train.diagnosis.case import Case
 from gradloom.train.diagnosis.finding import SERIOUS, WARNING, Finding
+from gradloom.train.diagnosis.images import are_images, light, place
 
 LEVEL = 1e-4
 LEAST_DISTANCE = 0.15
@@ -65,8 +67,12 @@ def _by_column(case: Case, first: str, second: str) -> tuple[dict[str, float], d
     columns = np.linspace(0, matrices[0].shape[1] - 1, min(matrices[0].shape[1], _MOST_COLUMNS)).astype(int)
     distances, chances = {}, {}
     for column in columns:
-        label = f"input {column}"
+        label = place(int(column), parts[0].inputs.shape[1:])
         distances[label], chances[label] = two_sample(*(matrix[:, column] for matrix in matrices))
+    if are_images(parts[0].inputs):
+        lights = [light(part.inputs[rows]) for part, rows in zip(parts, taken)]
+        for label in lights[0]:
+            distances[label], chances[label] = two_sample(*(found[label] for found in lights))
     labels = [case.labels(name) for name in (first, second)]
     if all(len(found) == len(part) for found, part in zip(labels, parts)):
         distances["target"], chances["target"] = two_sample(*labels)

@@ -70,11 +70,13 @@ class Diagnosis:
         findings: root causes before what follows from them; notes last.
         verdict: of bias and variance, a sentence.
         errors: by part ("training", "validation", "test"): the share of wrong answers, or of variance not explained.
+        left_out: what was not examined, or with fewer steps than usual, and why; a sentence each.
     """
 
     findings: tuple[Finding, ...]
     verdict: str
     errors: Mapping[str, float] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
 
     @property
     def first(self) -> Finding | None:
@@ -93,7 +95,8 @@ class Diagnosis:
             "verdict": self.verdict,
             "errors": dict(self.errors),
             "findings": [finding.to_dict() for finding in self.findings],
+            "left_out": list(self.left_out),
         }
 
     def __str__(self) -> str:
-        return "\n\n".join([self.verdict, *map(str, self.findings)])
+        return "\n\n".join([self.verdict, *map(str, self.findings), *self.left_out])

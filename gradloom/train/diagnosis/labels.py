@@ -63,6 +63,8 @@ def _noise(case: Case) -> Iterator[Finding]:
     asked = case.neighbours
     if asked is None or not case.is_classes or asked.contradicted <= max(NOISE, case.optimal_error):
         return
+    if asked.is_lost:  # as among few images, where what neighbours agree on is chance
+        return
     yield Finding(
         "label_noise",
         SERIOUS if case.is_ill else NOTE,
@@ -82,6 +84,10 @@ def _noise(case: Case) -> Iterator[Finding]:
 
 def _imbalance(case: Case) -> Iterator[Finding]:
     truth, answers = case.labels("training"), case.answers("training")
+    ignored = getattr(case.run.loss, "ignore", None)
+    if ignored is not None:
+        truth, answers = truth[truth != ignored], answers[truth != ignored]
+    what = "examples" if len(case.labels("training")) == len(case.training) else "positions"
     names, index, counts = np.unique(truth, return_inverse=True, return_counts=True)
     if len(names) < 2 or counts.max() < IMBALANCE * counts.min():
         return
@@ -92,7 +98,7 @@ def _imbalance(case: Case) -> Iterator[Finding]:
     yield Finding(
         "label_imbalance",
         SERIOUS if is_missed and case.run.class_weight is None else WARNING if is_missed else NOTE,
-        f"Class {name} has {counts[rare]} of {len(truth)} training examples, the largest {counts.max()}; of class "
+        f"Class {name} has {counts[rare]} of {len(truth)} training {what}, the largest {counts.max()}; of class "
         f"{name} {recalls[rare]:.0%} are recognised, of the largest {recalls[int(np.argmax(counts))]:.0%}.",
         "Where a class is rare, always saying another is nearly right, so accuracy hides that the rare one is missed.",
         'Weight the classes (class_weight="balanced"), collect more of the rare one, or move the threshold; look at '

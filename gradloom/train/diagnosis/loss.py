@@ -17,7 +17,11 @@ def loss(case: Case) -> Iterator[Finding]:
     if not case.has_bias or not case.experiments or case.rate is None:
         return
     rate = case.rate / 10
-    course = case.courses_without_dropout(case.start or case.now, np.full(2 * STEPS, rate), case.hyper, fixed=True)
+    begin, courses = case.start or case.now, case.courses_without_dropout
+    steps = courses.granted("one batch again and again", 2 * STEPS, begin)
+    if not steps:
+        return
+    course = courses(begin, np.full(steps, rate), case.hyper, fixed=True)
     chart = Chart("One batch, no dropout", "step", "loss", curves={"loss": list(enumerate(course.losses))})
     rises = int(np.sum(np.diff(course.losses) > 1e-3 * np.abs(course.losses[:-1])))
     if not course.end < 0.98 * course.losses[0]:

@@ -1,7 +1,8 @@
 """The learning rate: a range test, and short trainings that prove what another rate would do (catalogue 124).
 
 In a range test the rate grows by the same factor at every step.  The loss falls where the rate is useful and rises
-where it is too large; a tenth of the rate at which the loss is least is a good choice.
+where it is too large; a tenth of the rate at which it is down is a good choice.  (Not of that at which it is least:
+what is learned during the test stays learned, and an easy task is at a loss of 0 until the rate breaks it.)
 Source: Smith, "Cyclical learning rates for training neural networks" (2017).
 """
 
@@ -19,6 +20,8 @@ from gradloom.train.diagnosis.courses import STEPS
 from gradloom.train.diagnosis.finding import SERIOUS, Finding
 
 LEAST, GREATEST = 1e-6, 10.0
+_NEAR = 0.02
+"""Down is where this share of the whole fall is left."""
 FAR = 20.0
 """A rate so many times below the one of the range test is looked at more closely."""
 
@@ -30,7 +33,7 @@ class RangeTest:
     Attributes:
         rates: of the steps.
         losses: smoothed; not finite from where training broke down.
-        best: a tenth of the rate at which the loss was least.
+        best: a tenth of the rate at which the loss was nearly least.
     """
 
     rates: np.ndarray
@@ -53,7 +56,9 @@ def rates(case: Case) -> Iterator[Finding]:
     test = range_test(case)
     if test is None or FAR * own >= test.best >= own / FAR:
         return
-    steps = 4 * STEPS
+    steps = case.courses.granted("trainings at another learning rate", 8 * STEPS, begin) // 2
+    if not steps:
+        return
     mine = case.courses(begin, np.full(steps, own), case.hyper)
     other = case.courses(begin, np.full(steps, test.best), case.hyper)
     if not math.isfinite(other.end) or other.losses[0] - other.end <= 0.2 * other.losses[0]:
@@ -84,18 +89,22 @@ def rates(case: Case) -> Iterator[Finding]:
 
 
 def range_test(case: Case) -> RangeTest | None:
-    """The range test from the first weights; None where the optimiser has no learning rate or the loss never falls."""
+    """The range test from the first weights; None without a learning rate, a fall of the loss, or the time."""
     own = case.rate
     if own is None:
         return None
-    greatest = max(GREATEST, 10 * own)
-    tried = np.geomspace(LEAST, greatest, 2 * STEPS)
-    course = case.courses(case.start or case.now, tried, case.hyper)
+    greatest, begin = max(GREATEST, 10 * own), case.start or case.now
+    steps = case.courses.granted("the range test of learning rates", 2 * STEPS, begin)
+    if not steps:
+        return None
+    tried = np.geomspace(LEAST, greatest, steps)
+    course = case.courses(begin, tried, case.hyper)
     losses = smoothed(course.losses)
     if not np.isfinite(losses).any():
         return None
-    least = int(np.nanargmin(np.where(np.isfinite(losses), losses, np.inf)))
-    return RangeTest(tried, losses, float(tried[least]) / 10)
+    finite = np.where(np.isfinite(losses), losses, np.inf)
+    reached = int(np.argmax(finite <= finite.min() + _NEAR * (finite[0] - finite.min())))
+    return RangeTest(tried, losses, float(tried[reached]) / 10)
 
 
 def smoothed(losses: np.ndarray, keep: float = 0.9) -> np.ndarray:

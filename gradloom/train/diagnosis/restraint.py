@@ -33,8 +33,11 @@ def _penalties(case: Case) -> Iterator[Finding]:
     if not (strong or more) or case.rate is None:
         return
     free = {**case.hyper, **{name: tensor(0.0, "float64") for name in strong}}
-    rates = np.full(4 * STEPS, case.rate)
     begin = case.start or case.now
+    steps = case.courses.granted("trainings without penalties", 8 * STEPS, begin) // 2
+    if not steps:
+        return
+    rates = np.full(steps, case.rate)
     kept, freed = case.courses(begin, rates, case.hyper), case.courses_without_regularizers(begin, rates, free)
     if freed.end < 0.6 * kept.end:
         names = [*strong, *(type(regularizer).__name__ for regularizer in more)]
@@ -54,8 +57,11 @@ def _dropout(case: Case) -> Iterator[Finding]:
     dropping: list[Any] = [m for m in paths(case.run.model) if "Drop" in type(m).__name__ and getattr(m, "rate", 0)]
     if not dropping or case.rate is None:
         return
-    rates = np.full(4 * STEPS, case.rate)
     begin = case.start or case.now
+    steps = case.courses.granted("trainings without dropout", 8 * STEPS, begin) // 2
+    if not steps:
+        return
+    rates = np.full(steps, case.rate)
     kept = case.courses(begin, rates, case.hyper)
     freed = case.courses_without_dropout(begin, rates, case.hyper)
     if freed.end < 0.4 * kept.end:

@@ -13,6 +13,7 @@ from gradloom.tensor import Tensor
 from gradloom.train.diagnosis.case import Case
 from gradloom.train.diagnosis.finding import SERIOUS, WARNING, Finding
 from gradloom.train.diagnosis.flow import by_layer
+from gradloom.train.diagnosis.images import are_images
 from gradloom.train.examples import two_examples
 from gradloom.transforms import jvp, trace
 
@@ -99,7 +100,9 @@ def _leaf(parameters: object, name: str) -> np.ndarray:
 def _linear(case: Case) -> Iterator[Finding]:
     """A function is affine where its derivative is the same everywhere: where the graph of it does not ask for x."""
     count = len(case.layers_now.weights)
-    if count < 2 or not np.issubdtype(case.training.inputs.dtype, np.floating) or not _is_affine(case):
+    inputs = case.training.inputs
+    is_number = np.issubdtype(inputs.dtype, np.floating) or are_images(inputs)  # others may be indices
+    if count < 2 or not is_number or not _is_affine(case):
         return
     yield Finding(
         "linear_stack",
@@ -118,7 +121,7 @@ def _is_affine(case: Case) -> bool:
     def slope(x: Tensor, direction: Tensor) -> Tensor:
         return jvp(lambda v: nn.apply(model, now["parameters"], now["state"], v)[0], (x,), (direction,))[1]
 
-    example = _two(case)
+    example = two_examples(case.run.dtype, case.training.inputs.shape[1:])  # bytes of images have no derivative
     graph = trace(slope, example, gl.ones_like(example))
     outputs = [node for node in graph.outputs if node.op is not CONSTANT]
     return not any(node in dependents(graph.nodes, graph.inputs[:1]) for node in outputs)

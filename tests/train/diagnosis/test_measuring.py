@@ -15,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from gradloom import nn, optim, train
 from gradloom.tensor import tensor
+from gradloom.train.diagnosis.budget import Budget
 from gradloom.train.diagnosis.courses import STEPS, Courses
 from gradloom.train.diagnosis.curves import LearningCurve
 from gradloom.train.diagnosis.drift import two_sample
@@ -89,7 +90,7 @@ def test_courses_are_the_descent_that_numpy_makes_by_hand():
     recipe = Recipe(run.model, run.loss, run.optimizer, [])
     numbers = {k: tensor(v, "float64") for k, v in recipe.hyperparameters(0.0, 0.0).items()}
     rates = np.geomspace(1e-3, 0.2, STEPS)
-    course = Courses(recipe, (X, Z, ONES), 40, "native")(run.snapshot(), rates, numbers)
+    course = Courses(recipe, (X, Z, ONES), 40, "native", Budget())(run.snapshot(), rates, numbers)
     layer = run.model.parameters()["layers.0"]
     w, b, losses = np.float64(layer["weight"].numpy()), np.float64(layer["bias"].numpy()), []
     for rate in rates:
