@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from gradloom.cli.images.sources import pipelines
 from gradloom.cli.options import (
     Debug,
     EncodingOption,
@@ -70,8 +69,8 @@ def report(
 
 
 def _diagnosed(trainer: Trainer, parts: Parts) -> Diagnosis | None:
-    """What the doctor says without trying anything out, of models of tables whose training part is at hand."""
-    if TRAINING not in parts or pipelines(trainer) is not None:
+    """What the doctor says without trying anything out, where the training part is at hand."""
+    if TRAINING not in parts:
         return None
     validation, test = parts.get(VALIDATION), parts.get(TEST)
     return diagnose(trainer, parts[TRAINING], validation=validation, test=test, experiments=False)

@@ -212,7 +212,11 @@ def _(optimizer: FirstOrder) -> Equations:
 @equations.register
 def _(optimizer: Newton) -> Equations:
     remark = f"H is the Hessian at θ, kept positive as the options say: {_options(optimizer)}."
-    return Equations(("g = gradient(theta)", "theta <- theta - inverse(H) @ g"), {}, (remark,))
+    if not optimizer.damping or optimizer.method == "cg":
+        return Equations(("g = gradient(theta)", "theta <- theta - inverse(H) @ g"), {}, (remark,))
+    first = "λ is that of the first step; it follows how good the quadratic model is."
+    lines = ("g = gradient(theta)", "theta <- theta - inverse(H + lamda * I) @ g")
+    return Equations(lines, {"lamda": optimizer.damping}, (remark, first))
 
 
 @equations.register

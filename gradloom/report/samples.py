@@ -68,7 +68,8 @@ def mistakes(run: Any, inputs: Any, targets: Any, *, count: int = 16, labels: Se
     true = decisions.actual("mistakes", wanted[worst], found.shape[1])
     panels = _panels(run, "mistakes", images[worst], found, true, labels, values[worst])
     note = f"the largest losses of {len(images)} images, {values.mean():.3g} on average"
-    return Figure(worst, grid("Worst mistakes", panels, columns=_columns(len(panels)), note=note))
+    title = "Worst mistakes" if any(panel.frame for panel in panels) else "Least sure answers"
+    return Figure(worst, grid(title, panels, columns=_columns(len(panels)), note=note))
 
 
 def _panels(

@@ -92,6 +92,8 @@ def test_a_page_about_images(cli, classifier: Path, segmenter: Path, monkeypatch
         page = Path("page.html").read_text()
         assert title in page
         assert "Confusion matrix" in page
+        assert "What the doctor says" in page
+        assert ("Left out: label noise" in page) == (folder is segmenter), "neighbours are not asked of masks"
 
 
 def _damage(text: str) -> Callable[[Path], object]:

@@ -17,4 +17,5 @@ def diagnosis(found: Diagnosis | None) -> Section | None:
     blocks: list[Block] = [Paragraph(found.verdict)]
     blocks += [Paragraph("The doctor has found nothing else.")] if not found.findings else []
     blocks += [Advice(f.severity, f.title, f.measured, f.why, f.what_to_do, f.to_svg()) for f in found.findings]
+    blocks += [Paragraph(sentence) for sentence in found.left_out]
     return Section("findings", "What the doctor says", blocks)
