@@ -16,6 +16,7 @@ from sklearn import metrics
 from gradloom import data, nn, optim, report, train
 from gradloom.drawing.chart import Chart
 from gradloom.errors import MissingPackageError, OptionError
+from gradloom.report.html.blocks import worded
 from gradloom.train.diagnosis.finding import Finding
 
 RNG = np.random.default_rng(8)
@@ -195,6 +196,11 @@ def test_columns_of_a_table_are_named_in_the_unit_of_the_data() -> None:
     label = next(svg["aria-label"] for svg in page.all("svg") if "What the model says for each" in svg["aria-label"])
     assert label == "What the model says for each height and weight, with 60 examples."
     assert {"160", "180", "70"} <= set(page.texts["text"])
+
+
+def test_names_of_metrics_are_read_as_words() -> None:
+    names = {"val_mean_iou": "validation mean IoU", "cross_entropy": "cross entropy", "loss": "loss"}
+    assert {name: worded(name) for name in names} == names
 
 
 def test_findings_stand_in_front() -> None:

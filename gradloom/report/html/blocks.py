@@ -150,3 +150,9 @@ def figure(value: float | None) -> str:
     if value == round(value):
         return f"{value:.0f}"
     return f"{value:.4f}" if 1e-3 <= abs(value) < 1 else f"{value:#.4g}".rstrip(".")
+
+
+def worded(name: str) -> str:
+    """The name of a metric as it is read, ``val_mean_iou`` as "validation mean IoU"."""
+    words = {"val": "validation", "iou": "IoU"}
+    return " ".join(words.get(part, part) for part in name.split("_"))

@@ -19,6 +19,7 @@ from gradloom.report.svg import to_svg
 
 _MOST_COLUMNS = 40
 _PICTURES = 12
+_MASKS = 4
 
 
 def contents(table: DataTable | None, parts: Mapping[str, Rated], sizes: Mapping[str, int]) -> Section | None:
@@ -99,10 +100,11 @@ def images(run: Any, rated: Rated, targets: Any) -> Section | None:
     if rated.kind == "numbers" or rated.inputs.ndim != 4 or rated.inputs.shape[-1] not in (1, 3):
         return None
     if rated.kind == "pixels":
-        shown = segmentation(run, rated.inputs, rated.truth, count=4)
-        return Section(
-            "images", "Masks", [Picture(shown.to_svg(), "Images, their masks, and what the model says.", True)]
-        )
+        wrong = (rated.chosen != rated.truth).reshape(len(rated), -1).mean(1)
+        worst = np.argsort(-wrong, kind="stable")[:_MASKS]
+        shown = segmentation(run, rated.inputs[worst], rated.truth[worst], count=_MASKS)
+        text = "The images with the most pixels wrong, their masks, and what the model says."
+        return Section("images", "Masks", [Picture(shown.to_svg(), text, True)])
     shown = mistakes(run, rated.inputs, targets, count=_PICTURES, labels=rated.classes)
     return Section("images", "Images it is most wrong about", [Picture(to_svg(shown.canvas), "", True)])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gradloom.drawing.plot import Line, Plot, Points, Rule
-from gradloom.report.html.blocks import Block, Folded, Paragraph, Section, Table, drawn, figure
+from gradloom.report.html.blocks import Block, Folded, Paragraph, Section, Table, drawn, figure, worded
 from gradloom.train.history import History
 
 _STEEP = 30.0
@@ -26,7 +26,7 @@ def learning(history: History) -> Section | None:
     blocks += [_curves(history, name) for name in own]
     step = -(-len(rows) // _MOST_ROWS)
     cells = [[str(int(row["epoch"])), *(figure(row.get(name)) for name in names)] for row in rows[::step]]
-    head = ["epoch", *(name.replace("val_", "validation ").replace("_", " ") for name in names)]
+    head = ["epoch", *map(worded, names)]
     every = "every epoch" if step == 1 else f"every {step}th epoch"
     blocks.append(Folded(f"The numbers, {every}", [Table(head, cells, texts=0)]))
     return Section("learning", "Learning curves", blocks)
@@ -56,7 +56,7 @@ def _curves(history: History, name: str) -> Block:
         extra.append(Rule((best, None), (best, None), f"best epoch, {best}"))
         last = list(kept.values())[-1]
         extra.append(Points([point for point in last if point[0] == best], colour=marks[-1].colour))
-    title = name.replace("_", " ")
+    title = worded(name)
     told = "; ".join(
         f"{label} from {figure(points[0][1])} to {figure(points[-1][1])}" for label, points in kept.items()
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gradloom.report.html.blocks import Block, Paragraph, Section, Table, Tile, Tiles, figure
+from gradloom.report.html.blocks import Block, Paragraph, Section, Table, Tile, Tiles, figure, worded
 from gradloom.report.scores import Score
 from gradloom.tree import leaves
 
@@ -38,7 +38,7 @@ def overview(run: Any, found: Sequence[Score], part: str, figures: Figures, note
     blocks += [Paragraph(note) for note in notes]
     if figures:
         names = list(dict.fromkeys(name for row in figures.values() for name in row))
-        rows = [[name.replace("_", " "), *(figure(row.get(name)) for row in figures.values())] for name in names]
+        rows = [[worded(name), *(figure(row.get(name)) for row in figures.values())] for name in names]
         blocks.append(Table(["", *figures], rows, caption="Measured at the end of training."))
     return Section("overview", "At a glance", blocks)
 
