@@ -107,3 +107,14 @@ def test_noise_is_refused_or_plain(raw: bytes):
     except DataError:
         return
     assert isinstance(found, (dict, list, tuple, str, int, type(None), np.ndarray))
+
+
+def test_what_a_memo_nests_again_and_again_is_refused_at_once():
+    """Sixty dicts, each with the one before under two keys: walked, they are 2^60."""
+    raw = b"\x80\x02}q\x00"
+    for place in range(60):
+        raw += (
+            b"}(" + text("a") + b"h" + bytes([place]) + text("b") + b"h" + bytes([place]) + b"uq" + bytes([place + 1])
+        )
+    with pytest.raises(DataError, match="a dict where plain data are wanted"):
+        read_pickle(raw + b".", "batch")

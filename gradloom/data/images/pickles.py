@@ -230,13 +230,24 @@ def _check_protocol(protocol: int) -> None:
 
 
 def _finished(value: Any) -> Any:
-    """The data with arrays in place of what stood for them; only at the two levels that batches have."""
+    """The data with arrays in place of what stood for them; only at the two levels that batches have.
+
+    Through the memo a few bytes can say that a dict holds another one twice, that one a third twice, and so on: what is
+    nested deeper is refused, not walked.
+    """
     if isinstance(value, dict):
-        return {key: _finished(item) for key, item in value.items()}
+        return {key: _item(item) for key, item in value.items()}
+    return _item(value)
+
+
+def _item(value: Any) -> Any:
+    """What stands alone or in a dict: an array, a list of numbers and texts, or one of these."""
     if isinstance(value, _Bytes) and value.value is not None:
         return value.value
     if isinstance(value, _Bytes | _Name):
         raise _Refused("an array without content")
     if isinstance(value, list) and not all(type(item) in (int, str) for item in value):
         raise _Refused("a list of something else than numbers and texts")
+    if isinstance(value, dict | tuple):
+        raise _Refused(f"a {type(value).__name__} where plain data are wanted")
     return value
