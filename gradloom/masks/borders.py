@@ -30,8 +30,8 @@ def border_weights(
     Pass it as the weights of a data set: ``run.fit((images, masks, border_weights(masks)))``.
 
     Args:
-        masks: whole numbers (n, H, W) or (H, W), 0 outside cells.  Either 1 inside, and each connected part is a cell;
-            or 1, 2, ... for each cell.
+        masks: whole numbers (n, H, W) or (H, W), 0 outside cells.  Either one other value in all of them, such as 1 or
+            255, and each connected part is a cell; or several values, one for each cell.
         w0: w₀, the weight of a border between two cells that touch.
         sigma: σ in pixels, how fast it falls as they part.
         classes: w_c of what is outside and what is inside cells: two numbers; "balanced", so that both weigh the same
@@ -50,15 +50,16 @@ def border_weights(
     Source: Ronneberger, Fischer and Brox, "U-Net" (2015), equation 2.
     """
     found = np.asarray(masks)
-    if found.ndim not in (2, 3) or found.dtype.kind not in "iub":
+    if found.ndim not in (2, 3) or not found.size or found.dtype.kind not in "iub":
         got = f"{found.dtype} of shape {found.shape}"
         raise ShapeError("border_weights", rule="masks are whole numbers (n, height, width)", got=got)
     options.not_negative("border_weights", "w0", w0)
     options.positive("border_weights", "sigma", sigma)
     outside, inside = _class_weights(found, classes)
     weights = np.where(found != 0, inside, outside)
+    is_numbered = len(np.unique(found[found != 0])) > 1
     for mask, row in zip(found.reshape(-1, *found.shape[-2:]), weights.reshape(-1, *found.shape[-2:])):
-        cells = mask if mask.max() > 1 else connected_components(mask, neighbours=neighbours)[0]
+        cells = mask if is_numbered else connected_components(mask, neighbours=neighbours)[0]
         first, second = nearest_labels(cells, 2, within=_REACH * sigma)[0]
         row += np.where((cells == 0) | cells_too, w0 * np.exp(-((first + second) ** 2) / (2 * sigma**2)), 0)
     return weights.astype(np.float32)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gradloom.errors import DataError, ShapeError
+from gradloom.errors import DataError, OptionError, ShapeError
 from gradloom.masks.components import connected_components
 from gradloom.masks.pictures import as_picture
 from gradloom.masks.thinning import thin
@@ -101,9 +101,14 @@ def membrane_rand_score(
 
     Raises:
         ShapeError: the two are not pictures of one size.
-        DataError: there is no true cell.
+        DataError: there is no true cell, or a probability is not a number.
+        OptionError: there are no thresholds.
     """
+    if not len(thresholds):
+        raise OptionError("membrane_rand_score", rule="there must be a threshold", got="none")
     chances = as_picture("membrane_rand_score", membrane)
+    if np.isnan(chances).any():
+        raise DataError("membrane_rand_score", rule="probabilities must be numbers", got="NaN")
     cells, _ = connected_components(as_picture("membrane_rand_score", true_membrane) == 0)
     scores = tuple(rand_score(connected_components(~thin(chances >= t, framed=True))[0], cells) for t in thresholds)
     best = max(range(len(scores)), key=lambda i: scores[i].score)

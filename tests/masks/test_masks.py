@@ -117,6 +117,9 @@ def test_border_weights_by_the_formula() -> None:
     np.testing.assert_allclose(found[0], np.where(cells > 0, 2, 1 + bump), rtol=1e-6)
     np.testing.assert_array_equal(found[1], np.ones(cells.shape))
     np.testing.assert_allclose(masks.border_weights(cells > 0, w0=0, classes=None), 1)
+    # So has one of 0 and 255, as image files have it.
+    as_file = masks.border_weights(255 * stack.astype(np.uint8), w0=7, sigma=3, classes=(1, 2))
+    np.testing.assert_array_equal(as_file, found)
 
 
 @settings(deadline=None, max_examples=60)
@@ -174,3 +177,9 @@ def test_refusals() -> None:
         masks.border_weights(np.ones((2, 2)))
     with pytest.raises(OptionError, match="the weights outside and inside cells"):
         masks.border_weights(np.ones((2, 2), int), classes=(1, 2, 3))
+    with pytest.raises(ShapeError, match="masks are whole numbers"):
+        masks.border_weights(np.ones((2, 0, 3), int))
+    with pytest.raises(OptionError, match="there must be a threshold"):
+        masks.membrane_rand_score(np.zeros((2, 2)), np.eye(2), thresholds=())
+    with pytest.raises(DataError, match="probabilities must be numbers; got NaN"):
+        masks.membrane_rand_score(np.full((2, 2), np.nan), np.eye(2))
