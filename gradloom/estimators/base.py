@@ -19,6 +19,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from gradloom import nn, optim, options, train
+from gradloom.train.examples import held_out
 
 FULL_BATCH = 2000
 """Rows up to which an update sees all of them (catalogue 105).  Then a weight of 2 is exactly a row given twice."""
@@ -115,13 +116,14 @@ class NeuralEstimator(BaseEstimator):
         held: Any = self.validation_fraction or None
         if validation is not None:
             held = (self._scaled(validation[0]), *validation[1:])
-        batch = self._batch(len(x))
+        rows = len(x) - (held_out(len(x), held) if validation is None and held is not None else 0)
+        batch = self._batch(rows)
         column = "loss" if held is None else "val_loss"
         patient = [] if self.patience is None else [train.EarlyStopping(self.patience, monitor=column, margin=self.tol)]
         self.trainer_.fit(
             (self._scaled(x), targets, weights),
             validation=held,
-            epochs=self._epochs(len(x), batch),
+            epochs=self._epochs(rows, batch),
             batch_size=batch,
             callbacks=patient,
             progress="auto" if self.verbose else "silent",
@@ -212,7 +214,9 @@ def moments(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.nda
     """Weighted mean and deviation of columns in float64; the deviation of a constant column is 1."""
     x, share = values.astype(np.float64), weights.astype(np.float64) / weights.sum(dtype=np.float64)
     mean = share @ x
-    deviation = np.sqrt(share @ np.square(x - mean))
+    largest = np.abs(x - mean).max(0)
+    unit = np.where(largest > 0, largest, 1.0)  # so that squares stay within the range of numbers
+    deviation = unit * np.sqrt(share @ np.square((x - mean) / unit))
     tiny = 10 * np.finfo(values.dtype).eps * np.maximum(np.abs(mean), np.finfo(np.float64).tiny)
     return mean, np.where(deviation > tiny, deviation, 1.0)
 

@@ -71,18 +71,28 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Pass over some more rows once; features keep the scales of the first call (catalogue 101, 219).
 
+        Weights of classes are those of ``class_weight``; "balanced" is refused, for a part of the rows does not tell
+        how many there are of each class.
+
         Args:
             X: features.
             y: classes.
             classes: all classes there will be; needed in the first call.
             sample_weight: how much each row counts.
         """
+        if self.class_weight == "balanced":
+            raise OptionError(
+                type(self).__name__,
+                rule="partial_fit takes weights by class, for it does not know all rows",
+                got="class_weight='balanced'",
+                fix="Give a dict, such as scikit-learn's compute_class_weight makes of all labels.",
+            )
         first = not hasattr(self, "trainer_")
         x, labels = self._checked(X, y, reset=first)
         if first:
             self.classes_ = self._several(np.unique(labels if classes is None else classes))
         self._refuse_others(labels)
-        weights = self._weights(sample_weight, x)
+        weights = self._weights(sample_weight, x) * self._weights_of_classes(labels)
         if first:
             self._start(x, weights, len(self.classes_))
         data = self._scaled(x), self._targets(labels), weights

@@ -61,7 +61,8 @@ class Perceptron(ClassifierMixin, BaseEstimator):
         rate = options.positive("Perceptron", "learning_rate", self.learning_rate)
         rows = np.hstack([np.full((len(x), 1), -1, x.dtype), x])
         wanted = _signs(labels, self.classes_).astype(x.dtype)
-        weights = total = np.zeros((wanted.shape[1], rows.shape[1]), x.dtype)
+        weights = np.zeros((wanted.shape[1], rows.shape[1]), x.dtype)
+        total = weights.astype(np.float64)  # of rows times passes summands: in float32 it would stand still
         random, learn, self.mistakes_ = check_random_state(self.random_state), gl.jit(_one_pass), []
         for _ in range(options.whole("Perceptron", "epochs", self.epochs)):
             order = random.permutation(len(x)) if self.shuffle else np.arange(len(x))
@@ -105,6 +106,6 @@ def _one_pass(start: Any, rows: gl.Tensor, wanted: gl.Tensor, rate: gl.Tensor) -
         wrong = gl.where(weights @ x >= 0, 1.0, -1.0) != right
         step = rate * gl.where(wrong, right, 0.0)
         weights = weights + gl.expand_dims(step, 1) * x
-        return (weights, total + weights, mistakes + gl.any(wrong)), ()
+        return (weights, total + gl.cast(weights, "float64"), mistakes + gl.any(wrong)), ()
 
     return gl.scan(learn, start, (rows, wanted))[0]

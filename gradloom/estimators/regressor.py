@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import RegressorMixin
 
+from gradloom.errors import ShapeError
 from gradloom.estimators.base import NeuralEstimator, examples_of, identity, moments
 
 
@@ -88,5 +89,12 @@ class NeuralRegressor(RegressorMixin, NeuralEstimator):
         self._start(x, weights, columns.shape[1])
 
     def _targets(self, targets: np.ndarray) -> np.ndarray:
-        columns = (targets.reshape(len(targets), -1) - self.target_mean_) / self.target_scale_
-        return columns.astype(self.trainer_.dtype)
+        columns = targets.reshape(len(targets), -1)
+        if columns.shape[1] != len(self.target_mean_):
+            raise ShapeError(
+                type(self).__name__,
+                rule="later targets must be as many as the first",
+                got=f"{columns.shape[1]}, not {len(self.target_mean_)}",
+                fix="Fit a new estimator for other targets.",
+            )
+        return ((columns - self.target_mean_) / self.target_scale_).astype(self.trainer_.dtype)

@@ -102,10 +102,15 @@ def hold_out(examples: Examples, share: float, key: Tensor) -> tuple[Examples, E
             rule="validation as a number is the share, between 0 and 1, of at least 2 examples",
             got=f"{share} of {len(examples)}",
         )
-    held = min(max(round(share * len(examples)), 1), len(examples) - 1)
+    held = held_out(len(examples), share)
     order = random.permutation(key, len(examples)).numpy()
     # Sorted, so that without shuffling the examples keep their order.
     return Examples(*examples.take(np.sort(order[held:]))), Examples(*examples.take(np.sort(order[:held])))
+
+
+def held_out(count: int, share: float) -> int:
+    """How many of some examples a share of them is; at least one, and not all."""
+    return min(max(round(share * count), 1), count - 1)
 
 
 def first_weights(weights: np.ndarray, count: int) -> np.ndarray:

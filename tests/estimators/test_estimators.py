@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from gradloom import nn
-from gradloom.errors import OptionError, UnknownNameError
+from gradloom.errors import OptionError, ShapeError, UnknownNameError
 from gradloom.estimators import NeuralClassifier, NeuralRegressor, NeuralTransformer, Perceptron
 
 datasets: Any = bundled  # what its functions give depends on their arguments
@@ -92,6 +92,56 @@ def test_class_weights_move_the_boundary():
         for w in (None, "balanced")
     )
     assert balanced > plain + 0.1
+
+
+def test_class_weights_count_in_partial_fit_too():
+    x, y = datasets.load_iris(return_X_y=True)
+    weights = {0: 1.0, 1: 1.0, 2: 50.0}
+    by_class = NeuralClassifier((), class_weight=weights, random_state=0).partial_fit(x, y, [0, 1, 2])
+    by_row = NeuralClassifier((), random_state=0)
+    by_row.partial_fit(x, y, [0, 1, 2], sample_weight=np.array(list(weights.values()))[y])
+    assert np.array_equal(by_class.predict_proba(x), by_row.predict_proba(x))
+    with pytest.raises(OptionError, match="it does not know all rows; got class_weight='balanced'"):
+        NeuralClassifier(class_weight="balanced").partial_fit(x, y, [0, 1, 2])
+
+
+def test_a_part_can_be_held_out_whatever_the_batch():
+    x, y = datasets.load_iris(return_X_y=True)
+    for batch_size in ("auto", 150):
+        model = NeuralClassifier((), validation_fraction=0.2, batch_size=batch_size, epochs=3).fit(x, y)
+        assert len(model.trainer_.history.column("val_loss")) == 3
+        assert model.trainer_.batch_size == 120
+
+
+@pytest.mark.parametrize("unit", [2.0**-800, 2.0**800])
+def test_squares_of_features_and_targets_stay_within_the_range_of_numbers(unit):
+    x, y = datasets.load_diabetes(return_X_y=True)
+    usual = NeuralRegressor((), epochs=5, random_state=0).fit(x, y)
+    model = NeuralRegressor((), epochs=5, random_state=0).fit(unit * x, unit * y)
+    assert model.predict(unit * x) / unit == pytest.approx(usual.predict(x), rel=1e-6)
+
+
+def test_targets_stay_as_many():
+    x, y = datasets.load_diabetes(return_X_y=True)
+    model = NeuralRegressor((), epochs=1).partial_fit(x, np.stack([y, y], 1))
+    with pytest.raises(ShapeError, match="later targets must be as many as the first; got 1, not 2"):
+        model.partial_fit(x, y)
+
+
+def test_the_mean_of_many_float32_weights_is_exact():
+    """A perceptron that never errs again: its mean weights tend to the last, with a sum beyond float32."""
+    x = np.array([[1000.0], [-1001.0]], np.float32)
+    x = np.repeat(x, 10_000, 0)
+    model = Perceptron(average=True, shuffle=False).fit(x, x[:, 0] > 0)
+    weights = np.zeros(2)
+    total = np.zeros(2)
+    for _ in range(model.n_iter_):
+        for value in x[:, 0].astype(np.float64):
+            wanted = 1 if value > 0 else -1
+            if (1 if weights @ [-1, value] >= 0 else -1) != wanted:
+                weights += np.array([-1, value]) * wanted
+            total += weights
+    assert model.coef_[0, 0] == pytest.approx(total[1] / (model.n_iter_ * len(x)), rel=1e-12)
 
 
 # Tools ----------------------------------------------------------------------------------------------------------
