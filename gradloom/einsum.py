@@ -1,6 +1,7 @@
 """Einstein's summation: a sum of products written with one letter for each axis.
 
 ``"bij,bjk->bik"``: letters that are missing on the right are summed over, a letter in two operands is matched.
+``...`` stands for all axes without a letter; they are kept, and broadcast against each other as everywhere.
 Operands are joined two at a time from the left; each joining is one ``contract``.
 """
 
@@ -15,6 +16,10 @@ from gradloom.ir.graph import Node, constant
 from gradloom.ops import core, elementwise
 from gradloom.ops.contraction import contract
 
+_REST = "..."
+_FIRST_LETTER = 0x4E00
+"""Axes of ``...`` are named from here on, by letters that nobody types."""
+
 
 def contract_by_letters(spec: str, nodes: Sequence[Node]) -> Node:
     """The tensor that ``spec`` describes.
@@ -24,6 +29,7 @@ def contract_by_letters(spec: str, nodes: Sequence[Node]) -> Node:
         ShapeError: a letter stands for two sizes, or an operand has another number of axes than letters.
     """
     inputs, output = _parse(spec, nodes)
+    nodes, inputs, output = _with_letters_for_the_rest(spec, nodes, inputs, output)
     _check_sizes(spec, inputs, nodes)
     terms = [_diagonal(x, letters) for x, letters in zip(nodes, inputs)]
     (found, letters), *rest = terms
@@ -40,18 +46,52 @@ def contract_by_letters(spec: str, nodes: Sequence[Node]) -> Node:
 def _parse(spec: str, nodes: Sequence[Node]) -> tuple[list[str], str]:
     left, arrow, right = spec.replace(" ", "").partition("->")
     inputs = left.split(",")
-    letters = "".join(inputs)
-    if not arrow:  # NumPy's rule: letters that occur once, in alphabetical order
-        right = "".join(sorted(a for a in set(letters) if letters.count(a) == 1))
-    ok = len(inputs) == len(nodes) and (letters + right).isalpha() if letters + right else len(inputs) == len(nodes)
-    if not ok or len(set(right)) < len(right) or not set(right) <= set(letters):
+    letters = "".join(group.replace(_REST, "", 1) for group in inputs)
+    if not arrow:  # NumPy's rule: the rest, then letters that occur once, in alphabetical order
+        right = _REST * (_REST in left) + "".join(sorted(a for a in set(letters) if letters.count(a) == 1))
+    kept = right.replace(_REST, "", 1)
+    ok = len(inputs) == len(nodes) and (letters + kept).isalpha() if letters + kept else len(inputs) == len(nodes)
+    if not ok or len(set(kept)) < len(kept) or not set(kept) <= set(letters):
         raise OptionError(
             "einsum",
             rule="the spec needs one group of letters an operand, and every letter after -> once and from the left",
             got=f"{spec!r} for {len(nodes)} operands",
             fix='Write it like "ij,jk->ik".',
         )
+    if _REST in left and _REST not in right:
+        fix = "Name the axes with letters to sum over them."
+        raise OptionError("einsum", rule="axes of ... are kept, not summed over", got=repr(spec), fix=fix)
     return inputs, right
+
+
+def _with_letters_for_the_rest(
+    spec: str, nodes: Sequence[Node], inputs: Sequence[str], output: str
+) -> tuple[list[Node], list[str], str]:
+    """Operands and groups with a letter for each axis that ``...`` stands for, the last one everywhere the same.
+
+    Where an operand has size 1 and another has more, that axis and its letter are left out.
+    """
+    counts = [len(x.shape) - len(g.replace(_REST, "")) if _REST in g else 0 for x, g in zip(nodes, inputs)]
+    starts = [g.find(_REST) for g in inputs]
+    for x, group, count in zip(nodes, inputs, counts):
+        if count < 0:
+            rule = f"{group!r} names {len(group) - len(_REST)} axes or more"
+            raise ShapeError("einsum", rule=rule, got=f"{x.type} in {spec!r}")
+    try:
+        common = np.broadcast_shapes(*(x.shape[s : s + n] for x, s, n in zip(nodes, starts, counts) if n))
+    except ValueError:
+        shapes = " and ".join(str(x.shape[s : s + n]) for x, s, n in zip(nodes, starts, counts) if n)
+        raise ShapeError("einsum", rule="the axes of ... must broadcast", got=f"{shapes} in {spec!r}") from None
+    letters = "".join(map(chr, range(_FIRST_LETTER, _FIRST_LETTER + len(common))))
+    operands, groups = [], []
+    for x, group, start, count in zip(nodes, inputs, starts, counts):
+        first = len(common) - count
+        single = [i for i in range(count) if x.shape[start + i] == 1 != common[first + i]]
+        shape = tuple(n for axis, n in enumerate(x.shape) if axis - start not in single)
+        operands.append(core.reshape(x, shape=shape) if single else x)
+        own = "".join(a for i, a in enumerate(letters[first:]) if i not in single)
+        groups.append(group.replace(_REST, own))
+    return operands, groups, output.replace(_REST, letters)
 
 
 def _check_sizes(spec: str, inputs: Sequence[str], nodes: Sequence[Node]) -> None:

@@ -44,7 +44,10 @@ def outer(x: TensorLike, y: TensorLike) -> Tensor:
 
 
 def einsum(spec: str, *tensors: TensorLike) -> Tensor:
-    """Einstein's sum: ``einsum("ij,jk->ik", a, b)``.  See gradloom/einsum.py."""
+    """Einstein's sum: ``einsum("ij,jk->ik", a, b)``, or ``"...i,i->..."`` for any axes in front.
+
+    See gradloom/einsum.py.
+    """
     nodes = semantics.promoted("einsum", [unwrap(t) for t in tensors])
     return Tensor(contract_by_letters(spec, nodes))
 

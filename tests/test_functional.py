@@ -16,6 +16,7 @@ from hypothesis.extra import numpy as hnp
 
 import gradloom as gl
 from gradloom import arrangement, creation, functional, pointwise, products, reductions
+from gradloom.errors import OptionError, ShapeError
 
 _POSITIVE = [0.0, 0.5, 1.0, 2.5, 1e-8, 30.0, 800.0, np.inf]
 SPECIAL = np.array([*_POSITIVE, *(-x for x in _POSITIVE), np.nan])
@@ -307,6 +308,38 @@ def test_einsum_of_random_specs(data):
     spec = f"{','.join(words)}->{''.join(kept)}"
     arrays = [np.random.default_rng(i).integers(-3, 4, [sizes[a] for a in word]) for i, word in enumerate(words)]
     np.testing.assert_array_equal(gl.einsum(spec, *arrays).numpy(), np.einsum(spec, *arrays))
+
+
+REST = [("...ij,...jk->...ik", (5, 1, 2, 3), (4, 3, 2)), ("...ij,...jk", (2, 3), (4, 3, 2)), ("...", (2, 3)),
+        ("i...->...i", (2, 3, 4)), ("...ii->...i", (4, 3, 3)), ("i...,i...", (3, 2), (3, 1)),
+        ("...,...->...", (), (2, 3)),
+        ("...i,i->...", (3,), (3,)), ("a...b,...->...ab", (2, 1, 3), (5, 4)), ("ij->...ij", (2, 3)),
+        ("...,...,...->...", (2, 1), (1, 3), (4, 1, 1)), ("i...,j->ij...", (2, 0), (3,))]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REST, ids=lambda case: case[0])
+def test_einsum_keeps_the_rest(case: tuple):
+    spec, *shapes = case
+    arrays = [np.random.default_rng(i).standard_normal(shape) for i, shape in enumerate(shapes)]
+    expected = np.einsum(spec, *arrays)
+    np.testing.assert_allclose(gl.einsum(spec, *arrays).numpy(), expected, rtol=1e-12, atol=1e-13)
+    slopes = gl.grad(lambda xs: gl.sum(gl.einsum(spec, *xs) ** 2))(arrays)
+    assert [slope.shape for slope in slopes] == [x.shape for x in arrays]
+
+
+@pytest.mark.parametrize(
+    ("spec", "error", "told"),
+    [
+        ("...i,...i->i", OptionError, r"axes of ... are kept, not summed over; got '...i,...i->i'"),
+        ("...i...,i->...", OptionError, "one group of letters an operand"),
+        ("..i,i->i", OptionError, "one group of letters an operand"),
+        ("...ijk,k->...", ShapeError, "'...ijk' names 3 axes or more; got float64"),
+        ("...i,...j->...", ShapeError, r"the axes of ... must broadcast; got \(2,\) and \(4,\)"),
+    ],
+)
+def test_einsum_refuses_what_the_rest_cannot_be(spec: str, error: type, told: str):
+    with pytest.raises(error, match=told):
+        gl.einsum(spec, np.ones((2, 3)), np.ones((4, 3)))
 
 
 # Positions --------------------------------------------------------------------------------------------------------
