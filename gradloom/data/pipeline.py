@@ -28,6 +28,7 @@ from gradloom.data.encode import OneHot, Ordinal, spelled
 from gradloom.data.features import Block, Reading, read_cells
 from gradloom.data.impute import Impute, MissingFlag, Strategy
 from gradloom.data.scaling import Affine, Log, MinMax, Range, Standardize, skewness
+from gradloom.data.schema import is_name_of_identifier
 from gradloom.data.state import Fitted, Stateful, Transform
 from gradloom.data.table import Column, Table
 from gradloom.errors import DataError, OptionError, unknown_name
@@ -288,8 +289,11 @@ def _nothing_to_learn(column: Column) -> str:
 
 
 def _why_left_out(column: Column) -> str:
-    if column.kind == "identifier":
+    if column.kind == "identifier" and is_name_of_identifier(column.name):
         return "it only tells rows apart"
+    if column.kind == "identifier":
+        keep = f"kinds={{{column.name!r}: 'number'}} (or --kinds {column.name}=number)"
+        return f"its values only tell rows apart, as numbers of rows do; if it measures something, say {keep}"
     distinct = len(set(spelled(column.values)) - {None})
     return f"it is free text, with {distinct} different values in {len(column.values)} rows"
 

@@ -5,9 +5,9 @@ The rules, in order; missing cells take no part in them:
 1. **number**: every cell is a decimal number (``-1.5e3``, ``inf``; not ``1,234``, not ``1_000``, not
    ``True``). A column without any cell counts as one.  Few distinct integers stay a number; say
    ``kinds={"Pclass": "category"}`` where they are codes.
-2. ... but **identifier** if the numbers are whole, all distinct, and either run from a to b without a gap and
-   without a missing cell over at least 20 rows, or the column's name says so (``id``, ``index``, ``uuid``,
-   ``passenger_id``, ``PassengerId``).  Numbers with decimals are never an identifier.
+2. ... but **identifier** if the numbers are whole, all distinct, and either count at least 20 rows from 0 or 1
+   without a gap and without a missing cell, or the column's name says so (``id``, ``index``, ``uuid``,
+   ``passenger_id``, ``PassengerId``).  Numbers with decimals are never an identifier, nor are years without a gap.
 3. **date**: every cell is an ISO 8601 date ``YYYY-MM-DD`` (``/`` for ``-`` will do), a month ``YYYY-MM``, or
    a date with a time of day; times with a zone are taken to UTC.
 4. **identifier** if the strings are all distinct and the name says so.
@@ -163,6 +163,11 @@ def unique_names(names: Iterable[str], *, source: str) -> list[str]:
     return list(seen)
 
 
+def is_name_of_identifier(name: str) -> bool:
+    """Whether a column's name says that it only tells rows apart."""
+    return _IDENTIFIER_NAME.fullmatch(name) is not None
+
+
 def is_number(cell: str) -> bool:
     """Whether a cell is a decimal number by rule 1."""
     return _as_numbers([cell]) is not None
@@ -189,21 +194,21 @@ def _inferred(name: str, cells: Cells) -> Column:
 def _kind_of_strings(name: str, cells: Cells) -> Kind:
     present = [cell for cell in cells if cell is not None]
     distinct = len(set(present))
-    if distinct == len(present) and _IDENTIFIER_NAME.fullmatch(name):
+    if distinct == len(present) and is_name_of_identifier(name):
         return "identifier"
     few = distinct <= max(FEW_VALUES, FEW_VALUES_SHARE * len(cells))
     return "category" if few or distinct * MEAN_REPETITION <= len(present) else "text"
 
 
 def _tells_rows_apart(name: str, numbers: np.ndarray) -> bool:
-    """Whether whole numbers are an identifier: all distinct, and without gaps or with a telling name."""
+    """Whether whole numbers are an identifier: all distinct, and counting the rows or with a telling name."""
     present = numbers[~np.isnan(numbers)]
     if len(present) == 0 or len(np.unique(present)) < len(present):
         return False
-    if _IDENTIFIER_NAME.fullmatch(name):
+    if is_name_of_identifier(name):
         return True
-    without_gap = np.ptp(present) == len(present) - 1
-    return bool(without_gap) and len(present) == len(numbers) >= CONSECUTIVE_ROWS
+    counts = present.min() in (0, 1) and np.ptp(present) == len(present) - 1
+    return bool(counts) and len(present) == len(numbers) >= CONSECUTIVE_ROWS
 
 
 def _column_from_numbers(name: str, values: np.ndarray, source: str, kind: Kind | None) -> Column:

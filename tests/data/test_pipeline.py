@@ -17,6 +17,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from gradloom.data.impute import Impute
 from gradloom.data.pipeline import TablePipeline
+from gradloom.data.schema import build_table
 from gradloom.data.sources import load
 from gradloom.data.table import Column, Kind, Table
 from gradloom.errors import GradloomError
@@ -205,6 +206,18 @@ def test_cells_count_and_not_the_kind_that_a_few_rows_suggest(people: Table) -> 
     )
     assert fitted.transform(alike).shape == (2, 10)
     np.testing.assert_array_equal(fitted.transform(alike)[:, :2], fitted.transform(people)[[1, 3], :2])
+
+
+def test_what_counts_rows_is_left_out_with_the_way_to_keep_it() -> None:
+    counted = build_table({"age": np.arange(1, 31), "year": np.arange(1990, 2020)}, source="t")
+    fitted = TablePipeline.fit(counted, target=None)
+    assert fitted.features == ("year",)
+    assert fitted.notes == (
+        "Column 'age' is left out: its values only tell rows apart, as numbers of rows do; if it measures something, "
+        "say kinds={'age': 'number'} (or --kinds age=number).",
+    )
+    kept = build_table({"age": np.arange(1, 31)}, source="t", kinds={"age": "number"})
+    assert TablePipeline.fit(kept, target=None).features == ("age",)
 
 
 def test_no_rows_give_no_features_and_one_row_is_as_good_as_many(people: Table) -> None:
