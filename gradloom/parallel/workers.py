@@ -133,7 +133,7 @@ class _Worker:
         code = self.process.returncode
         how = "no answer" if code is None else f"the exit code {code}"
         if code is not None and code < 0:
-            how = f"its end by {signal.Signals(-code).name}"
+            how = f"its end by {_name_of_signal(-code)}"
         return WorkerError(
             self.name,
             rule="a worker must live as long as training does",
@@ -149,3 +149,10 @@ class _Worker:
             self.process.wait()
             if not isinstance(problem, subprocess.TimeoutExpired):
                 raise
+
+
+def _name_of_signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # most real-time signals have none
+        return f"signal {number}"

@@ -71,3 +71,10 @@ def test_workers_compute_fail_by_name_and_end():
         with pytest.raises(WorkerError, match=r"worker 2 of 2: .* its end by SIGKILL"):
             workers.begin(task())
     assert [w.process.poll() for w in workers._workers] == [0, -9]
+
+
+def test_a_worker_that_ends_by_a_signal_without_a_name_is_told_as_such():
+    with Workers(1, Shared(), Shared()) as workers:
+        workers._workers[0].process.send_signal(40)
+        with pytest.raises(WorkerError, match="its end by signal 40"):
+            workers.begin(task())
