@@ -75,7 +75,12 @@ def to_svg(picture: Picture, *, style: bool = True) -> str:
 
 def clean(text: str) -> str:
     """Text as it may stand in XML, in attributes as well; characters that may not are replaced."""
-    return escape(_NOT_IN_XML.sub("\ufffd", text))
+    return escape(cleaned(text))
+
+
+def cleaned(text: str) -> str:
+    """Text without characters that no document may hold, such as the halves that names of files can have."""
+    return _NOT_IN_XML.sub("\ufffd", text)
 
 
 def _arrows(picture: Picture, found: Layout) -> list[str]:

@@ -220,6 +220,22 @@ def test_the_page_is_saved(tmp_path: Path) -> None:
     assert (tmp_path / "page.html").read_text(encoding="utf-8") == flower_page().html
 
 
+def test_a_target_with_one_value_has_no_importance_of_columns() -> None:
+    x = RNG.standard_normal((12, 3)).astype(np.float32)
+    run = train.Trainer(nn.Dense(1), "squared_error", executor="reference")
+    run.fit((x, np.full(12, 3.0)), epochs=1, progress="silent")
+    sections = {s["id"] for s in Reader(report.page(run, {"test": (x, np.full(12, 3.0))}).html).all("section")}
+    assert "residuals" in sections
+    assert "importance" not in sections
+
+
+def test_text_that_no_encoding_has_is_replaced(tmp_path: Path) -> None:
+    """Names of files whose bytes are no UTF-8 hold lone halves of characters in Python."""
+    path = tmp_path / "page.html"
+    report.page(flowers()[0], title="caf\udce9").save(path)
+    assert "<h1>caf\ufffd</h1>" in path.read_text(encoding="utf-8")
+
+
 def test_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(OptionError, match="page: the model must be trained; got no parameters"):
         report.page(train.Trainer(nn.Dense(1)))

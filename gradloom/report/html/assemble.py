@@ -147,6 +147,9 @@ def _importance(run: Any, answers: Rated, repeats: int, seed: int) -> Section | 
     some = np.arange(0, len(x), -(-len(x) // _MOST_ROWS))
     truth = answers.truth[some]
 
+    if answers.kind == "numbers" and truth.min() == truth.max():
+        return None  # there is no R² of a single value
+
     def accuracy(features: np.ndarray) -> float:
         return float((decisions.shares(run, run.predict(features)).argmax(1) == truth).mean())
 
@@ -154,7 +157,7 @@ def _importance(run: Any, answers: Rated, repeats: int, seed: int) -> Section | 
         outputs = run.predict(features).reshape(-1)
         target = getattr(run.preprocessing, "target", None)
         said = outputs if target is None else target.decode(outputs)
-        return float(1 - ((said - truth) ** 2).sum() / max(float(((truth - truth.mean()) ** 2).sum()), 1e-300))
+        return float(1 - ((said - truth) ** 2).sum() / ((truth - truth.mean()) ** 2).sum())
 
     score, name = (accuracy, "accuracy") if answers.kind == "classes" else (minus_error, "R²")
     return quality.importances(permutation_importance(score, x[some], groups, repeats=repeats, seed=seed), name)

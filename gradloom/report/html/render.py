@@ -7,6 +7,7 @@ from importlib import resources
 
 import gradloom
 from gradloom.drawing import plot, svg
+from gradloom.drawing.svg import cleaned
 from gradloom.errors import MissingPackageError
 from gradloom.report.html.blocks import Section
 
@@ -35,4 +36,5 @@ def render(title: str, sections: Sequence[Section]) -> str:
     template = environment.from_string((folder / "page.html").read_text("utf-8"))
     style = (folder / "page.css").read_text("utf-8")
     drawings = plot.STYLE + svg.STYLE
-    return template.render(title=title, sections=sections, style=style + drawings, version=gradloom.__version__) + "\n"
+    text = template.render(title=title, sections=sections, style=style + drawings, version=gradloom.__version__)
+    return cleaned(text) + "\n"
