@@ -16,6 +16,8 @@ _LETTER = 6.4
 _TICKS = 5
 _MOST_DECADES = 6
 _MOST_LETTERS = 14
+_LEAST, _MOST = 1e-150, 1e150
+"""The sizes that an axis can have, so that neither their ratio nor their difference leaves the range of numbers."""
 
 COLOURS = ("one", "two", "three", "four", "five", "six", "seven")
 _LIGHT = ["#2563eb", "#c2410c", "#15803d", "#9333ea", "#b45309", "#0e7490", "#be185d"]
@@ -119,8 +121,9 @@ class Axis:
     is_log: bool = False
 
     def __call__(self, value: float) -> float:
-        """The place of a value."""
-        low, high, at = (self._scale(v) for v in (self.low, self.high, value))
+        """The place of a value; what has none lies at the low end."""
+        at = value if self.shows(value) else self.low
+        low, high, at = (self._scale(v) for v in (self.low, self.high, at))
         return self.start + (at - low) / (high - low) * (self.end - self.start)
 
     def _scale(self, value: float) -> float:
@@ -128,7 +131,7 @@ class Axis:
 
     def shows(self, value: float) -> bool:
         """Whether a value has a place."""
-        return math.isfinite(value) and (value > 0 or not self.is_log)
+        return _is_shown(value, self.is_log)
 
     def ticks(self) -> list[float]:
         """Round values, a few."""
@@ -145,9 +148,15 @@ class Axis:
         return [k * step for k in range(first, last + 1) if self.shows(k * step)]
 
 
+def _is_shown(value: float, is_log: bool) -> bool:
+    """Whether a value has a place on an axis; NaN has none."""
+    return (_LEAST if is_log else -_MOST) <= value <= _MOST
+
+
 @dataclass(frozen=True)
 class Plot:
-    """What is drawn; values that are not finite (or, on a logarithmic axis, not positive) are left out.
+    """What is drawn; values that are not finite or beyond 10^150 (or, on a logarithmic axis, not from 10^-150) are left
+    out.
 
     Attributes:
         about: what can be seen, for those who do not see it.
@@ -222,12 +231,12 @@ def _extent(marks: Sequence[Mark]) -> tuple[list[float], list[float]]:
 def _axis(asked: Pair | None, values: Sequence[float], start: float, end: float, is_log: bool) -> Axis:
     if asked is not None:
         return Axis(*asked, start, end, is_log)
-    shown = [v for v in values if math.isfinite(v) and (v > 0 or not is_log)] or [1.0]
+    shown = [v for v in values if _is_shown(v, is_log)] or [1.0]
     low, high = min(shown), max(shown)
     if is_log:
-        room = (high / low) ** 0.05 if high > low else 3.0
+        room = (high / low) ** 0.05 if high > low * (1 + 1e-9) else 3.0
         return Axis(low / room, high * room, start, end, True)
-    room = 0.05 * (high - low) or 0.5 * max(abs(high), 1e-6)
+    room = 0.05 * (high - low) if high - low > _LEAST else 0.5 * max(abs(high), 1e-6)
     return Axis(low - room, high + room, start, end)
 
 

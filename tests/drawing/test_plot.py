@@ -59,6 +59,18 @@ def test_what_is_not_finite_is_left_out() -> None:
     assert not elements(Plot("a", "x", "y", [Points([(0, nan)])]), "circle")
 
 
+@pytest.mark.parametrize("is_log", [False, True])
+@pytest.mark.parametrize(
+    "values", [(-1.5e308, 1.5e308), (1e-200, 1e200), (5e-324, 1e308), (0, 2e-323), (1e16, 1e16 + 2), (1e308, 1.0)]
+)
+def test_numbers_of_any_size_are_drawn(values: tuple[float, float], is_log: bool) -> None:
+    low, high = values
+    marks = [Line([(0, low), (1, high), (2, 3.0)]), Rule((None, low), (None, high)), Bars([(0, 1, low), (1, 2, high)])]
+    text = Plot("a", "x", "y", marks, log_y=is_log).to_svg()
+    assert "nan" not in text
+    assert "inf" not in text
+
+
 def test_every_mark_is_drawn_and_named() -> None:
     png = png_bytes(np.zeros((2, 2, 3), np.uint8))
     marks = [
