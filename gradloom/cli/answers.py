@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from gradloom.cli.render import finite
+from gradloom.drawing.chart import finite
 from gradloom.errors import OptionError
 from gradloom.train import Predictions
 

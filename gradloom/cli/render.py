@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gradloom.drawing.chart import finite
+
 Rows = Sequence[Sequence[str]]
 
 
@@ -69,15 +71,6 @@ def number(value: float | None) -> str:
     if abs(value) >= 10_000:
         return f"{value:,.0f}"
     return f"{value:.4f}" if 0 < abs(value) < 1 else f"{value:.4g}"
-
-
-def finite(value: Any) -> Any:
-    """The value with null in place of NaN and infinities, which JSON does not know."""
-    if isinstance(value, dict):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _write(text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,11 +38,11 @@ class Chart:
     limit: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as plain values."""
+        """All of it as plain values, ready for JSON."""
         curves = {name: [[float(x), float(y)] for x, y in points] for name, points in self.curves.items()}
         bars = {name: float(value) for name, value in self.bars.items()}
         facts = {"title": self.title, "x": self.x, "y": self.y, "log_x": self.log_x, "log_y": self.log_y}
-        return {**facts, "curves": curves, "bars": bars, "limit": self.limit}
+        return finite({**facts, "curves": curves, "bars": bars, "limit": self.limit})
 
     def to_svg(self) -> str:
         """The chart as an ``<svg>`` element."""
@@ -62,3 +63,12 @@ class Chart:
             for i, (name, points) in enumerate(self.curves.items())
         ]
         return [*lines, *([] if self.limit is None else [Rule((self.limit, None), (self.limit, None))])]
+
+
+def finite(value: Any) -> Any:
+    """The value with None in place of NaN and infinities, which JSON does not know."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gradloom.cli.render import Screen, finite, number, plain_table
+from gradloom.cli.render import Screen, number, plain_table
+from gradloom.drawing.chart import finite
 
 
 def test_plain_table_aligns_the_first_column_left_and_figures_right():

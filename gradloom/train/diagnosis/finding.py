@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gradloom.drawing.chart import Chart
+from gradloom.drawing.chart import Chart, finite
 
 SERIOUS, WARNING, NOTE = SEVERITIES = ("serious", "warning", "note")
 
@@ -93,7 +93,7 @@ class Diagnosis:
         return {
             "healthy": self.is_healthy,
             "verdict": self.verdict,
-            "errors": dict(self.errors),
+            "errors": finite(dict(self.errors)),
             "findings": [finding.to_dict() for finding in self.findings],
             "left_out": list(self.left_out),
         }

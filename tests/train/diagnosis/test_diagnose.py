@@ -40,6 +40,16 @@ def test_the_run_stays_as_it_is_and_the_diagnosis_is_the_same_again():
     assert json.dumps(first.to_dict()) == json.dumps(again.to_dict())
 
 
+def test_what_is_not_finite_is_none_in_json():
+    chart = Chart("Loss", "step", "", curves={"a": [(0, 1.0), (1, float("nan"))]}, bars={"b": float("inf")})
+    finding = train.Finding("high_bias", "serious", "a", "b", "c", chart)
+    found = train.Diagnosis((finding,), "d", {"training": float("nan")}).to_dict()
+    read = json.loads(json.dumps(found, allow_nan=False))
+    assert read["findings"][0]["picture"]["curves"] == {"a": [[0.0, 1.0], [1.0, None]]}
+    assert read["findings"][0]["picture"]["bars"] == {"b": None}
+    assert read["errors"] == {"training": None}
+
+
 def test_errors_are_those_of_evaluate():
     run = trained(metrics=["accuracy"])
     found = train.diagnose(run, DATA, validation=VALIDATION, test=TEST, experiments=False)
