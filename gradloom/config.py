@@ -17,14 +17,18 @@ from pathlib import Path
 from gradloom import limits
 from gradloom.errors import OptionError
 
+MOST_THREADS = 4096
+"""More than any machine has processors; numbers of pieces of work have 16 bits."""
+
 
 def threads() -> int:
     """Number of threads a compiled program uses."""
     asked = os.environ.get("GRADLOOM_THREADS")
     if asked is None:
         return limits.processors()
-    if not asked.isdigit() or int(asked) < 1:
-        raise OptionError("GRADLOOM_THREADS", rule="the number of threads is a whole number from 1", got=repr(asked))
+    if not (asked.isascii() and asked.isdigit()) or not 1 <= int(asked) <= MOST_THREADS:
+        rule = f"the number of threads is a whole number from 1 to {MOST_THREADS}"
+        raise OptionError("GRADLOOM_THREADS", rule=rule, got=repr(asked))
     return int(asked)
 
 

@@ -102,7 +102,7 @@ def test_the_number_of_threads_can_be_asked_for(monkeypatch: pytest.MonkeyPatch)
     assert config.threads() == 5
     monkeypatch.delenv("GRADLOOM_THREADS")
     assert 1 <= config.threads() <= 16
-    for wrong in ("0", "-1", "two", ""):
+    for wrong in ("0", "-1", "two", "", "²", "10000000"):
         monkeypatch.setenv("GRADLOOM_THREADS", wrong)
         with pytest.raises(OptionError, match="GRADLOOM_THREADS"):
             config.threads()

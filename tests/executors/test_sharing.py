@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import numpy as np
@@ -126,3 +127,23 @@ def test_helpers_compute_in_the_caller_s_modes():
         for _ in range(5):
             (found,) = program([x])
             assert (found == (0 if flush else x * np.float32(1.5))).all()
+
+
+def test_a_team_is_there_again_after_an_interruption_of_its_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while helpers are started: those that were are sent away, and the next caller gets a new team."""
+    team, started, begin = Team(), [], threading.Thread.start
+
+    def start(thread: threading.Thread) -> None:
+        if len(started) == 1:
+            raise KeyboardInterrupt
+        started.append(thread)
+        begin(thread)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        with pytest.raises(KeyboardInterrupt):
+            team.enter(4, waking=True)
+    assert not started[0].is_alive()
+    assert team.enter(3, waking=True)
+    team.leave()
+    team.dismiss()

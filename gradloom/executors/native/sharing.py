@@ -10,6 +10,20 @@ difference to the bits.
 A row is one 64-bit word: number of the job, first piece left, end.  A thread takes a piece by exchanging this word for
 the next, which fails if anybody else was faster or the job is over.  It reads what the job is before: the board is
 written anew only when all pieces are done, so a piece that was taken is one of the job that was read.
+
+Who sees what, word by word:
+
+- *What a job is* (function, buffers, ...) is written plainly, before the row (release) and the gate (sequentially
+  consistent) of the same line.  A helper reads it behind an acquiring look at its gate.  A helper that comes late may
+  read it while the next job is written; what it read counts only if it then takes a piece.  The exchange releases, so
+  these reads come before it; and that it succeeds means that a piece of the job was left, so that nothing had been
+  written anew.
+- *A row* is taken by an exchange that acquires and releases.  Numbers of jobs come again after 2^32, numbers of pieces
+  grow within a job: a word that is the same says the same.
+- *Pieces done by helpers* are added (sequentially consistent) behind the work, and awaited by acquiring looks.
+  Additions follow each other in one order, so who sees the sum sees what all of them wrote.
+- *Who sleeps* at a gate is counted before the system compares the gate's number, and read behind the change of that
+  number, all sequentially consistent: either the sleeper is seen and woken, or it sees the new number and stays awake.
 """
 
 from __future__ import annotations

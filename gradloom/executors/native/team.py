@@ -14,6 +14,8 @@ import threading
 import time
 from functools import lru_cache
 
+import numpy as np
+
 from gradloom import limits
 from gradloom.executors.native.compile import Code, compile_module
 from gradloom.executors.native.gates import GATE_BYTES, LOOKS
@@ -55,8 +57,12 @@ class Team:
         """
         if not self._busy.acquire(blocking=False):
             return 0
-        if threads > len(self._helpers) + 1:
-            self._gather(threads - 1)
+        try:
+            if threads > len(self._helpers) + 1:
+                self._gather(threads - 1)
+        except BaseException:  # Ctrl-C while helpers are started
+            self._busy.release()
+            raise
         if threads > len(self._helpers) + 1:
             self._busy.release()
             return 0
@@ -80,22 +86,31 @@ class Team:
         self._disband()
         self._board = aligned(GATE_BYTES * (count + 3))
         function = _code().function("serve", 2)
+
+        def serve(board: np.ndarray, number: int) -> None:  # which keeps the board for as long as a helper looks at it
+            function(address(board), number)
+
         try:
             for number in range(1, count + 1):
                 helper = threading.Thread(
-                    target=function, args=(address(self._board), number), name=f"gradloom-{number}", daemon=True
+                    target=serve, args=(self._board, number), name=f"gradloom-{number}", daemon=True
                 )
-                helper.start()
                 self._helpers.append(helper)
+                helper.start()
         except RuntimeError:
             self._disband()
+        except BaseException:
+            self._disband()
+            raise
 
     def _disband(self) -> None:
-        if self._helpers:
-            _code().function("dismiss", 2)(address(self._board), len(self._helpers) + 1)
-        for helper in self._helpers:
-            helper.join()
-        self._helpers = []
+        """Send all helpers away, also one that was about to start: it finds its dismissal on the board."""
+        helpers, self._helpers = self._helpers, []
+        if helpers:
+            _code().function("dismiss", 2)(address(self._board), len(helpers) + 1)
+        for helper in helpers:
+            if helper.ident is not None:
+                helper.join()
 
 
 @lru_cache
