@@ -9,9 +9,11 @@ import numpy as np
 
 from gradloom.errors import ShapeError
 from gradloom.report import decisions
+from gradloom.tensor import tensor
 from gradloom.train.examples import as_examples
 from gradloom.train.preprocessing import probabilities_of
 from gradloom.train.step import gives_probabilities
+from gradloom.train.targets import in_the_middle
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,9 @@ def _pixels(run: Any, who: str, outputs: np.ndarray, targets: np.ndarray, inputs
     found = decisions.shares(run, outputs)
     truth = targets[..., 0] if targets.ndim == found.ndim and targets.shape[-1] == 1 else targets
     truth = truth.argmax(-1) if truth.ndim == found.ndim else truth
+    truth = in_the_middle(tensor(found), tensor(truth), tensor(0.0))[0].numpy()
     if truth.shape != found.shape[:-1]:
-        rule = "masks must be as large as the outputs of the model"
+        rule = "masks must be as large as the outputs of the model, or larger by an equal border"
         raise ShapeError(who, rule=rule, got=f"{truth.shape} beside {found.shape[:-1]}")
     names = decisions.names(run, who, None, found.shape[-1])
     return Rated("pixels", truth.astype(np.int64), found.argmax(-1), tuple(names), inputs, found.max(-1))

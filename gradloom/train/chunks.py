@@ -25,6 +25,7 @@ from gradloom.tensor import Tensor
 from gradloom.train import augmenting
 from gradloom.train.regularising import Regularization
 from gradloom.train.step import Recipe, Tensors
+from gradloom.train.targets import in_the_middle
 from gradloom.transforms import grad, value_and_grad
 
 _NO_RATES = {"l1": 0.0, "l2": 0.0}
@@ -108,10 +109,10 @@ class ChunkedRecipe:
         if augment is not None:
             batch, mixture = augmenting.changed(augment, batch, augmenting.key_of(key, origin), chosen)
         of_chunk = random.fold_in(random.fold_in(key, place[1]), chunk)
-        share = self._share(batch[2], of_batch)
 
         def objective(parameters: Tensors) -> tuple[Tensor, Any]:
             _, aux = self._without_penalties.objective(parameters, state, batch, _NO_RATES, of_chunk, mixture)
+            share = self._share(*(in_the_middle(aux[0], batch[1], each)[1] for each in (batch[2], of_batch)))
             return aux[2] * gl.cast(share, aux[2].dtype), aux
 
         (_, (outputs, new_state, loss)), gradients = value_and_grad(objective, has_aux=True)(parameters)

@@ -12,7 +12,7 @@ from gradloom.tensor import Tensor
 from gradloom.train.examples import Examples, as_examples
 from gradloom.train.settings import ClassWeight
 from gradloom.train.step import Recipe, Tensors
-from gradloom.train.targets import match_targets
+from gradloom.train.targets import in_the_middle, match_targets
 from gradloom.train.weighting import with_class_weights
 
 
@@ -66,6 +66,7 @@ class Landscape(ABC):
 
         def loss(parameters: Tensors, inputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
             outputs, _ = nn.apply(self.model, parameters, state, inputs)
+            targets, weights = in_the_middle(outputs, targets, weights)
             found = recipe.loss(match_targets(outputs, targets), targets, weights)
             return found + recipe.regularization.penalty(parameters, hyper, weights)
 

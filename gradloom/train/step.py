@@ -27,7 +27,7 @@ from gradloom.train import augmenting
 from gradloom.train.precision import in_floats
 from gradloom.train.regularising import Regularization
 from gradloom.train.source import Cut
-from gradloom.train.targets import match_targets
+from gradloom.train.targets import in_the_middle, match_targets
 from gradloom.transforms import scan
 
 Tensors = Any  # nested dicts of tensors
@@ -129,6 +129,7 @@ class Recipe:
         drop = key is not None
         how: Any = {"training": True, "key": key, "drop": drop, "watch": watch}
         outputs, new_state = self._outputs(parameters, state, inputs, **how)
+        targets, weights = in_the_middle(outputs, targets, weights)
         matched = match_targets(outputs, targets)
         with scope("loss"):
             wanted = targets if mixture is None else augmenting.mixed(matched, targets, mixture)
@@ -248,6 +249,7 @@ class Recipe:
         """The outputs for a batch in predict mode, and the sums of loss and metrics."""
         inputs, targets, weights = batch
         outputs, _ = nn.apply(self.model, parameters, state, inputs)
+        targets, weights = in_the_middle(outputs, targets, weights)
         matched = match_targets(outputs, targets)
         return matched, self.sums(self.loss(matched, targets, weights), outputs, targets, weights)
 
@@ -258,6 +260,7 @@ class Recipe:
 
     def sums(self, loss: Tensor, outputs: Any, targets: Any, weights: Tensor) -> list[Tensor]:
         """Total weight, weighted sum of the losses, and what each metric adds up."""
+        targets, weights = in_the_middle(outputs, targets, weights)
         total = gl.sum(map_means(weights))
         losses = loss if self.loss.reduction == "sum" else loss * total
         scores = logits_of(outputs, self.loss)

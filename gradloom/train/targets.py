@@ -27,6 +27,28 @@ def match_targets(outputs: Any, targets: Any) -> Any:
     return outputs.reshape(*targets.shape) if outputs.shape == (*targets.shape, 1) else outputs
 
 
+def in_the_middle(outputs: Any, targets: Any, weights: Any) -> tuple[Any, Any]:
+    """Targets and weights of the pixels that there are outputs for, where a network takes off the borders of images.
+
+    Masks as large as the images can be changed together with these; their middle is what a "valid" network answers for.
+
+    Args:
+        outputs: shape (n, h, w, channels).
+        targets: shape (n, H, W) or (n, H, W, channels), larger by as much on either side; others stay as they are.
+        weights: shape (n,), or a map of the targets' size.
+    """
+    if not isinstance(outputs, Tensor) or outputs.ndim != 4 or not isinstance(targets, Tensor) or targets.ndim < 3:
+        return targets, weights
+    size, found = targets.shape[1:3], outputs.shape[1:3]
+    lost = [n - m for n, m in zip(size, found)]
+    if not any(lost) or min(lost) < 0 or any(n % 2 for n in lost):
+        return targets, weights
+    (top, left), (height, width) = (n // 2 for n in lost), found
+    rows, columns = slice(top, top + height), slice(left, left + width)
+    is_map = weights.ndim > 2 and weights.shape[1:3] == size
+    return targets[:, rows, columns], weights[:, rows, columns] if is_map else weights
+
+
 def check_targets(targets: np.ndarray, outputs: TensorType, loss: Loss, who: str) -> None:
     """Refuse class labels that the model has no output for, which a compiled step could only stumble over.
 

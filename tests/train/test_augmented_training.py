@@ -170,6 +170,30 @@ def test_targets_that_are_images_move_along():
     assert run.evaluate((IMAGES, IMAGES[:, ::-1]))["loss"] > 0.1
 
 
+def valid_run(masks: Any, maps: Any, **options: Any) -> list[bytes]:
+    """The weights that a network which takes off two pixels on either side comes to."""
+    net = nn.Sequential(nn.Conv(2, 3, padding="valid", activation="relu"), nn.Conv(2, 3, padding="valid"))
+    run = train.Trainer(
+        net, optimizer=optim.SGD(0.1), executor="reference", metrics=["accuracy"], augment=options.pop("augment", None)
+    )
+    images = np.random.default_rng(1).random((8, 9, 9, 1)).astype(np.float32)
+    run.fit((images, masks, maps), epochs=2, batch_size=4, progress="silent", **options)
+    found = run.evaluate((images, masks, maps))
+    return [*(leaf.numpy().tobytes() for leaf in gl.tree.leaves(run.snapshot()["parameters"])), repr(found).encode()]
+
+
+@pytest.mark.parametrize("workers", [None, train.MapReduce(1, chunks=2)])
+def test_of_masks_as_large_as_images_the_middle_counts(workers: Any):
+    random = np.random.default_rng(0)
+    masks, maps = random.integers(0, 2, (8, 9, 9)), random.random((8, 9, 9)).astype(np.float32)
+    cut = np.s_[:, 2:-2, 2:-2]
+    assert valid_run(masks, maps, workers=workers) == valid_run(masks[cut], maps[cut], workers=workers)
+    turning = augment.Compose(augment.Rotate(90.0))
+    assert valid_run(masks, maps, workers=workers, augment=turning)
+    with pytest.raises(ShapeError, match="Give it in full"):
+        valid_run(masks[cut], maps[cut], workers=workers, augment=turning)
+
+
 def test_maps_of_weights_move_along():
     batch = gl.tensor(IMAGES), gl.arange(ROWS), gl.tensor(IMAGES[..., 0])
     change = augment.Compose(augment.Crop(2), augment.Flip())

@@ -165,4 +165,5 @@ def check_images(who: str, images: Sequence[int], masks: Sequence[Sequence[int]]
                 who,
                 rule="a mask has the size of its images, (examples, height, width) with or without channels",
                 got=f"a mask {tuple(mask)} for images {tuple(images)}",
+                fix="Give it in full: for a network that takes off the borders, training uses its middle.",
             )
