@@ -9,12 +9,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import Any
 
 import numpy as np
 
 from gradloom import collection, tree
 from gradloom.ir.graph import Graph, Node, placeholder
+from gradloom.semantics import to_node
 from gradloom.tensor import Tensor, node_of
 
 Function = Callable[..., Any]
@@ -27,7 +29,11 @@ def is_array_like(leaf: Any) -> bool:
 
 @dataclass
 class Arguments:
-    """Arguments taken apart: traced leaves as nodes, other leaves kept as they are."""
+    """Arguments taken apart: traced leaves as nodes, other leaves kept as they are.
+
+    A Python float takes the type of the floats beside it if these are of one type, as it would in arithmetic; so a
+    compiled ``f(x, 0.1)`` computes in float64 or float16 where ``x`` is of that.
+    """
 
     who: str
     args: tuple[Any, ...]
@@ -39,6 +45,15 @@ class Arguments:
         self.leaves, self.definition = tree.flatten(self.args)
         self.traced = [is_array_like(leaf) for leaf in self.leaves]
         self.nodes = [node_of(leaf, self.who) for leaf, t in zip(self.leaves, self.traced) if t]
+        if float in map(type, self.leaves):
+            self._adapt_numbers()
+
+    def _adapt_numbers(self) -> None:
+        given = list(zip(compress(self.leaves, self.traced), self.nodes))
+        types = {node.dtype for leaf, node in given if type(leaf) is not float and node.tensor_type.is_float}
+        if len(types) == 1:
+            (dtype,) = types
+            self.nodes = [to_node(x, self.who, dtype) if type(x) is float else node for x, node in given]
 
     @property
     def signature(self) -> Hashable:

@@ -396,3 +396,32 @@ def test_golden_messages(call, kind, message: str):
 def test_unknown_executor():
     with pytest.raises(LookupError, match="Did you mean 'reference'"):
         gl.jit(gl.sin, executor="referenz")
+
+
+# Numbers as arguments -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize("how", ["jit", "cond", "vmap", "grad"])
+def test_a_number_as_an_argument_is_as_weak_as_in_arithmetic(dtype: str, how: str):
+    def f(x, y):
+        return gl.sum(x * y + 0.3 * y)
+
+    changed = {
+        "jit": lambda x, y: gl.jit(f, "reference")(x, y),
+        "cond": lambda x, y: gl.cond(True, f, lambda x, y: gl.sum(x), x, y),
+        "vmap": lambda x, y: gl.vmap(f, (0, None))(gl.expand_dims(x, 0), y)[0],
+        "grad": lambda x, y: gl.value_and_grad(f)(x, y)[0],
+    }
+    x = gl.cast(gl.tensor([1.0, 2.5]), dtype)
+    expected, found = f(x, 0.1), changed[how](x, 0.1)
+    assert found.dtype == expected.dtype == x.dtype
+    assert found.item() == expected.item()
+
+
+def test_where_floats_differ_a_number_is_a_float32():
+    given = []
+    gl.jit(lambda x, y, z: given.append(z.dtype.name) or x, "reference")(gl.zeros(2, "float16"), gl.zeros(2), 0.1)
+    gl.jit(lambda x, z: given.append(z.dtype.name) or x, "reference")(gl.zeros(2, "int32"), 0.1)
+    gl.jit(lambda z: given.append(z.dtype.name) or z, "reference")(0.1)
+    assert given == ["float32"] * 3
