@@ -57,8 +57,9 @@ def calibration(rated: Rated) -> Calibration:
 
     Source: Guo, Pleiss, Sun and Weinberger, "On calibration of modern neural networks" (2017).
     """
-    confidence = (rated.said.max(-1) if rated.confidence is None else rated.confidence).reshape(-1)
-    right = (rated.chosen == rated.truth).reshape(-1)
+    counts = rated.truth >= 0
+    confidence = (rated.said.max(-1) if rated.confidence is None else rated.confidence)[counts]
+    right = (rated.chosen == rated.truth)[counts]
     if len(right) > _MOST_PIXELS:
         some = np.arange(0, len(right), -(-len(right) // _MOST_PIXELS))
         confidence, right = confidence[some], right[some]

@@ -66,6 +66,12 @@ def actual(who: str, targets: Any, classes: int) -> np.ndarray:
     return found.astype(np.int64)
 
 
+def without_ignored(run: Any, masks: np.ndarray) -> np.ndarray:
+    """Classes of pixels with -1 in place of that which the loss ignores."""
+    ignored = getattr(run.loss, "ignore", None)
+    return np.where(masks == ignored, -1, masks).astype(np.int64) if ignored is not None else masks.astype(np.int64)
+
+
 def names(run: Any, who: str, labels: Sequence[Any] | None, classes: int) -> list[str]:
     """What the classes are called: as told, as the table of training has them, or by number.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gradloom.errors import ShapeError
+from gradloom.errors import DataError, ShapeError
 from gradloom.report import decisions
 from gradloom.tensor import tensor
 from gradloom.train.examples import as_examples
@@ -22,7 +22,8 @@ class Rated:
 
     Attributes:
         kind: "classes" (one an example), "pixels" (one a pixel) or "numbers".
-        truth: classes, (n,) or (n, H, W); or numbers (n,), in the unit of the data.
+        truth: classes, (n,) or (n, H, W), below 0 for pixels that the loss ignores; or numbers (n,), in the unit of the
+            data.
         said: probabilities (n, classes), chosen classes (n, H, W), or numbers (n,).
         classes: their names; empty for numbers.
         confidence: for pixels, the probability of the class that was chosen, (n, H, W).
@@ -87,5 +88,10 @@ def _pixels(run: Any, who: str, outputs: np.ndarray, targets: np.ndarray, inputs
     if truth.shape != found.shape[:-1]:
         rule = "masks must be as large as the outputs of the model, or larger by an equal border"
         raise ShapeError(who, rule=rule, got=f"{truth.shape} beside {found.shape[:-1]}")
+    truth = decisions.without_ignored(run, truth)
+    strange = truth[(truth < -1) | (truth >= found.shape[-1])]
+    if strange.size or truth.max() < 0:
+        got = f"{strange[0]}" if strange.size else "none that counts"
+        raise DataError(who, rule=f"pixels are of classes from 0 to {found.shape[-1] - 1}", got=got)
     names = decisions.names(run, who, None, found.shape[-1])
-    return Rated("pixels", truth.astype(np.int64), found.argmax(-1), tuple(names), inputs, found.max(-1))
+    return Rated("pixels", truth, found.argmax(-1), tuple(names), inputs, found.max(-1))

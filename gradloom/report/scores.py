@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -61,7 +62,13 @@ def _bootstrapped(measures: dict[str, Measure], count: int, seed: int) -> list[S
 
 def confusion(rated: Rated) -> np.ndarray:
     """Examples (or pixels) by true and chosen class, shape (classes, classes)."""
-    return _confusion(rated.truth.reshape(-1) * len(rated.classes) + rated.chosen.reshape(-1), len(rated.classes))
+    return _confusion(_pairs(rated.truth, rated.chosen, len(rated.classes)), len(rated.classes))
+
+
+def _pairs(truth: np.ndarray, chosen: np.ndarray, classes: int) -> np.ndarray:
+    """A number for each pair of true and chosen class, where the truth counts."""
+    counts = truth >= 0
+    return truth[counts] * classes + chosen[counts]
 
 
 def _confusion(pairs: np.ndarray, classes: int) -> np.ndarray:
@@ -102,15 +109,27 @@ def mean_f1(counts: np.ndarray) -> float:
 def _of_pixels(rated: Rated) -> dict[str, Measure]:
     """Over images drawn anew, for the pixels of one image are not independent of each other."""
     k = len(rated.classes)
-    each = np.stack([_confusion((t * k + c).reshape(-1), k) for t, c in zip(rated.truth, rated.chosen)])
-    return {
-        "accuracy": lambda rows: float(np.trace(each[rows].sum(0)) / each[rows].sum()),
-        "mean IoU": lambda rows: _mean_iou(each[rows].sum(0)),
-        "mean Dice": lambda rows: mean_f1(each[rows].sum(0)),
+    each = np.stack([_confusion(_pairs(t, c, k), k) for t, c in zip(rated.truth, rated.chosen)])
+    measures: dict[str, Measure] = {
+        "accuracy": lambda counts: float(np.trace(counts) / counts.sum()),
+        "mean IoU": mean_iou,
+        "mean Dice": mean_f1,
     }
+    return {name: partial(_of_images, each, measure) for name, measure in measures.items()}
 
 
-def _mean_iou(counts: np.ndarray) -> float:
+def _of_images(each: np.ndarray, measure: Measure, rows: np.ndarray) -> float:
+    """A figure of the confusion matrix of some images; NaN where none of their pixels counts."""
+    counts = each[rows].sum(0)
+    return measure(counts) if counts.any() else float("nan")
+
+
+def mean_iou(counts: np.ndarray) -> float:
+    """The mean over the classes that occur of intersection over union.
+
+    Args:
+        counts: the confusion matrix.
+    """
     both = np.diag(counts)
     either = counts.sum(0) + counts.sum(1) - both
     return float((both[either > 0] / either[either > 0]).mean())

@@ -15,7 +15,8 @@ from gradloom.report.figure import Figure, Panel, grid
 def segmentation(run: Any, inputs: Any, masks: Any = None, *, count: int = 4) -> Figure:
     """A row for each image: the image, its true mask upon it, the predicted mask upon it.
 
-    Classes have colours, class 0 has none.  Where the model takes off the borders, what is left is shown.
+    Classes have colours, class 0 has none, nor do pixels that the loss ignores, which count for no score.  Where the
+    model takes off the borders, what is left is shown.
 
     Args:
         run: the trainer of a model that gives logits for each pixel.
@@ -38,13 +39,13 @@ def segmentation(run: Any, inputs: Any, masks: Any = None, *, count: int = 4) ->
         rule = "the model must give logits for every pixel"
         raise ShapeError("segmentation", rule=rule, got=f"outputs of shape {outputs.shape}")
     found = decisions.shares(run, outputs).argmax(-1)
-    true = None if masks is None else _like(np.asarray(masks)[: len(shown)], found)
+    true = None if masks is None else decisions.without_ignored(run, _like(np.asarray(masks)[: len(shown)], found))
     panels = []
     for i, image in enumerate(_like(images, found)):
         row = [Panel(image)]
         if true is not None:
-            scores = f"{(true[i] == found[i]).mean():.1%} right", f"mean IoU {_mean_iou(true[i], found[i]):.3f}"
-            row.append(Panel(pixels.tinted(image, true[i])))
+            row.append(Panel(pixels.tinted(image, np.maximum(true[i], 0))))
+            scores = _scores(true[i][true[i] >= 0], found[i][true[i] >= 0])
             row.append(Panel(pixels.tinted(image, found[i]), scores))
         else:
             row.append(Panel(pixels.tinted(image, found[i])))
@@ -53,8 +54,14 @@ def segmentation(run: Any, inputs: Any, masks: Any = None, *, count: int = 4) ->
     return Figure(found, grid("Segmentation", panels, columns=len(heads), heads=heads, least=160))
 
 
+def _scores(true: np.ndarray, found: np.ndarray) -> tuple[str, ...]:
+    """Accuracy and mean IoU over the classes that occur, of the pixels that count."""
+    if not true.size:
+        return ("no pixel counts",)
+    return f"{(true == found).mean():.1%} right", f"mean IoU {_mean_iou(true, found):.3f}"
+
+
 def _mean_iou(true: np.ndarray, found: np.ndarray) -> float:
-    """The mean over the classes that occur."""
     classes = np.union1d(true, found)
     return float(np.mean([((true == k) & (found == k)).sum() / ((true == k) | (found == k)).sum() for k in classes]))
 

@@ -10,7 +10,7 @@ from scipy import stats
 from sklearn import metrics
 
 import gradloom as gl
-from gradloom import nn, train
+from gradloom import nn, report, train
 from gradloom.errors import DataError, ShapeError
 from gradloom.report.calibration import calibration
 from gradloom.report.importance import permutation_importance
@@ -161,3 +161,21 @@ def test_what_cannot_be_rated_is_refused() -> None:
         rated(ready(3, loss="squared_error"), "page", (np.zeros((2, 2)), np.zeros((2, 3))))
     with pytest.raises(DataError, match="page: targets are classes from 0 to 2, one an example"):
         rated(ready(3), "page", (np.zeros((2, 2)), np.array([0, 3])))
+
+
+def test_pixels_that_the_loss_ignores_do_not_count() -> None:
+    images = RNG.random((6, 5, 4, 1)).astype(np.float32)
+    masks = RNG.integers(0, 3, (6, 5, 4))
+    masks[0], masks[:, 0] = 255, 255
+    run = train.Trainer(nn.Conv(3, 1), nn.losses.CrossEntropy(ignore=255), executor="reference")
+    run.fit((images, masks), epochs=1, progress="silent")
+    of, known = rated(run, "page", (images, masks)), masks != 255
+    chosen = run.predict(images).argmax(-1)
+    np.testing.assert_array_equal(confusion(of), metrics.confusion_matrix(masks[known], chosen[known]))
+    found = {score.name: score.value for score in scores(of)}
+    assert found["accuracy"] == pytest.approx(metrics.accuracy_score(masks[known], chosen[known]))
+    assert found["mean IoU"] == pytest.approx(metrics.jaccard_score(masks[known], chosen[known], average="macro"))
+    assert sum(b.count for b in calibration(of).bins) == known.sum()
+    assert "Masks" in report.page(run, {"test": (images, masks)}).html
+    with pytest.raises(DataError, match="pixels are of classes from 0 to 2; got none that counts"):
+        rated(run, "page", (images, np.full_like(masks, 255)))

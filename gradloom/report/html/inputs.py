@@ -35,7 +35,8 @@ def contents(table: DataTable | None, parts: Mapping[str, Rated], sizes: Mapping
         blocks.append(Paragraph("Examples: " + ", ".join(f"{count:,} {name}" for name, count in sizes.items()) + "."))
     classes = next((part.classes for part in parts.values() if part.classes), ())
     if classes:
-        counts = {name: np.bincount(part.truth.reshape(-1), minlength=len(classes)) for name, part in parts.items()}
+        known = {name: part.truth[part.truth >= 0] for name, part in parts.items()}
+        counts = {name: np.bincount(truth, minlength=len(classes)) for name, truth in known.items()}
         rows = [
             [label, *(f"{n[i]:,} ({n[i] / n.sum():.1%})" for n in counts.values())] for i, label in enumerate(classes)
         ]

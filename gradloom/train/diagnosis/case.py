@@ -186,7 +186,7 @@ class Case:
         ignored = getattr(self.run.loss, "ignore", None)
         if self.is_classes:
             counts = np.ones(len(labels), bool) if ignored is None else labels != ignored
-            return float(np.mean(answers[counts] != labels[counts]))
+            return float(np.mean(answers[counts] != labels[counts])) if counts.any() else float("nan")
         return float(np.mean((answers - labels) ** 2)) / (float(np.var(labels)) or 1.0)
 
     @property
