@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import io
 import zlib
 from pathlib import Path
 
+from gradloom import limits
 from gradloom.errors import DataError, nearest_hint
 
 _GZIP_MAGIC = b"\x1f\x8b"
+_PIECE = 2**20
 
 
 def read_bytes(path: Path) -> bytes:
@@ -18,7 +21,8 @@ def read_bytes(path: Path) -> bytes:
         path: the file.
 
     Raises:
-        DataError: there is no such file, it is a folder, it may not be read, or its gzip stream is damaged.
+        DataError: there is no such file, it is a folder, it may not be read, or its gzip stream is damaged or holds
+            more than fits into memory.
     """
     try:
         raw = path.read_bytes()
@@ -61,8 +65,12 @@ def neighbours(path: Path) -> str:
 
 
 def _unzipped(raw: bytes, path: Path) -> bytes:
+    """The contents of a gzip stream, of which a few bytes may stand for gigabytes."""
+    room, found = limits.memory(), bytearray()
     try:
-        return gzip.decompress(raw)
+        with gzip.GzipFile(fileobj=io.BytesIO(raw)) as stream:
+            while len(found) <= room and (piece := stream.read(_PIECE)):
+                found += piece
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(
             str(path),
@@ -70,3 +78,11 @@ def _unzipped(raw: bytes, path: Path) -> bytes:
             got=str(error),
             fix="Fetch the file again.",
         ) from None
+    if len(found) > room:
+        raise DataError(
+            str(path),
+            rule="the contents must fit into memory",
+            got=f"more than {room / 2**30:.1f} GiB from {len(raw):,} bytes",
+            fix="Unpack the file, and read it in parts.",
+        )
+    return bytes(found)

@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gradloom import limits
 from gradloom.data.delimited import DELIMITERS, MISSING, find_delimiter, read_delimited
+from gradloom.data.files import read_bytes
 from gradloom.data.table import Table
 from gradloom.errors import DataError, GradloomError, OptionError
 
@@ -307,3 +309,13 @@ def test_time_series_have_dates() -> None:
     daily = read_delimited(series / "daily-min-temperatures.csv")["Date"]
     assert (monthly.kind, str(monthly.values[-1])) == ("date", "1960-12-01T00:00:00")
     assert (daily.kind, str(daily.values[-1])) == ("date", "1990-12-31T00:00:00")
+
+
+def test_a_small_file_does_not_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "bomb.csv.gz"
+    path.write_bytes(gzip.compress(bytes(10**6)))
+    monkeypatch.setattr(limits, "memory", lambda: 10**6 - 1)
+    with pytest.raises(DataError, match=r"the contents must fit into memory; got more than 0.0 GiB from [\d,]+ bytes"):
+        read_bytes(path)
+    monkeypatch.setattr(limits, "memory", lambda: float("inf"))
+    assert read_bytes(path) == bytes(10**6)
