@@ -22,6 +22,7 @@ from gradloom import config, ir, ops
 from gradloom.executors import native
 from gradloom.executors.native.cache import ObjectCache
 from gradloom.executors.native.target import Target, llvm, machine
+from gradloom.executors.native.translate import translate
 
 compiled = 0
 """How many parts LLVM has compiled in this process; what is found in the cache does not count."""
@@ -127,32 +128,35 @@ def _objects(parts: Mapping[str, Part], target: Target) -> list[bytes]:
     cache = ObjectCache(config.cache_folder())
     found = {key: cache.find(key) for key in parts}
     missing = {key: part for key, part in parts.items() if found[key] is None}
-    for key, code in zip(missing, _translated(missing.values(), target)):
+    for key, code in zip(missing, _translated(list(missing.values()), target)):
         cache.keep(key, code)
         found[key] = code
     return [code for code in found.values() if code is not None]
 
 
-def _translated(parts: Iterable[Part], target: Target) -> list[bytes]:
-    """The object code of parts; while LLVM translates one, on a thread of its own, the next is written."""
-    parts = list(parts)
+def _translated(parts: Sequence[Part], target: Target) -> list[bytes]:
+    """The object code of parts; while LLVM translates some, another is written."""
     if not parts:
         return []
-    generator = machine(target)
-    with ThreadPoolExecutor(1) as translator:
-        made = [translator.submit(_translate, part, part.text(), generator) for part in parts]
-    return [future.result() for future in made]
+    made, waiting = [b""] * len(parts), iter(enumerate(parts))  # each thread takes the next
+
+    def work(generator: Any) -> None:
+        for place, part in waiting:
+            made[place] = _translate(part, generator)
+
+    threads = min(config.threads(), len(parts))
+    with ThreadPoolExecutor(threads) as team:
+        for done in [team.submit(work, machine(target)) for _ in range(threads)]:
+            done.result()
+    return made
 
 
-def _translate(part: Part, text: str, generator: Any) -> bytes:
+def _translate(part: Part, generator: Any) -> bytes:
     global compiled
+    text = part.text()
     compiled += 1
     try:
-        module = llvm().parse_assembly(text)
-        module.verify()
-        # The kernels are written as they should run: vectorised, with their addresses shared and their loops in place.
-        # LLVM's optimiser would take twice the time of its code generator and change the speed by a few percent.
-        return generator.emit_object(module)
+        return translate(text, generator)
     except RuntimeError as problem:
         raise Refused(part, str(problem)) from problem
 
