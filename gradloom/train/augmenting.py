@@ -6,7 +6,8 @@ from typing import Any
 
 from gradloom import functional as gl
 from gradloom import random
-from gradloom.data.augment import Augmentation, Mixture
+from gradloom.data.augment.base import Augmentation
+from gradloom.data.augment.mixture import Mixture
 from gradloom.ir.graph import scope
 from gradloom.tensor import Tensor, tensor
 from gradloom.train.examples import Examples, two_examples

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gradloom.data.table import Table
+from gradloom import data
 from gradloom.errors import OptionError
 from gradloom.nn.losses import Loss
 from gradloom.train.examples import as_inputs, check_inputs
@@ -46,7 +46,7 @@ class Predicting:
         check_inputs(x, self.input_type, "predict")
         return self._forward(x) if augment is None else mean_of_views(self._forward, x, augment)
 
-    def predict_table(self, table: Table) -> Predictions:
+    def predict_table(self, table: data.Table) -> Predictions:
         """Predictions for the rows of a table, in the target's own terms.
 
         Args:

@@ -7,9 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gradloom.data.images.pipeline import ImagePipeline
-from gradloom.data.pipeline import TablePipeline
-from gradloom.data.target import TargetPipeline
+from gradloom import data
 from gradloom.errors import ModelFileError
 from gradloom.train.description import REMEDY
 
@@ -24,9 +22,9 @@ class Preprocessing:
         images: from image files to the array of inputs.
     """
 
-    features: TablePipeline | None = None
-    target: TargetPipeline | None = None
-    images: ImagePipeline | None = None
+    features: data.TablePipeline | None = None
+    target: data.TargetPipeline | None = None
+    images: data.ImagePipeline | None = None
 
     def state(self) -> dict[str, Any]:
         """For the header of a model file."""
@@ -49,9 +47,9 @@ class Preprocessing:
             )
         features, target, images = (state.get(name) for name in ("features", "target", "images"))
         return Preprocessing(
-            None if features is None else TablePipeline.from_state(features),
-            None if target is None else TargetPipeline.from_state(target),
-            None if images is None else ImagePipeline.from_state(images),
+            None if features is None else data.TablePipeline.from_state(features),
+            None if target is None else data.TargetPipeline.from_state(target),
+            None if images is None else data.ImagePipeline.from_state(images),
         )
 
 
@@ -73,7 +71,7 @@ class Predictions:
 
 
 def predictions(
-    outputs: np.ndarray, target: TargetPipeline, notes: tuple[str, ...], *, from_logits: bool = True
+    outputs: np.ndarray, target: data.TargetPipeline, notes: tuple[str, ...], *, from_logits: bool = True
 ) -> Predictions:
     """What the outputs of a model say, in the target's own terms.
 

@@ -15,7 +15,8 @@ import numpy as np
 
 from gradloom import functional as gl
 from gradloom import nn, random
-from gradloom.data.augment import Augmentation, Mixture
+from gradloom.data.augment.base import Augmentation
+from gradloom.data.augment.mixture import Mixture
 from gradloom.ir.graph import scope
 from gradloom.nn.losses import BinaryCrossEntropy, Loss
 from gradloom.nn.metrics import StreamingMetric

@@ -18,7 +18,7 @@ import numpy as np
 
 from gradloom import nn, optim, options, random, tree
 from gradloom.data import augment as augmentation
-from gradloom.data.augment import Augmentation
+from gradloom.data.augment.base import Augmentation
 from gradloom.errors import OptionError, ShapeError, WorkerError
 from gradloom.executors import DEFAULT
 from gradloom.ir.graph import Graph

@@ -1,8 +1,8 @@
 """LLVM's code generator on several threads at once.
 
 llvmlite lets one thread at a time into LLVM, for its users may share modules.  Here nothing is shared: each text is
-read into a context of its own and each thread has a code generator, as LLVM asks of programs with threads.  So
-the call that takes nearly all of the time goes past llvmlite's lock, straight to the library; the GIL is free meanwhile.
+read into a context of its own and each thread has a code generator, as LLVM asks of programs with threads.  So the
+call that takes nearly all of the time goes past llvmlite's lock, straight to the library; the GIL is free meanwhile.
 """
 
 from __future__ import annotations

@@ -1,0 +1,43 @@
+"""Names that are loaded late: the same as those that readers and tools see, and none loaded without need."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+from gradloom import data
+
+LATE = ["gradloom.train", "gradloom.data", "gradloom.data.augment", "gradloom.data.images"]
+
+
+@pytest.mark.parametrize("package", LATE)
+def test_a_late_name_is_what_its_import_says(package: str):
+    module = importlib.import_module(package)
+    (block,) = [node for node in ast.parse(inspect.getsource(module)).body if isinstance(node, ast.If)]
+    promised = {a.name: str(node.module) for node in block.body if isinstance(node, ast.ImportFrom) for a in node.names}
+    assert promised
+    for name, home in promised.items():
+        whole = home == package  # a module, not a name inside one
+        expected = importlib.import_module(f"{home}.{name}") if whole else getattr(importlib.import_module(home), name)
+        assert getattr(module, name) is expected
+        assert name in dir(module)
+    assert set(module.__all__) <= set(dir(module))
+    assert all(hasattr(module, name) for name in module.__all__)
+
+
+def test_an_unknown_name_is_an_error():
+    with pytest.raises(AttributeError, match=r"module 'gradloom.data' has no attribute 'unknown'"):
+        _ = data.unknown
+
+
+def test_training_loads_no_room_that_it_does_not_need():
+    code = "import sys; from gradloom import train; print(*[m for m in sys.modules if m.startswith('gradloom.')])"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "gradloom.train.trainer" in loaded
+    unneeded = "gradloom.drawing.plot", "gradloom.train.diagnosis.diagnose", "gradloom.data.pipeline"
+    assert not set(unneeded) & set(loaded)
