@@ -42,7 +42,7 @@ class Team:
         """Forget all helpers, as a forked process must: it has none of its parent's threads."""
         self._busy = threading.Lock()
         self._helpers: list[threading.Thread] = []
-        self._board = aligned(0)
+        self._set_up(aligned(0))
         self._left = -math.inf
 
     def enter(self, threads: int, *, waking: bool) -> int:
@@ -67,8 +67,10 @@ class Team:
             self._busy.release()
             return 0
         waking = waking or time.perf_counter() - self._left < _SOON
-        self._board[THREADS_WORD : WAKING_WORD + 1] = threads, LOOKS if threads <= _processors() else 0, waking
-        return address(self._board)
+        said = threads, LOOKS if threads <= _processors() else 0, int(waking)
+        if said != self._said:  # what is written to an array in vain takes a microsecond
+            self._board[THREADS_WORD : WAKING_WORD + 1] = self._said = said
+        return self._place
 
     def leave(self) -> None:
         """Let the next caller have the team."""
@@ -84,7 +86,7 @@ class Team:
     def _gather(self, count: int) -> None:
         """Start so many helpers in place of the present ones; there are none afterwards if the system refuses."""
         self._disband()
-        self._board = aligned(GATE_BYTES * (count + 3))
+        self._set_up(aligned(GATE_BYTES * (count + 3)))
         function = _code().function("serve", 2)
 
         def serve(board: np.ndarray, number: int) -> None:  # which keeps the board for as long as a helper looks at it
@@ -102,6 +104,10 @@ class Team:
         except BaseException:
             self._disband()
             raise
+
+    def _set_up(self, board: np.ndarray) -> None:
+        self._board, self._place = board, address(board)
+        self._said: tuple[int, ...] = ()
 
     def _disband(self) -> None:
         """Send all helpers away, also one that was about to start: it finds its dismissal on the board."""
