@@ -50,6 +50,10 @@ LATE_MODULES = {
     "gradloom.cli.app": "its imports need typer; gradloom.cli.main says how to install it",
     "gradloom.ir.picture": "pictures are asked for rarely",
     "gradloom.executors.native.peak": "it needs the compiler",
+    **dict.fromkeys(
+        [f"gradloom.executors.native.{name}" for name in ("explain", "planning", "profile")],
+        "a program whose outline is kept needs no planner",
+    ),
     "gradloom.executors.native.program": "the compiler is larger than all that an import needs",
 }
 """Modules of ours that may be imported inside functions, each with the reason."""

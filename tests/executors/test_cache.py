@@ -18,11 +18,15 @@ import pytest
 
 import gradloom as gl
 from gradloom.executors.native import compile as compiling
+from gradloom.executors.native import planning
 from gradloom.executors.native.cache import ObjectCache
+from gradloom.executors.native.digest import digest
 from gradloom.executors.native.module import KernelFunction
 from gradloom.executors.native.program import NativeProgram
 from gradloom.executors.native.target import host, lesser, llvm
-from gradloom.ir.graph import Graph
+from gradloom.ir.graph import Graph, placeholder, scope
+from gradloom.ir.tensortype import TensorType, bfloat16
+from gradloom.ops import elementwise
 
 
 def found_or(cache: ObjectCache, key: str, code: bytes) -> bytes:
@@ -172,15 +176,92 @@ def test_programs_of_a_process_share_code(counted: Counted, monkeypatch: pytest.
     assert counted(lambda: NativeProgram(graph_of(7, 6, 4))) == (2, 3)
 
 
-def test_damaged_code_is_made_again(counted: Counted, tmp_path: Path):
+@pytest.mark.parametrize("damage", ["truncated", "another's", "missing"])
+def test_damaged_entries_are_made_again(counted: Counted, tmp_path: Path, damage: str):
+    """Of the code of two kernels and the program around them each is translated again; the outline is planned again."""
     x = arrays_for(7, 6, 4)
     wanted = NativeProgram(graph_of(7, 6, 4))(x)[0]
-    first, second, third = sorted(tmp_path.iterdir())
-    first.write_bytes(first.read_bytes()[:-10])
-    second.write_bytes(third.read_bytes())
-    found = []
-    assert counted(lambda: found.append(NativeProgram(graph_of(7, 6, 4))(x)[0]))[1] == 2
-    np.testing.assert_array_equal(found[0], wanted)
+    entries, translated = sorted(tmp_path.iterdir()), []
+    assert len(entries) == 4
+    for entry, other in zip(entries, (*entries[1:], entries[0])):
+        if damage == "missing":
+            entry.unlink()
+        else:
+            entry.write_bytes(other.read_bytes() if damage == "another's" else entry.read_bytes()[:-10])
+        found = []
+        translated.append(counted(lambda found=found: found.append(NativeProgram(graph_of(7, 6, 4))(x)[0]))[1])
+        np.testing.assert_array_equal(found[0], wanted)
+    assert sorted(translated) == [0, 1, 1, 1]
+
+
+def test_a_kept_outline_needs_no_plan(counted: Counted, monkeypatch: pytest.MonkeyPatch):
+    """Tables of constants, loops, results that are inputs or have another shape are all said in an outline."""
+
+    def f(x: Any, n: Any) -> Any:
+        turns, doubled = gl.while_loop(lambda c: c[0] < n, lambda c: (c[0] + 1, c[1] * 2), (n * 0, x))
+        return x, turns, doubled.reshape(6), gl.sort(x, 1), x * np.arange(3.0, dtype=np.float32), gl.one_hot(n, 5)
+
+    graph = gl.trace(f, np.ones((2, 3), np.float32), np.int64(3))
+    given = [np.arange(6, dtype=np.float32).reshape(2, 3), np.asarray(4)]
+    wanted = NativeProgram(graph)(given)
+    monkeypatch.setattr(planning, "make_plan", None)
+    found = NativeProgram(graph)
+    for y, z in zip(found(given), wanted, strict=True):
+        np.testing.assert_array_equal(y, z, strict=True)
+    monkeypatch.undo()
+    assert "arena" in found.explain()  # for which the plan is made after all
+
+
+def test_what_an_outline_cannot_say_is_planned_each_time(counted: Counted):
+    """bfloat16, of which NumPy has no text."""
+    x = np.asarray([1.5, -2.0], "float32").astype(bfloat16())
+    graph = gl.trace(lambda x: x + x, x)
+    for _ in range(2):
+        np.testing.assert_array_equal(NativeProgram(graph)([x])[0].astype(np.float32), [3.0, -4.0])
+
+
+X, INTEGERS = np.ones((2, 3), np.float32), np.ones((2, 3), np.int64)
+DIFFERENT: list[tuple[Callable[..., Any], Any]] = [
+    (lambda x: x + 1, X),
+    (lambda x: x - 1, X),
+    (lambda x: x + 2, X),
+    (lambda x: x * 0.0, X),
+    (lambda x: x * -0.0, X),
+    (lambda x: x + 1, X[:1]),
+    (lambda x: x + 1, INTEGERS),
+    (lambda x: (x, x + 1), X),
+    (lambda x: (x + 1, x), X),
+    (lambda x: x + np.arange(3), X),
+    (lambda x: x + np.arange(1, 4), X),
+    (lambda x: gl.sum(x, 0), X),
+    (lambda x: gl.sum(x, 1), X),
+    (lambda x: gl.scan(lambda c, e: (c + e, c), gl.zeros(3), x), X),
+    (lambda x: gl.scan(lambda c, e: (c * e, c), gl.zeros(3), x), X),
+    (lambda x: gl.scan(lambda c, e: (c + e, c), gl.ones(3), x), X),
+    (lambda x: gl.scan(lambda c, e: (c + e, c), gl.zeros(3), x, reverse=True), X),
+]
+
+
+def test_a_digest_tells_graphs_apart_by_what_they_compute():
+    digests = [digest(gl.trace(f, x)) for f, x in DIFFERENT]
+    assert None not in digests
+    assert len(set(digests)) == len(digests)
+    assert digests == [digest(gl.trace(f, x)) for f, x in DIFFERENT]
+    first, second = (gl.trace(lambda x, y, swap=swap: x - y if swap else y - x, X, X) for swap in (True, False))
+    assert digest(first) != digest(second)
+
+
+def test_a_digest_leaves_names_out():
+    def named(other: Any) -> Any:
+        with scope("layer"):
+            return other + 1
+
+    assert digest(gl.trace(named, X)) == digest(gl.trace(lambda x: x + 1, X))
+
+
+def test_part_of_a_trace_has_no_digest():
+    outer, x = placeholder(TensorType((2,), np.dtype("float32"))), placeholder(TensorType((2,), np.dtype("float32")))
+    assert digest(Graph((x,), (elementwise.add(x, outer),))) is None
 
 
 def test_another_processor_or_version_shares_nothing(counted: Counted, monkeypatch: pytest.MonkeyPatch):

@@ -49,6 +49,14 @@ class Slots:
     clock: int
 
 
+SLOTS = Slots(fault=0, board=1, least=2, clock=16)
+"""What a program's state is made of."""
+
+DATA = object.__basicsize__
+"""Where an array says at which address its data lie: the first field of NumPy's ``PyArrayObject``, whose place is part
+of NumPy's binary interface."""
+
+
 @dataclass(frozen=True)
 class Address:
     """Where a buffer lies, as a number of bytes behind an address in the program's table.

@@ -98,16 +98,29 @@ def load(parts: Sequence[Part], target: Target) -> list[Code]:
     Raises:
         Refused: LLVM refuses a part.
     """
-    keys = [_key(part, target) for part in parts]
-    codes = {key: code for key in keys if (code := _loaded.get(key)) is not None}
+    keys = [key_of(part, target) for part in parts]
+    codes = _in_memory(keys)
     if missing := {key: part for key, part in zip(keys, parts) if key not in codes}:
-        code = _linked(_objects(missing, target), target)
-        codes.update(dict.fromkeys(missing, code))
-        _loaded.update(dict.fromkeys(missing, code))
+        codes |= _linked(_objects(missing, target), target)
     return [codes[key] for key in keys]
 
 
-def _key(part: Part, target: Target) -> str:
+def known(keys: Sequence[str], target: Target) -> list[Code] | None:
+    """Code by the keys of its parts, if none of it is missing in this process and on disk."""
+    codes, cache = _in_memory(keys), ObjectCache(config.cache_folder())
+    objects = {key: cache.find(key) for key in dict.fromkeys(keys) if key not in codes}
+    found = {key: code for key, code in objects.items() if code is not None}
+    if len(found) < len(objects):
+        return None
+    codes |= _linked(found, target)
+    return [codes[key] for key in keys]
+
+
+def _in_memory(keys: Iterable[str]) -> dict[str, Code]:
+    return {key: code for key in keys if (code := _loaded.get(key)) is not None}
+
+
+def key_of(part: Part, target: Target) -> str:
     """The name of a part's code in this process and on disk."""
     version = ".".join(map(str, llvm().llvm_version_info))
     return hashlib.sha256("\n".join((_sources(), version, repr(target), part.content)).encode()).hexdigest()
@@ -123,7 +136,7 @@ def _sources() -> str:
     return digest.hexdigest()
 
 
-def _objects(parts: Mapping[str, Part], target: Target) -> list[bytes]:
+def _objects(parts: Mapping[str, Part], target: Target) -> dict[str, bytes]:
     """The object code of parts by key, from the disk where it is there."""
     cache = ObjectCache(config.cache_folder())
     found = {key: cache.find(key) for key in parts}
@@ -131,7 +144,7 @@ def _objects(parts: Mapping[str, Part], target: Target) -> list[bytes]:
     for key, code in zip(missing, _translated(list(missing.values()), target)):
         cache.keep(key, code)
         found[key] = code
-    return [code for code in found.values() if code is not None]
+    return {key: code for key, code in found.items() if code is not None}
 
 
 def _translated(parts: Sequence[Part], target: Target) -> list[bytes]:
@@ -161,11 +174,15 @@ def _translate(part: Part, generator: Any) -> bytes:
         raise Refused(part, str(problem)) from problem
 
 
-def _linked(objects: Iterable[bytes], target: Target) -> Code:
-    """Bring object code into memory."""
+def _linked(objects: Mapping[str, bytes], target: Target) -> dict[str, Code]:
+    """Bring object code into memory, by key."""
+    if not objects:
+        return {}
     binding = llvm()
     engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine(target))
-    for code in objects:
+    for code in objects.values():
         engine.add_object_file(binding.ObjectFileRef.from_data(code))
     engine.finalize_object()
-    return Code(engine)
+    linked = dict.fromkeys(objects, Code(engine))
+    _loaded.update(linked)
+    return linked

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradloom.executors.native.kernel import Kernel
 from gradloom.ir.graph import Node, project
+
+if TYPE_CHECKING:
+    from gradloom.executors.native.kernel import Kernel
 
 _CALLBACK = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.POINTER(ctypes.c_void_p))
 

@@ -12,16 +12,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from gradloom.executors.native import kernels
 from gradloom.executors.native.blocks import BlockWriter
 from gradloom.executors.native.builder import Function, Value
-from gradloom.executors.native.calls import Address, Call, CallLists, Slots
-from gradloom.executors.native.compile import Code
+from gradloom.executors.native.calls import DATA, SLOTS, Address, Call, CallLists
 from gradloom.executors.native.denormals import flush_denormals
 from gradloom.executors.native.half import conversions_for
 from gradloom.executors.native.kernel import Kernel, storage
+from gradloom.executors.native.outline import groups_name, units_name
 from gradloom.executors.native.plan import Plan
 from gradloom.executors.native.sharing import SHARED_FROM, share
 from gradloom.executors.native.target import Target
@@ -54,12 +52,12 @@ class KernelFunction:
     @property
     def units_name(self) -> str:
         """The name of a constant beside it: into how many units its work is cut."""
-        return f"{self.name}.units"
+        return units_name(self.name)
 
     @property
     def groups_name(self) -> str:
         """The name of another: how many groups of units there are that are better done by one thread."""
-        return f"{self.name}.groups"
+        return groups_name(self.name)
 
     def text(self) -> str:
         """The function with what it needs, as a module of its own."""
@@ -99,20 +97,6 @@ class Module:
     timed: list[Kernel]
     hosted: list[Kernel]
 
-    def linked(self, codes: Sequence[Code]) -> np.ndarray:
-        """The records of all calls, with what is known since the code of the kernels is in memory."""
-        pairs = list(zip(self.kernels, codes))
-        return self.lists.linked(
-            [(c.address(k.name), c.number(k.units_name), c.number(k.groups_name)) for k, c in pairs]
-        )
-
-
-SLOTS = Slots(fault=0, board=1, least=2, clock=16)
-"""What a program's state is made of."""
-
-DATA = object.__basicsize__
-"""Where an array says at which address its data lie: the first field of NumPy's ``PyArrayObject``, whose place is part
-of NumPy's binary interface."""
 
 _TURNS = 100
 """Turns that are counted of a loop whose number of turns is not known."""

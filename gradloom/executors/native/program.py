@@ -4,27 +4,31 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gradloom import config
-from gradloom.errors import CompileError, IndexRangeError, OutOfMemoryError
+from gradloom.errors import IndexRangeError, OutOfMemoryError
 from gradloom.executors.base import Call
-from gradloom.executors.native.calls import CLOCK_WORDS, NEVER
-from gradloom.executors.native.compile import Code, Refused, Written, load
-from gradloom.executors.native.explain import explain
+from gradloom.executors.native import kept
+from gradloom.executors.native.calls import CLOCK_WORDS, NEVER, SLOTS
+from gradloom.executors.native.compile import Code
 from gradloom.executors.native.host import HostKernels
-from gradloom.executors.native.kernel import Kernel, storage
-from gradloom.executors.native.loops import Apply
-from gradloom.executors.native.module import SLOTS, KernelFunction, Module, held, write_module
-from gradloom.executors.native.plan import make_plan
-from gradloom.executors.native.profile import Profile, profile
+from gradloom.executors.native.outline import Outline
 from gradloom.executors.native.sharing import SHARED_FROM
 from gradloom.executors.native.target import Target, host
 from gradloom.executors.native.team import TEAM
 from gradloom.executors.native.workspace import Workspace, allocator, check_memory, out_of_memory
-from gradloom.ir.graph import CONSTANT, PLACEHOLDER, Graph
+from gradloom.ir.graph import Graph
 from gradloom.ir.interpret import evaluate
+
+if TYPE_CHECKING:
+    from gradloom.executors.native.module import Module
+    from gradloom.executors.native.plan import Plan
+    from gradloom.executors.native.planning import Planned
+    from gradloom.executors.native.profile import Profile
 
 LONG = 400_000
 """Elementary operations of shared kernels, about 80 microseconds of one thread, from which a program wakes helpers that
@@ -44,7 +48,6 @@ class NativeProgram:
         flush_denormals: take numbers too small for a full mantissa for 0, as is quicker (see denormals.py).
 
     Attributes:
-        plan: the kernels, and where buffers lie.
         threads: how many threads run it.
         shared_from: the operations from which a kernel is shared among them.
 
@@ -57,17 +60,43 @@ class NativeProgram:
         self, graph: Graph, target: Target | None = None, *, clocks: bool = False, flush_denormals: bool = False
     ) -> None:
         self.graph, self.target = graph, target or host()
-        self.plan = make_plan(graph, self.target)
+        self._options = clocks, flush_denormals
         self._who = f"native executor, {graph.name}"
-        check_memory(self._who, self.plan)
-        self.module = write_module(self.plan, self.target, clocks=clocks, flush=flush_denormals)
-        self._code = main, *functions = _compiled(self._who, self.module, self.target)
-        self.threads = config.threads() if self.module.work else 1
+        name = None if clocks else kept.name_of(graph, self.target, flush=flush_denormals)
+        self._outline, self._code = kept.find(name, self.target) or self._compiled(name)
+        main, *functions = self._code
+        self.threads = config.threads() if self._outline.work else 1
         self.shared_from = SHARED_FROM
-        self._records = self.module.linked(functions)
         self._function = main.function("program", 4)
+        self._hosted = self.module.hosted if self._outline.hosted else []
         self._resting: deque[Workspace] = deque(maxlen=_KEPT)
-        self._prepare()
+        self._prepare(functions)
+
+    def _compiled(self, name: str | None) -> tuple[Outline, list[Code]]:
+        """Plan the graph, compile what code is missing, and keep the outline."""
+        outline = self._planned.outline
+        check_memory(self._who, outline)
+        codes = self._planned.compiled(self._who)
+        kept.keep(name, outline)
+        return outline, codes
+
+    @cached_property
+    def _planned(self) -> Planned:
+        """The plan; of a program whose outline was kept it is made for those who want to see it."""
+        from gradloom.executors.native.planning import planned  # noqa: PLC0415
+
+        clocks, flush = self._options
+        return planned(self.graph, self.target, clocks=clocks, flush=flush)
+
+    @property
+    def plan(self) -> Plan:
+        """The kernels, and where buffers lie."""
+        return self._planned.plan
+
+    @property
+    def module(self) -> Module:
+        """The text of the program around the kernels, and their functions."""
+        return self._planned.module
 
     def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The graph's outputs for these inputs.
@@ -113,6 +142,8 @@ class NativeProgram:
 
     def explain(self) -> str:
         """What the compiler made of the graph: kernels, loops, tiles, memory (see explain.py)."""
+        from gradloom.executors.native.explain import explain  # noqa: PLC0415
+
         return explain(self.graph, self.plan, self.target, self.threads)
 
     def profile(self, arrays: Sequence[np.ndarray], runs: int | None = None) -> Profile:
@@ -122,6 +153,8 @@ class NativeProgram:
             arrays: inputs.
             runs: how many calls are measured; by default as many as take about a quarter of a second.
         """
+        from gradloom.executors.native.profile import profile  # noqa: PLC0415
+
         timed = NativeProgram(self.graph, self.target, clocks=True)
         timed.threads, timed.shared_from = self.threads, self.shared_from
         return profile(timed.module.timed, self.threads, lambda: timed._timed_call(arrays), runs)
@@ -133,18 +166,12 @@ class NativeProgram:
         self(arrays)
         return self._resting[-1].state[SLOTS.clock :].reshape(-1, CLOCK_WORDS)
 
-    def _prepare(self) -> None:
+    def _prepare(self, functions: Sequence[Code]) -> None:
         """Work out what is the same in every call: how results are allocated, and where outputs come from."""
-        plan = self.plan
-        nodes = held(plan)
-        self._constants = [*(np.asarray(n.value, order="C") for n in nodes if n.op is CONSTANT), self._records]
-        self._allocators = [allocator(n.shape, n.dtype) for n in plan.outputs]
-        places = {n: i for i, n in enumerate(nodes)}
-        roots = [storage(y) for y in plan.graph.outputs]
-        self._outputs = [places[root] for root in roots]
-        pairs = list(enumerate(zip(plan.graph.outputs, roots)))
-        self._shaped = [(i, y.shape) for i, (y, root) in pairs if y.shape != root.shape]
-        self._copied = [i for i, (_, root) in pairs if root.op in (CONSTANT, PLACEHOLDER)]
+        outline = self._outline
+        self._constants = [*(np.asarray(x, order="C") for x in outline.constants), outline.linked(functions)]
+        self._allocators = [allocator(shape, dtype) for shape, dtype in outline.computed]
+        self._outputs, self._shaped, self._copied = outline.outputs, outline.shaped, outline.copied
 
     def _allocate(self) -> tuple[list[np.ndarray], Workspace]:
         """Arrays for results, and a workspace that no other call uses."""
@@ -153,46 +180,24 @@ class NativeProgram:
         except OutOfMemoryError:
             raise
         except MemoryError as problem:
-            raise out_of_memory(self._who, self.plan) from problem
+            raise out_of_memory(self._who, self._outline) from problem
 
     def _workspace(self) -> Workspace:
         try:
             return self._resting.pop()
         except IndexError:  # all are in use
             pass
-        check_memory(self._who, self.plan)
-        words = SLOTS.clock + CLOCK_WORDS * len(self.module.timed)
+        check_memory(self._who, self._outline)
+        words = SLOTS.clock + CLOCK_WORDS * self._outline.clocks
         arrays = len(self.graph.inputs) + len(self._allocators) + len(self._constants)
-        return Workspace(self.plan.size, words, arrays, HostKernels(self.module.hosted))
+        return Workspace(self._outline.size, words, arrays, HostKernels(self._hosted))
 
     def _run(self, space: Workspace) -> None:
         """Run with the team's help, or alone where one thread is enough or the team is busy."""
-        board = TEAM.enter(self.threads, waking=self.module.work >= LONG) if self.threads > 1 else 0
+        board = TEAM.enter(self.threads, waking=self._outline.work >= LONG) if self.threads > 1 else 0
         space.board.value, space.least.value = board, self.shared_from if board else NEVER
         try:
             self._function(*space.arguments)
         finally:
             if board:
                 TEAM.leave()
-
-
-def _compiled(who: str, module: Module, target: Target) -> list[Code]:
-    """The code of the program and of its kernels; where LLVM refuses a kernel, the error names it."""
-    try:
-        return load([Written(module.text), *module.kernels], target)
-    except Refused as problem:
-        kernel = problem.part.kernel if isinstance(problem.part, KernelFunction) else None
-        raise CompileError(
-            who,
-            rule=f"LLVM refuses {_described(kernel) if kernel else 'the program around the kernels'}",
-            got=" ".join(str(problem).split())[:300],
-            fix="This is a mistake of gradloom: please report it. The reference executor runs the graph.",
-        ) from problem
-
-
-def _described(kernel: Kernel) -> str:
-    """A kernel, with the primitives that are fused into its loops and the layers that its nodes are of."""
-    code = [*(kernel.inner.code if kernel.inner else ()), *kernel.block.code]
-    fused = ", ".join(dict.fromkeys(i.name for i in code if isinstance(i, Apply)))
-    layers = ", ".join(dict.fromkeys(n.scope for n in kernel.nodes if n.scope))
-    return f"{kernel}{f' with {fused}' if fused else ''}{f' of {layers}' if layers else ''}"

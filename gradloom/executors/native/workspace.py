@@ -15,9 +15,9 @@ import numpy as np
 
 from gradloom import limits
 from gradloom.errors import OutOfMemoryError
+from gradloom.executors.native.calls import DATA, SLOTS
 from gradloom.executors.native.host import HostKernels
-from gradloom.executors.native.module import DATA, SLOTS
-from gradloom.executors.native.plan import Plan
+from gradloom.executors.native.outline import Outline
 
 _BOUNDARY = 128
 _LARGE = 4096  # bytes of an array from which its place matters
@@ -94,24 +94,24 @@ def address(array: np.ndarray) -> int:
     return ctypes.c_size_t.from_address(id(array) + DATA).value
 
 
-def check_memory(who: str, plan: Plan) -> None:
+def check_memory(who: str, outline: Outline) -> None:
     """Refuse a program that cannot fit, before anything is allocated.
 
     Args:
         who: the program's name, for the message.
-        plan: the program's plan.
+        outline: the program's outline.
 
     Raises:
         OutOfMemoryError: arena and results are larger than the memory that this process may still take.
     """
-    if plan.size + _results(plan) > limits.memory():
-        raise out_of_memory(who, plan)
+    if outline.size + outline.result_bytes > limits.memory():
+        raise out_of_memory(who, outline)
 
 
-def out_of_memory(who: str, plan: Plan) -> OutOfMemoryError:
+def out_of_memory(who: str, outline: Outline) -> OutOfMemoryError:
     """The error for a program that memory does not suffice for."""
     arena, results, free = (
-        f"{n:,.0f} bytes ({n / 2**30:,.1f} GiB)" for n in (plan.size, _results(plan), limits.memory())
+        f"{n:,.0f} bytes ({n / 2**30:,.1f} GiB)" for n in (outline.size, outline.result_bytes, limits.memory())
     )
     return OutOfMemoryError(
         who,
@@ -119,7 +119,3 @@ def out_of_memory(who: str, plan: Plan) -> OutOfMemoryError:
         got=f"an arena of {arena} and results of {results}, where {free} are free",
         fix="Use smaller batches, or cut the work into several calls.",
     )
-
-
-def _results(plan: Plan) -> int:
-    return sum(n.tensor_type.size * n.dtype.itemsize for n in plan.outputs)
