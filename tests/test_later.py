@@ -12,7 +12,7 @@ import pytest
 
 from gradloom import data
 
-LATE = ["gradloom.train", "gradloom.data", "gradloom.data.augment", "gradloom.data.images"]
+LATE = ["gradloom.train", "gradloom.parallel", "gradloom.data", "gradloom.data.augment", "gradloom.data.images"]
 
 
 @pytest.mark.parametrize("package", LATE)
@@ -39,5 +39,5 @@ def test_training_loads_no_room_that_it_does_not_need():
     code = "import sys; from gradloom import train; print(*[m for m in sys.modules if m.startswith('gradloom.')])"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "gradloom.train.trainer" in loaded
-    unneeded = "gradloom.drawing.plot", "gradloom.train.diagnosis.diagnose", "gradloom.data.pipeline"
-    assert not set(unneeded) & set(loaded)
+    unneeded = "drawing.plot", "train.diagnosis.diagnose", "data.pipeline", "parallel.workers"
+    assert not {f"gradloom.{name}" for name in unneeded} & set(loaded)

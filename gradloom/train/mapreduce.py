@@ -16,11 +16,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from gradloom import executors, options, tree
+from gradloom import executors, options, parallel, tree
 from gradloom.compiling import Compiled
 from gradloom.errors import GradloomError, OptionError
 from gradloom.executors.base import Program
-from gradloom.parallel import Kind, Share, Shared, Task, Workers, kinds_of, left_over
 from gradloom.tensor import Tensor
 from gradloom.train.advice import Advice, Machine, Work, advise
 from gradloom.train.chunks import ChunkedRecipe
@@ -127,14 +126,14 @@ class MapReduceSteps(Steps):
         self._workers, self._executor = how.workers, executor
         self._recipe, self._chunks = recipe, chunks
         self._size, self._length = size, -(-size // chunks) * chunks
-        self._left_over = left_over(chunks, how.workers)
-        self._kinds: list[Kind] | None = None
+        self._left_over = parallel.left_over(chunks, how.workers)
+        self._kinds: list[parallel.Kind] | None = None
         self._examples: Examples | None = None
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as ending:
-            self._exchange, self._data = (ending.enter_context(contextlib.closing(Shared())) for _ in range(2))
-            self._crew = Workers(self._workers if self._workers > 1 else 0, self._exchange, self._data)
+            self._exchange, self._data = (ending.enter_context(contextlib.closing(parallel.Shared())) for _ in range(2))
+            self._crew = parallel.Workers(self._workers if self._workers > 1 else 0, self._exchange, self._data)
             ending.enter_context(self._crew)
             self._ending = ending.pop_all()
         return self
@@ -164,7 +163,7 @@ class MapReduceSteps(Steps):
 
     def _share(self, carry: Arrays, examples: Examples) -> None:
         """Put examples where all processes see them; where their kinds are new, a program is made for them."""
-        kinds = kinds_of(examples.arrays)
+        kinds = parallel.kinds_of(examples.arrays)
         if kinds != self._kinds:
             self._begin(self.nested(carry), examples)
             self._kinds = kinds
@@ -185,11 +184,11 @@ class MapReduceSteps(Steps):
             error.add_note(f"{cut}; see train.MapReduce(chunks=...).")
             raise
         common, slot = graph.input_types[:-4], graph.output_types
-        task = Task(
+        task = parallel.Task(
             graph,
             self._executor,
             [(t.shape, t.dtype) for t in common],
-            kinds_of(examples.arrays),
+            parallel.kinds_of(examples.arrays),
             [(t.shape, t.dtype) for t in slot],
             self._chunks,
         )
@@ -198,7 +197,7 @@ class MapReduceSteps(Steps):
             self._crew.begin(task)
             self._compute = self._by_workers
         else:
-            self._compute = Share(task, self._memory, 0, task.chunks)
+            self._compute = parallel.Share(task, self._memory, 0, task.chunks)
         self._make_update(chunked, carry)
 
     def _make_update(self, chunked: ChunkedRecipe, carry: Tensors) -> None:
