@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from itertools import chain
 from operator import is_
 from typing import Any
 
@@ -116,7 +117,7 @@ class _Watch:
     """Notices that a module, or one inside it, was given another tensor, another option or another module."""
 
     def __init__(self, module: nn.Module) -> None:
-        self._holders: list[Any] = []
+        self._holders: list[Collection[Any]] = []  # of a dict what shows its values, whichever these are
         self._look(module, set())
         self._seen = self._held()
 
@@ -127,18 +128,15 @@ class _Watch:
 
     def _held(self) -> list[Any]:
         """All attributes and elements."""
-        found: list[Any] = []
-        for holder in self._holders:
-            found += holder.values() if isinstance(holder, dict) else holder
-        return found
+        return list(chain.from_iterable(self._holders))
 
     def _look(self, value: Any, met: set[int]) -> None:
         holder = vars(value) if isinstance(value, nn.Module) else value
         if not isinstance(holder, (dict, list, tuple)) or id(holder) in met:
             return
         met.add(id(holder))
-        values = list(holder.values() if isinstance(holder, dict) else holder)
+        values = holder.values() if isinstance(holder, dict) else holder
         if not isinstance(holder, tuple):  # what cannot change need not be watched, unlike what is in it
-            self._holders.append(holder)
-        for inner in values:
+            self._holders.append(values)
+        for inner in list(values):
             self._look(inner, met)

@@ -25,7 +25,7 @@ from gradloom.executors.native.kernel import Kernel, storage
 from gradloom.executors.native.plan import Plan
 from gradloom.executors.native.sharing import SHARED_FROM, share
 from gradloom.executors.native.target import Target
-from gradloom.ir.graph import Node
+from gradloom.ir.graph import CONSTANT, Node
 from gradloom.ops import control
 
 
@@ -110,6 +110,10 @@ class Module:
 SLOTS = Slots(fault=0, board=1, least=2, clock=16)
 """What a program's state is made of."""
 
+DATA = object.__basicsize__
+"""Where an array says at which address its data lie: the first field of NumPy's ``PyArrayObject``, whose place is part
+of NumPy's binary interface."""
+
 _TURNS = 100
 """Turns that are counted of a loop whose number of turns is not known."""
 
@@ -125,7 +129,7 @@ def write_module(plan: Plan, target: Target, *, clocks: bool = False, flush: boo
         clocks: count each kernel's calls and the time that the first thread spends in them, for profiles.
         flush: take denormal numbers for 0.
     """
-    outer = (*plan.inputs, *plan.outputs)
+    outer = held(plan)
     lists = CallLists(_depth(plan), target.clock if clocks else "")
     writer = _Writer(lists, target, slots=2 + len(outer))
     restore = flush_denormals(writer.main, target) if flush else None
@@ -139,6 +143,13 @@ def write_module(plan: Plan, target: Target, *, clocks: bool = False, flush: boo
     text = "\n".join([*declarations, sharing, *(f.text() for f in functions)])
     written = [KernelFunction(kernel, target, content) for content, kernel in writer.kernels.items()]
     return Module(text, written, lists, work, writer.timed, writer.hosted)
+
+
+def held(plan: Plan) -> tuple[Node, ...]:
+    """The arrays of a program's call in the order of its table: inputs, results, constants."""
+    outputs = [storage(y) for y in plan.graph.outputs]
+    constants = [n for n in dict.fromkeys((*plan.inputs, *outputs)) if n.op is CONSTANT]
+    return *plan.graph.inputs, *plan.outputs, *constants
 
 
 def _depth(plan: Plan) -> int:
@@ -181,12 +192,12 @@ class _Writer:
         params = [("ptr", name, "") for name in ("table", "arena", "state", "host")]
         self.main = main = Function("program", params, internal=False)
         self.turns = main.local(f"[{max(self.lists.depth, 1)} x i64]")
-        # The arena and the addresses that the caller gives are one table.
+        # The arena and the data of the arrays that the caller gives are one table.
         self.table = main.local(f"[{self.slots} x ptr]")
         main.store(main.param("arena"), self.table, 8)
         with main.loop(1, self.slots) as i:
-            given = main.load(main.at(main.param("table"), main.iadd(i, -1), "ptr"), "ptr", 8)
-            main.store(given, main.at(self.table, i, "ptr"), 8)
+            array = main.load(main.at(main.param("table"), main.iadd(i, -1), "ptr"), "ptr", 8)
+            main.store(main.load(main.at(array, DATA, "i8"), "ptr", 8), main.at(self.table, i, "ptr"), 8)
 
     def run(self, plan: Plan, given: Addresses, arena: int) -> int:
         """Run the kernels of a plan; ``given`` are the places of inputs and outputs, ``arena`` that of its arena.

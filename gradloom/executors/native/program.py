@@ -16,13 +16,13 @@ from gradloom.executors.native.explain import explain
 from gradloom.executors.native.host import HostKernels
 from gradloom.executors.native.kernel import Kernel, storage
 from gradloom.executors.native.loops import Apply
-from gradloom.executors.native.module import SLOTS, KernelFunction, Module, write_module
+from gradloom.executors.native.module import SLOTS, KernelFunction, Module, held, write_module
 from gradloom.executors.native.plan import make_plan
 from gradloom.executors.native.profile import Profile, profile
 from gradloom.executors.native.sharing import SHARED_FROM
 from gradloom.executors.native.target import Target, host
 from gradloom.executors.native.team import TEAM
-from gradloom.executors.native.workspace import Workspace, address, check_memory, empty, out_of_memory
+from gradloom.executors.native.workspace import Workspace, allocator, check_memory, out_of_memory
 from gradloom.ir.graph import CONSTANT, PLACEHOLDER, Graph
 from gradloom.ir.interpret import evaluate
 
@@ -76,31 +76,18 @@ class NativeProgram:
             IndexRangeError: a position lies outside its axis.
             OutOfMemoryError: there is no memory for intermediate values or results.
         """
-        return self._call([np.asarray(a, order="C") for a in arrays], self._table, self._inputs)
+        return self._call([np.asarray(a, order="C") for a in arrays])
 
     def bound(self, fixed: Sequence[np.ndarray]) -> Call:
-        """The program with its first inputs fixed, for callers that change the others alone.
-
-        The addresses of what is fixed are looked up once.
-        """
+        """The program with its first inputs fixed, for callers that change the others alone."""
         kept = [np.asarray(a, order="C") for a in fixed]
-        table, changing = list(self._table), []
-        for place, number in self._inputs:
-            if number < len(kept):
-                table[place] = address(kept[number])
-            else:
-                changing.append((place, number))
-        return lambda arrays: self._call([*kept, *[np.asarray(a, order="C") for a in arrays]], table, changing)
+        return lambda arrays: self._call([*kept, *[np.asarray(a, order="C") for a in arrays]])
 
-    def _call(self, given: list[np.ndarray], known: list[int], changing: Sequence[tuple[int, int]]) -> list[np.ndarray]:
-        """Run once; ``known`` is the table with the addresses known before, ``changing`` says where others belong."""
+    def _call(self, given: list[np.ndarray]) -> list[np.ndarray]:
+        """Run once on arrays whose elements lie side by side."""
         computed, space = self._allocate()
-        table = known.copy()
-        for place, number in changing:
-            table[place] = address(given[number])
-        first = len(self.plan.inputs)
-        table[first : first + len(computed)] = [address(a) for a in computed]
-        space.table[:] = table
+        arrays = [*given, *computed, *self._constants]
+        space.take(arrays)
         self._run(space)
         space.host.check()
         if space.fault.value:
@@ -108,12 +95,11 @@ class NativeProgram:
             self._resting.append(space)
             self._explain_fault(given)
         self._resting.append(space)
-        held = [*given, *computed, *self._constants]
-        results = []
-        for number, shape, copied in self._outputs:
-            y = held[number]
-            y = y if y.shape == shape else y.reshape(shape)
-            results.append(y.copy() if copied else y)
+        results = [arrays[number] for number in self._outputs]
+        for place, shape in self._shaped:
+            results[place] = results[place].reshape(shape)
+        for place in self._copied:
+            results[place] = results[place].copy()
         return results
 
     def _explain_fault(self, arrays: Sequence[np.ndarray]) -> None:
@@ -148,24 +134,22 @@ class NativeProgram:
         return self._resting[-1].state[SLOTS.clock :].reshape(-1, CLOCK_WORDS)
 
     def _prepare(self) -> None:
-        """Work out what is the same in every call: where arrays go in the table, and where outputs come from."""
-        plan, inputs = self.plan, self.graph.inputs
-        numbers = {x: i for i, x in enumerate(inputs)}
-        outputs = [(storage(y), y.shape) for y in plan.graph.outputs]
-        constants = [n for n in dict.fromkeys((*plan.inputs, *(root for root, _ in outputs))) if n.op is CONSTANT]
-        self._constants = [np.asarray(n.value, order="C") for n in constants]
-        values = dict(zip(constants, self._constants))
-        arrays = [address(values[n]) if n in values else 0 for n in (*plan.inputs, *plan.outputs)]
-        self._table = [*arrays, address(self._records)]
-        self._inputs = [(place, numbers[n]) for place, n in enumerate(plan.inputs) if n.op is PLACEHOLDER]
-        self._computed = [(n.shape, n.dtype) for n in plan.outputs]
-        places = {n: i for i, n in enumerate((*inputs, *plan.outputs, *constants))}
-        self._outputs = [(places[root], shape, root.op in (CONSTANT, PLACEHOLDER)) for root, shape in outputs]
+        """Work out what is the same in every call: how results are allocated, and where outputs come from."""
+        plan = self.plan
+        nodes = held(plan)
+        self._constants = [*(np.asarray(n.value, order="C") for n in nodes if n.op is CONSTANT), self._records]
+        self._allocators = [allocator(n.shape, n.dtype) for n in plan.outputs]
+        places = {n: i for i, n in enumerate(nodes)}
+        roots = [storage(y) for y in plan.graph.outputs]
+        self._outputs = [places[root] for root in roots]
+        pairs = list(enumerate(zip(plan.graph.outputs, roots)))
+        self._shaped = [(i, y.shape) for i, (y, root) in pairs if y.shape != root.shape]
+        self._copied = [i for i, (_, root) in pairs if root.op in (CONSTANT, PLACEHOLDER)]
 
     def _allocate(self) -> tuple[list[np.ndarray], Workspace]:
         """Arrays for results, and a workspace that no other call uses."""
         try:
-            return [empty(shape, dtype) for shape, dtype in self._computed], self._workspace()
+            return [allocate() for allocate in self._allocators], self._workspace()
         except OutOfMemoryError:
             raise
         except MemoryError as problem:
@@ -178,7 +162,8 @@ class NativeProgram:
             pass
         check_memory(self._who, self.plan)
         words = SLOTS.clock + CLOCK_WORDS * len(self.module.timed)
-        return Workspace(self.plan.size, words, self._table, HostKernels(self.module.hosted))
+        arrays = len(self.graph.inputs) + len(self._allocators) + len(self._constants)
+        return Workspace(self.plan.size, words, arrays, HostKernels(self.module.hosted))
 
     def _run(self, space: Workspace) -> None:
         """Run with the team's help, or alone where one thread is enough or the team is busy."""

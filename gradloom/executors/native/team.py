@@ -14,6 +14,8 @@ import threading
 import time
 from functools import lru_cache
 
+import numpy as np
+
 from gradloom import limits
 from gradloom.executors.native.compile import Code, compile_module
 from gradloom.executors.native.gates import GATE_BYTES, LOOKS
@@ -40,7 +42,7 @@ class Team:
         """Forget all helpers, as a forked process must: it has none of its parent's threads."""
         self._busy = threading.Lock()
         self._helpers: list[threading.Thread] = []
-        self._board = aligned(0)
+        self._set_up(aligned(0))
         self._left = -math.inf
 
     def enter(self, threads: int, *, waking: bool) -> int:
@@ -61,8 +63,10 @@ class Team:
             self._busy.release()
             return 0
         waking = waking or time.perf_counter() - self._left < _SOON
-        self._board[THREADS_WORD : WAKING_WORD + 1] = threads, LOOKS if threads <= _processors() else 0, waking
-        return address(self._board)
+        said = threads, LOOKS if threads <= _processors() else 0, int(waking)
+        if said != self._said:  # what is written to an array in vain takes a microsecond
+            self._board[THREADS_WORD : WAKING_WORD + 1] = self._said = said
+        return self._place
 
     def leave(self) -> None:
         """Let the next caller have the team."""
@@ -78,21 +82,25 @@ class Team:
     def _gather(self, count: int) -> None:
         """Start so many helpers in place of the present ones; there are none afterwards if the system refuses."""
         self._disband()
-        self._board = aligned(GATE_BYTES * (count + 3))
+        self._set_up(aligned(GATE_BYTES * (count + 3)))
         function = _code().function("serve", 2)
         try:
             for number in range(1, count + 1):
                 helper = threading.Thread(
-                    target=function, args=(address(self._board), number), name=f"gradloom-{number}", daemon=True
+                    target=function, args=(self._place, number), name=f"gradloom-{number}", daemon=True
                 )
                 helper.start()
                 self._helpers.append(helper)
         except RuntimeError:
             self._disband()
 
+    def _set_up(self, board: np.ndarray) -> None:
+        self._board, self._place = board, address(board)
+        self._said: tuple[int, ...] = ()
+
     def _disband(self) -> None:
         if self._helpers:
-            _code().function("dismiss", 2)(address(self._board), len(self._helpers) + 1)
+            _code().function("dismiss", 2)(self._place, len(self._helpers) + 1)
         for helper in self._helpers:
             helper.join()
         self._helpers = []
