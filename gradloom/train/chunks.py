@@ -27,8 +27,6 @@ from gradloom.train.regularising import Regularization
 from gradloom.train.step import Recipe, Tensors
 from gradloom.transforms import grad, value_and_grad
 
-_NO_RATES = {"l1": 0.0, "l2": 0.0}
-
 
 @dataclass(frozen=True)
 class ChunkedRecipe:
@@ -111,7 +109,7 @@ class ChunkedRecipe:
         share = self._share(batch[2], of_batch)
 
         def objective(parameters: Tensors) -> tuple[Tensor, Any]:
-            _, aux = self._without_penalties.objective(parameters, state, batch, _NO_RATES, of_chunk, mixture)
+            _, aux = self._without_penalties.objective(parameters, state, batch, {}, of_chunk, mixture)
             return aux[2] * gl.cast(share, aux[2].dtype), aux
 
         (_, (outputs, new_state, loss)), gradients = value_and_grad(objective, has_aux=True)(parameters)

@@ -121,7 +121,7 @@ class Trainer(Landscape, Predicting, Learning):
         self.loss = nn.losses.get(loss)
         self.metrics = settings.metrics(metrics)
         self.seed = options.whole("Trainer", "seed", seed, least=0)
-        self.l1, self.l2 = settings.penalty("l1", l1), settings.penalty("l2", l2)
+        self.l1, self.l2 = l1, l2
         settings.check_class_weight(class_weight)
         self.class_weight, self.preprocessing, self.executor = class_weight, preprocessing, executor
         self.augment = None if augment is None else augmentation.get(augment)
@@ -163,7 +163,7 @@ class Trainer(Landscape, Predicting, Learning):
             is_kept = type(before) is type(optimizer) and tree.alike(fresh, self.optimizer_state)
             self.optimizer_state = self.optimizer_state if is_kept else fresh
 
-    regularizers, penalty = regularising.of_a_trainer, regularising.penalty_of
+    regularizers, l1, l2, penalty = regularising.OF_A_TRAINER
 
     # Training ---------------------------------------------------------------------------------------------------
 
