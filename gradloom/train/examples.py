@@ -187,10 +187,13 @@ def _finite(array: np.ndarray, who: str, floats: np.dtype) -> np.ndarray:
 
 def are_finite(array: np.ndarray) -> bool:
     """Whether no number is NaN or infinite; the sum of squares says so in one pass, unless it overflows itself."""
-    if array.flags.c_contiguous and array.size:
-        flat = array.reshape(-1)
-        parts = (flat[start : start + _ONE_THREAD] for start in range(0, flat.size, _ONE_THREAD))
-        if all(math.isfinite(np.vdot(part, part)) for part in parts):
+    if array.flags.c_contiguous:
+        if array.size <= _ONE_THREAD:
+            parts = [array]
+        else:
+            flat = array.reshape(-1)
+            parts = [flat[start : start + _ONE_THREAD] for start in range(0, flat.size, _ONE_THREAD)]
+        if all(map(math.isfinite, map(np.vdot, parts, parts))):
             return True
     return bool(np.isfinite(array).all())
 
