@@ -13,7 +13,7 @@ import numpy as np
 from gradloom import collection, executors, options
 from gradloom.errors import OptionError
 from gradloom.executors.base import Program
-from gradloom.ir.graph import constant
+from gradloom.ir.graph import result
 from gradloom.tracing import Arguments, Function, Results, graph_and_results
 
 
@@ -56,7 +56,8 @@ class Compiled:
         if found is None:
             return self._function(*args)
         program, results = found
-        return results.rebuilt([constant(y) for y in program([x.value for x in arguments.nodes])])
+        arrays = program([x.value for x in arguments.nodes])
+        return results.rebuilt([result(y, n.tensor_type) for y, n in zip(arrays, results.nodes)])
 
     def prepare(self, *args: Any) -> Prepared:
         """The program for arguments of these types, compiled if it has not been, but not called.

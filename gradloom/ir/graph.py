@@ -191,6 +191,12 @@ def constant(value: Any, dtype: Any = None) -> Node:
     return Node(CONSTANT, (), {}, TensorType(array.shape, array.dtype), array)
 
 
+def result(array: np.ndarray, type: TensorType) -> Node:
+    """A known value of a type that is known too, for arrays which nobody else writes to: they become read-only."""
+    array.setflags(write=False)
+    return Node(CONSTANT, (), {}, type, array)
+
+
 def fill(type: TensorType, value: bool | int | float) -> Node:
     """A constant with one value everywhere; takes no memory, whatever its shape."""
     return constant(repeated(np.asarray(value, type.dtype), type.shape))

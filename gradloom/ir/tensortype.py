@@ -68,6 +68,9 @@ class TensorType:
         """The same shape in another data type."""
         return TensorType(self.shape, np.dtype(dtype))
 
+    def __hash__(self) -> int:
+        return hash((self.shape, self.dtype.char))  # the hash of a data type itself takes a microsecond
+
     def __str__(self) -> str:
         return f"{name_of(self.dtype)}[{','.join(map(str, self.shape))}]"
 

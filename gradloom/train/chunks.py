@@ -28,8 +28,6 @@ from gradloom.train.step import Recipe, Tensors
 from gradloom.train.targets import in_the_middle
 from gradloom.transforms import grad, value_and_grad
 
-_NO_RATES = {"l1": 0.0, "l2": 0.0}
-
 
 @dataclass(frozen=True)
 class ChunkedRecipe:
@@ -111,7 +109,7 @@ class ChunkedRecipe:
         of_chunk = random.fold_in(random.fold_in(key, place[1]), chunk)
 
         def objective(parameters: Tensors) -> tuple[Tensor, Any]:
-            _, aux = self._without_penalties.objective(parameters, state, batch, _NO_RATES, of_chunk, mixture)
+            _, aux = self._without_penalties.objective(parameters, state, batch, {}, of_chunk, mixture)
             share = self._share(*(in_the_middle(aux[0], batch[1], each)[1] for each in (batch[2], of_batch)))
             return aux[2] * gl.cast(share, aux[2].dtype), aux
 

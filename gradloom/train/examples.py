@@ -16,6 +16,10 @@ from gradloom.ir.tensortype import is_float, kind_of
 from gradloom.semantics import unevenness
 from gradloom.tensor import Tensor
 
+_ONE_THREAD = 8192
+"""Numbers that BLAS squares and sums without waking threads, which would look for more work for a while and be in the
+way of the program's own."""
+
 
 @dataclass(frozen=True)
 class Examples:
@@ -143,7 +147,7 @@ def parts_of(data: Any, who: str) -> tuple[Any, Any, Any]:
 
 def _checked(values: Any, who: str, floats: np.dtype) -> np.ndarray:
     """Numbers as an array with at least one row, all finite."""
-    if type(values) is np.ndarray and values.dtype == floats and values.ndim and values.size and _are_finite(values):
+    if type(values) is np.ndarray and values.dtype == floats and values.ndim and values.size and are_finite(values):
         return values  # by far the most usual
     try:
         array = values.numpy() if isinstance(values, Tensor) else np.asarray(values)
@@ -170,7 +174,7 @@ def _checked(values: Any, who: str, floats: np.dtype) -> np.ndarray:
 
 def _finite(array: np.ndarray, who: str, floats: np.dtype) -> np.ndarray:
     """Floats in one type, none of them NaN, infinite, or beyond the range of that type."""
-    if array.dtype == floats and _are_finite(array):
+    if array.dtype == floats and are_finite(array):
         return array
     _refuse_where(
         ~np.isfinite(array),
@@ -186,10 +190,16 @@ def _finite(array: np.ndarray, who: str, floats: np.dtype) -> np.ndarray:
     return found
 
 
-def _are_finite(array: np.ndarray) -> bool:
+def are_finite(array: np.ndarray) -> bool:
     """Whether no number is NaN or infinite; the sum of squares says so in one pass, unless it overflows itself."""
-    if array.flags.c_contiguous and math.isfinite(np.vdot(array, array)):
-        return True
+    if array.flags.c_contiguous:
+        if array.size <= _ONE_THREAD:
+            parts = [array]
+        else:
+            flat = array.reshape(-1)
+            parts = [flat[start : start + _ONE_THREAD] for start in range(0, flat.size, _ONE_THREAD)]
+        if all(map(math.isfinite, map(np.vdot, parts, parts))):
+            return True
     return bool(np.isfinite(array).all())
 
 

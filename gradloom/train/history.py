@@ -50,17 +50,19 @@ class History:
     stopped: str = ""
 
     def __post_init__(self) -> None:
-        self._costs: list[np.ndarray] = []  # of this process: no field, and not saved
+        self._sums: list[Sequence[np.ndarray]] = []  # of this process: no field, and not saved
 
     @property
     def costs(self) -> np.ndarray:
         """See the class; shape (updates,)."""
-        return np.concatenate(self._costs) if self._costs else np.zeros(0)
+        if not self._sums:
+            return np.zeros(0)
+        weights, losses = (np.concatenate(parts, dtype=np.float64) for parts in zip(*self._sums))
+        return losses / np.where(weights > 0, weights, 1)
 
     def note(self, sums: Sequence[np.ndarray]) -> None:
         """Keep the losses of some updates: their total weights and sums of losses, each of shape (updates,)."""
-        weights, losses = (np.asarray(part, np.float64) for part in sums[:2])
-        self._costs.append(losses / np.where(weights > 0, weights, 1))
+        self._sums.append(sums[:2])
 
     def running_average(self, last: int = 1000) -> np.ndarray:
         """The cost averaged over the last iterations, at each iteration (catalogue 128): whether descent by noisy

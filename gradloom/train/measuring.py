@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from itertools import chain
 from operator import is_
 from typing import Any
@@ -12,7 +12,10 @@ import numpy as np
 
 from gradloom import nn
 from gradloom.executors.base import Call
+from gradloom.ir.graph import Graph
 from gradloom.nn.metrics import Metric, WholeSetMetric
+from gradloom.tensor import Tensor
+from gradloom.tracing import Arguments, graph_and_results
 from gradloom.train.examples import Examples, first_weights
 from gradloom.train.step import Place, Recipe
 from gradloom.transforms import jit
@@ -92,7 +95,9 @@ class Forward:
 
     def __init__(self, model: nn.Module, executor: str) -> None:
         self._model = model
-        self._forward = jit(lambda p, s, x: nn.apply(model, p, s, x)[0], executor)
+        self._outputs = lambda parameters, state, x: nn.apply(model, parameters, state, x)[0]
+        self._forward = jit(self._outputs, executor)
+        self._graphs: dict[Hashable, Graph] = {}
         self._watch: _Watch | None = None
         self._ready: dict[Any, Call] = {}
 
@@ -101,6 +106,14 @@ class Forward:
         if len(x) == 1:
             return self._batch(x)
         return np.concatenate([self._batch(x[rows])[:count] for rows, count in whole_batches(x)])
+
+    def graph(self, x: Tensor) -> Graph:
+        """The graph of the outputs for inputs of a type; traced, like programs, once for each."""
+        arguments = Arguments("fit", (self._model.parameters(), self._model.state(), x))
+        signature = arguments.signature
+        if signature not in self._graphs:
+            self._graphs[signature] = graph_and_results(self._outputs, arguments)[0]
+        return self._graphs[signature]
 
     def _batch(self, x: np.ndarray) -> np.ndarray:
         if self._watch is None or self._watch.sees_changes():

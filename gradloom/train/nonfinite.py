@@ -11,6 +11,7 @@ from gradloom.errors import NonFiniteError
 from gradloom.ir.graph import constant
 from gradloom.tensor import tensor
 from gradloom.tracing import Arguments, graph_and_results
+from gradloom.train.examples import are_finite
 from gradloom.train.source import Call
 from gradloom.train.step import Place, Recipe
 from gradloom.train.steps import Steps
@@ -31,9 +32,9 @@ def check_numbers(losses: np.ndarray, before: Place, epoch: str, hunt: Callable[
     Raises:
         NonFiniteError: it is not.
     """
-    finite = np.isfinite(losses)
-    if not finite.all():
-        raise _divergence("the loss", f"batch {before.batches + int(np.argmin(finite)) + 1}{epoch}", hunt)
+    if not are_finite(losses):
+        place = int(np.argmin(np.isfinite(losses)))
+        raise _divergence("the loss", f"batch {before.batches + place + 1}{epoch}", hunt)
 
 
 def check_loss(loss: np.ndarray, when: str) -> None:
@@ -61,7 +62,7 @@ def check_weights(weights: Sequence[np.ndarray], when: str, hunt: Callable[[], s
     Raises:
         NonFiniteError: one is not.
     """
-    if not all(np.isfinite(weight).all() for weight in weights):
+    if not all(map(are_finite, weights)):
         raise _divergence("every weight", when, hunt)
 
 

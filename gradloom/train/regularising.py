@@ -15,11 +15,12 @@ from gradloom.optim import FirstOrder, Optimizer
 from gradloom.optim.names import named, under
 from gradloom.tensor import Tensor
 from gradloom.train.settings import differ_in_numbers_alone
+from gradloom.train.settings import penalty as penalty_rate
 from gradloom.transforms import jit
 
 Tensors = Any  # nested dicts of tensors
 
-_L1, _L2 = L1(0.0), L2(0.0)  # the trainer's l1 and l2, whose rates come with every step
+_SHORTHANDS = {"l1": L1(0.0), "l2": L2(0.0)}  # the trainer's own, whose rates come with every step
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,11 @@ class Regularization:
     given: tuple[Regularizer, ...] = ()
 
     def hyperparameters(self, l1: float, l2: float) -> dict[str, float]:
-        """The numbers of all, by names such as ``l1`` and ``regularizers.0.rate``."""
-        found = {"l1": l1, "l2": l2}
+        """The numbers of all, by names such as ``l1`` and ``regularizers.0.rate``.
+
+        A rate of 0 is left out, and so is its term: to compute it for nothing takes up to a tenth of a step.
+        """
+        found = {name: rate for name, rate in (("l1", l1), ("l2", l2)) if rate}
         for place, regularizer in enumerate(self.given):
             found |= named(_name(place), regularizer.hyperparameters())
         return found
@@ -47,7 +51,7 @@ class Regularization:
             hyper: see :meth:`hyperparameters`; other numbers may be among them.
             weights: of the examples that the loss is the mean of, or their sum.
         """
-        total = penalty(parameters, hyper["l1"], hyper["l2"])
+        total = penalty(parameters, hyper)
         for place, regularizer in enumerate(self.given):
             if not regularizer.moves:
                 total = total + regularizer.penalty(parameters, _total(weights), under(_name(place), hyper))
@@ -119,9 +123,11 @@ def regularization(given: Sequence[Regularizer]) -> Regularization:
     return Regularization(tuple(given))
 
 
-def penalty(parameters: Tensors, l1: Any, l2: Any) -> Tensor:
-    """λ₁ Σ|w| + λ₂ Σw² over weights; vectors (biases, scales) are left out, as is usual (catalogue 136, 138, 142)."""
-    return _L1.penalty(parameters, hyper={"rate": l1}) + _L2.penalty(parameters, hyper={"rate": l2})
+def penalty(parameters: Tensors, hyper: Mapping[str, Any]) -> Tensor:
+    """λ₁ Σ|w| + λ₂ Σw² over weights, each where its rate is among the numbers; vectors (biases, scales) are left out,
+    as is usual (catalogue 136, 138, 142)."""
+    terms = [term.penalty(parameters, hyper={"rate": hyper[n]}) for n, term in _SHORTHANDS.items() if n in hyper]
+    return sum(terms, gl.zeros(()))
 
 
 def _given(run: Any) -> tuple[Regularizer, ...]:
@@ -136,13 +142,28 @@ def _assign(run: Any, given: Sequence[Regularizer]) -> None:
         run._compiled = jit(run._recipe.train_call, run.executor, flush_denormals=True)
 
 
-of_a_trainer = property(_given, _assign)
+def _rate(name: str) -> property:
+    """The λ of a penalty.  Another may be assigned: only where it is 0 no longer, or now is, something is compiled."""
+
+    def given(run: Any) -> float:
+        return vars(run)[name]
+
+    def assign(run: Any, rate: float) -> None:
+        before, vars(run)[name] = vars(run).get(name), penalty_rate(name, rate)
+        if before is not None and bool(before) != bool(rate):
+            run._compiled = jit(run._recipe.train_call, run.executor, flush_denormals=True)
+
+    return property(given, assign)
 
 
 def penalty_of(run: Any) -> float:
     """What the penalties add to the loss at the weights as they are, for as many examples as the last fit had."""
     hyper = run._recipe.hyperparameters(run.l1, run.l2)
     return run._recipe.regularization.penalty(run.model.parameters(), hyper, gl.ones(run.rows or 1)).item()
+
+
+OF_A_TRAINER: Any = property(_given, _assign), _rate("l1"), _rate("l2"), penalty_of
+"""``Trainer.regularizers``, ``l1``, ``l2`` and ``penalty``."""
 
 
 def _name(place: int) -> str:

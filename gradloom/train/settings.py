@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
-from gradloom import nn, options
+from gradloom import nn, options, random
 from gradloom.errors import OptionError
 from gradloom.nn.metrics import Metric
 from gradloom.optim import Optimizer
+from gradloom.tensor import Tensor
 
 ClassWeight = str | Mapping[int, float] | None
 
 Kind = TypeVar("Kind")
+
+
+@lru_cache(64)
+def key_of_run(seed: int, use: int) -> Tensor:
+    """The random key for one use of randomness in the runs of a seed."""
+    return random.fold_in(random.key(seed), use)
 
 
 def of_kind(value: Any, kind: type[Kind], name: str, wanted: str) -> Kind:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from gradloom import nn, optim, options, random, tree
+from gradloom import nn, optim, options, tree
 from gradloom.data import augment as augmentation
 from gradloom.data.augment.base import Augmentation
 from gradloom.errors import OptionError, ShapeError, WorkerError
@@ -53,7 +53,7 @@ from gradloom.train.steps import Steps
 from gradloom.train.targets import check_targets
 from gradloom.train.trainable import check_trainable
 from gradloom.train.weighting import refuse_balanced_stream, with_class_weights
-from gradloom.transforms import jit, trace
+from gradloom.transforms import jit
 
 _FIXED = ("model", "loss", "metrics", "augment", "executor", "dtype", "precision")
 """What the compiled steps are made for."""
@@ -121,7 +121,7 @@ class Trainer(Landscape, Predicting, Learning):
         self.loss = nn.losses.get(loss)
         self.metrics = settings.metrics(metrics)
         self.seed = options.whole("Trainer", "seed", seed, least=0)
-        self.l1, self.l2 = settings.penalty("l1", l1), settings.penalty("l2", l2)
+        self.l1, self.l2 = l1, l2
         settings.check_class_weight(class_weight)
         self.class_weight, self.preprocessing, self.executor = class_weight, preprocessing, executor
         self.augment = None if augment is None else augmentation.get(augment)
@@ -163,7 +163,7 @@ class Trainer(Landscape, Predicting, Learning):
             is_kept = type(before) is type(optimizer) and tree.alike(fresh, self.optimizer_state)
             self.optimizer_state = self.optimizer_state if is_kept else fresh
 
-    regularizers, penalty = regularising.of_a_trainer, regularising.penalty_of
+    regularizers, l1, l2, penalty = regularising.OF_A_TRAINER
 
     # Training ---------------------------------------------------------------------------------------------------
 
@@ -342,7 +342,7 @@ class Trainer(Landscape, Predicting, Learning):
         """Refuse what the compiled steps could only stumble over; gives the model's graph for two examples."""
         check_inputs(examples.inputs, self.input_type, who)
         if graph is None:
-            graph = trace(self.model, two_examples(examples.inputs.dtype, examples.inputs.shape[1:]))
+            graph = self._forward.graph(two_examples(examples.inputs.dtype, examples.inputs.shape[1:]))
         outputs = graph.output_types
         if len(outputs) == 1:
             check_targets(examples.targets, outputs[0], self.loss, who)
@@ -411,7 +411,7 @@ class Trainer(Landscape, Predicting, Learning):
 
     def _key(self, use: int) -> Any:
         """The random key for one use of randomness in the run."""
-        return random.fold_in(random.key(self.seed), use)
+        return settings.key_of_run(self.seed, use)
 
     def _hyperparameters(self) -> dict[str, Any]:
         """The numbers of the recipe in float64, so that none loses digits on its way into the step."""

@@ -65,7 +65,7 @@ def test_seeds_penalties_and_short_batches_compile_nothing_new(monkeypatch: pyte
     run.fit((x[:500], y[:500]), epochs=1, batch_size=32, progress="silent")
     before = compiling.compiled
     run.fit((x[500:1000], y[500:1000]), epochs=1, batch_size=32, progress="silent")
-    run.seed, run.l1 = 7, 0.1
+    run.seed, run.l2 = 7, 0.1
     run.fit((x[:500], y[:500]), epochs=1, batch_size=32, shuffle=False, progress="silent")
     assert compiling.compiled == before
 

@@ -73,9 +73,9 @@ def test_another_optimiser_or_penalty_takes_part_at_once():
     np.testing.assert_array_equal(weight(run).numpy(), before)
     run.optimizer = optim.SGD(1.0)
     run.l2 = 0.25  # w ← w - 2 λ w, with weight 0 of the loss' own gradient
-    learner = run._learner
     run.partial_fit(np.zeros((1, 4)), [[0.0]])
     np.testing.assert_allclose(weight(run).numpy(), before / 2)
+    learner = run._learner
     run.optimizer = optim.SGD(0.5)
     run.partial_fit(np.zeros((1, 4)), [[0.0]])
     np.testing.assert_allclose(weight(run).numpy(), before / 2 * 0.75)

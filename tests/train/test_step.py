@@ -65,11 +65,30 @@ def test_another_learning_rate_penalty_or_seed_compiles_nothing():
     made = recipe(optim.SGD(0.1))
     step = gl.jit(made.train)
     results = []
-    for lr, l2, seed in ((0.1, 0.0, 0), (0.2, 0.0, 0), (0.1, 0.5, 0), (0.1, 0.0, 7)):
+    for lr, l2, seed in ((0.1, 0.1, 0), (0.2, 0.1, 0), (0.1, 0.5, 0), (0.1, 0.1, 7)):
         new, _ = step(*arguments(made, lr=lr, l2=l2, seed=seed))
         results.append(new["parameters"]["layers.0"]["weight"].numpy())
     assert programs(step) == 1
     assert len({result.tobytes() for result in results}) == 4  # each of them matters
+
+
+def test_a_penalty_of_rate_0_is_not_computed():
+    made = recipe(optim.SGD(0.1))
+    without, both = (gl.trace(made.train, *arguments(made, l2=l2)) for l2 in (0.0, 0.5))
+    counts = [sum(n.scope.startswith("penalty") for n in graph.nodes if n.inputs) for graph in (without, both)]
+    assert counts[0] <= 1 < counts[1]  # the sum with the loss alone
+
+
+def test_a_penalty_that_is_switched_on_or_off_takes_part_at_once():
+    switched, steady = trainer(), trainer(l2=0.5)
+    for run in (switched, steady):
+        fit(run, epochs=1)
+    switched.l2 = 0.5
+    steady.restore(switched.snapshot())
+    assert fit(switched, epochs=1).rows[-1]["loss"] == fit(steady, epochs=1).rows[-1]["loss"]
+    assert all(np.array_equal(a, b) for a, b in zip(tensors(switched), tensors(steady)))
+    switched.l2 = 0.0
+    assert switched.penalty() == 0.0
 
 
 @pytest.mark.parametrize("size", [37, 8, 36, 12, 1])
@@ -111,8 +130,8 @@ def test_the_first_update_is_that_of_the_formula():
 
 def test_penalties_leave_vectors_out():
     parameters = {"weight": gl.tensor([[1.0, -2.0]]), "bias": gl.tensor([5.0])}
-    assert penalty(parameters, 0.5, 0.25).item() == 0.5 * 3 + 0.25 * 5
-    slope = gl.grad(lambda p: penalty(p, 0.5, 0.25))(parameters)
+    assert penalty(parameters, {"l1": 0.5, "l2": 0.25}).item() == 0.5 * 3 + 0.25 * 5
+    slope = gl.grad(lambda p: penalty(p, {"l1": 0.5, "l2": 0.25}))(parameters)
     np.testing.assert_array_equal(slope["weight"].numpy(), [[0.5 + 0.5 * 1, -0.5 - 0.5 * 2]])
     np.testing.assert_array_equal(slope["bias"].numpy(), [0.0])
 

@@ -27,6 +27,8 @@ from gradloom.ir.graph import PLACEHOLDER, Node
 
 BLOCK_BYTES = 2**14
 """Of the rows of a block, in all buffers: half of a nearest cache."""
+MOST_BYTES = 2**16
+"""The same where it lets what has one element a row be computed in vectors."""
 FEWEST_ROWS = 16
 """Of a block, if they are short: as many as a vector has lanes, for what has one element a row."""
 LOCAL_BYTES = 2**15
@@ -117,14 +119,18 @@ class _Group:
         """The group as one kernel; ``own`` is what nothing else reads."""
         if len(self.members) == 1:
             return self.members[0]
-        bytes_of = {}
+        bytes_of, fewest = {}, 1
         for kernel in self.members:
             walk = _walk(kernel, target)
             assert walk is not None
+            if kernel.core is None and len(walk.sizes) == 1:
+                fewest = FEWEST_ROWS
             for access in walk.accesses:
                 if access.place is not None:
                     bytes_of[storage(access.buffer)] = abs(access.place.strides[0]) * access.buffer.dtype.itemsize
-        size = max(1, min(BLOCK_BYTES // max(sum(bytes_of.values()), 1), max(FEWEST_ROWS, self.rows // ENOUGH)))
+        of_row = max(sum(bytes_of.values()), 1)
+        size = min(BLOCK_BYTES // of_row, max(FEWEST_ROWS, self.rows // ENOUGH))
+        size = max(1, size, fewest if fewest * of_row <= MOST_BYTES else 1)
         local, room = [], LOCAL_BYTES
         for node in sorted((n for n in bytes_of if n in own), key=lambda n: bytes_of[n]):  # in the same order always
             room -= size * bytes_of[node]

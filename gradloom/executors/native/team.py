@@ -89,13 +89,13 @@ class Team:
         self._set_up(aligned(GATE_BYTES * (count + 3)))
         function = _code().function("serve", 2)
 
-        def serve(board: np.ndarray, number: int) -> None:  # which keeps the board for as long as a helper looks at it
+        def run(board: np.ndarray, number: int) -> None:  # which keeps the board for as long as a helper looks at it
             function(address(board), number)
 
         try:
             for number in range(1, count + 1):
                 helper = threading.Thread(
-                    target=serve, args=(self._board, number), name=f"gradloom-{number}", daemon=True
+                    target=run, args=(self._board, number), name=f"gradloom-{number}", daemon=True
                 )
                 self._helpers.append(helper)
                 helper.start()
@@ -113,7 +113,7 @@ class Team:
         """Send all helpers away, also one that was about to start: it finds its dismissal on the board."""
         helpers, self._helpers = self._helpers, []
         if helpers:
-            _code().function("dismiss", 2)(address(self._board), len(helpers) + 1)
+            _code().function("dismiss", 2)(self._place, len(helpers) + 1)
         for helper in helpers:
             if helper.ident is not None:
                 helper.join()

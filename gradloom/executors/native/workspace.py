@@ -42,14 +42,14 @@ class Workspace:
     def __init__(self, arena: int, words: int, arrays: int, host: HostKernels) -> None:
         self.arena = aligned(arena)
         self.state = aligned(8 * words)
-        self.table = np.zeros(arrays, np.uintp)
+        self.table = (ctypes.c_size_t * arrays)()
         self.host = host
         self._pack = partial(struct.Struct(f"{arrays}N").pack_into, self.table, 0)
         self.fault, self.board, self.least = (
             ctypes.c_int64.from_address(address(self.state) + 8 * slot)
             for slot in (SLOTS.fault, SLOTS.board, SLOTS.least)
         )
-        places = address(self.table), address(self.arena), address(self.state), host.address
+        places = ctypes.addressof(self.table), address(self.arena), address(self.state), host.address
         self.arguments = [ctypes.c_int64(place) for place in places]
 
     def take(self, arrays: Sequence[np.ndarray]) -> None:

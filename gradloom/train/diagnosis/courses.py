@@ -119,8 +119,8 @@ class Courses:
         carry = {name: carry[name] for name in ("parameters", "state")}
         carry["optimizer"] = self._recipe.optimizer.init(carry["parameters"])
         carry["step"] = tensor(0)
-        usual = self._recipe.hyperparameters(0.0, 0.0)
-        given = {n: tensor(v, "float64") for n, v in {**usual, **hyper}.items() if n in usual}
+        usual, names = (self._recipe.hyperparameters(rate, rate) for rate in (0.0, 1.0))  # a rate of 0 has no name
+        given = {n: tensor(v, "float64") for n, v in {**usual, **hyper}.items() if n in names}
         chosen = _batches(draw, from_rows, -(-len(rates) // STEPS) * STEPS, self._size)
         each = np.resize(rates, len(chosen))
         if fixed:

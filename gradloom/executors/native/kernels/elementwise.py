@@ -15,7 +15,7 @@ from gradloom.executors.native.blocks import BlockWriter, Here
 from gradloom.executors.native.builder import Function, Index
 from gradloom.executors.native.kernel import Kernel, Store
 from gradloom.executors.native.kernels.units import decode, outer_loops
-from gradloom.executors.native.loops import Apply, Block, Merged, RandomWord, merge
+from gradloom.executors.native.loops import Apply, Block, Load, Merged, RandomWord, merge
 from gradloom.executors.native.target import Target
 from gradloom.ir.tensortype import is_bfloat16, is_float
 
@@ -59,10 +59,17 @@ def chains(block: Block) -> int:
 
 @dataclass
 class Row:
-    """A run of neighbouring elements along one loop: full vectors in a loop, then the rest in narrower ones."""
+    """A run of neighbouring elements along one loop: full vectors in a loop, then the rest in narrower ones.
+
+    Attributes:
+        b: the function.
+        lanes: of a full vector.
+        in_place: whether what is read may be written again.
+    """
 
     b: Function
     lanes: int
+    in_place: bool = False
 
     def cover(self, start: Index, count: int, body: Callable[[Index, int], None]) -> None:
         """Call ``body(first, lanes)`` such that every element from ``start`` on is met once."""
@@ -80,9 +87,14 @@ class Row:
     def cover_masked(self, start: Index, count: int, body: Callable[[Index, int, int], None]) -> None:
         """The same with ``body(first, lanes, valid)``: the rest is one vector, masked where it is longer.
 
-        So the code is written twice at most, and short rows take one turn instead of several.
+        So the code is written twice at most, and short rows take one turn instead of several.  But where rows are
+        changed in place, two narrower vectors are better: a read that overlaps the masked lanes of the write before
+        waits until that has reached the cache, so no row would begin before the last one is done.
         """
         full = count // self.lanes * self.lanes
+        if self.in_place and len(widths(count - full, self.lanes)) == 2:
+            self.cover(start, count, lambda i, lanes: body(i, lanes, lanes))
+            return
         self.cover(start, full, lambda i, lanes: body(i, lanes, lanes))
         if full < count:
             body(self.b.iadd(start, full), covering(count - full, self.lanes), count - full)
@@ -110,7 +122,9 @@ def write(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
     merged = merged_loops(kernel)
     block = kernel.block.rewritten(merged.place)
     stores = [Store(s.value, s.buffer, merged.place(s.place)) for s in kernel.stores]
-    row = Row(b, lanes_of(target, kernel.block) * chains(kernel.block))
+    read = {(i.buffer.dtype, i.place) for i in block.code if isinstance(i, Load)}
+    in_place = any((s.buffer.dtype, s.place) in read for s in stores)  # it may be: the plan decides on addresses
+    row = Row(b, lanes_of(target, kernel.block) * chains(kernel.block), in_place)
 
     def element(index: list[Index], lanes: int, valid: int) -> None:
         here = Here(index, lanes, len(index) - 1, valid)
