@@ -4,8 +4,10 @@ Where windows lie side by side and cover the grid, a row of them needs some rows
 
     y = relu(conv(x, w) + b);   z = window_max(y)      →   y, z, k = relu(conv(x, w) + b), its maxima, and their numbers
     dy = window_place(dz, y)                           →   dy = window_place(dz, k)
+    dw = kernel gradient(x, dy)                        →   dw = kernel gradient(x, dz, k)
 
-so that y is not read again, and not even written where nobody else reads it.
+so that y is not read again, and not even written where nobody else reads it; nor is dy, of which the gradient of the
+kernel makes some rows at a time (the last line), if the convolution's input has no gradient.
 """
 
 from __future__ import annotations
@@ -16,9 +18,10 @@ from collections import defaultdict
 import numpy as np
 
 from gradloom.executors.native.kernel import Kernel, Pooling, storage
-from gradloom.executors.native.kernels import conv_pool, conv_rows
+from gradloom.executors.native.kernels import conv_pool, conv_rows, conv_weights
 from gradloom.executors.native.kernels.conv_form import sides
 from gradloom.executors.native.kernels.window import WRITTEN_OUT, covers, windows_of
+from gradloom.executors.native.loops import Affine, Load, contiguous
 from gradloom.executors.native.target import Target
 from gradloom.ir.graph import Node
 from gradloom.ir.tensortype import TensorType
@@ -48,7 +51,7 @@ def pool_results(kernels: list[Kernel], wanted: set[Node], target: Target) -> li
 
 
 def _pool(kernel: Kernel, readers: dict[Node, list[Kernel]], wanted: set[Node], target: Target) -> list[Kernel]:
-    """Make a convolution take the maxima of its results; gives the kernel that did so."""
+    """Make a convolution take the maxima of its results; gives the kernels that are no longer needed."""
     for store in kernel.stores:
         y, later = store.buffer, readers[store.buffer]
         pool = next((k for k in later if k.core_op is window.window_max and _can_take(kernel, y, k, target)), None)
@@ -66,8 +69,25 @@ def _pool(kernel: Kernel, readers: dict[Node, list[Kernel]], wanted: set[Node], 
             place.core = Node(window.window_place, (place.core.inputs[0], numbers), attrs, place.core.type)
         if y not in wanted and all(k is pool or k in places for k in later):
             kernel.stores = [s for s in kernel.stores if s is not store]
-        return [pool]
+        return [pool, *(k for k in places if _placed_by_reader(k, readers, wanted, target))]
     return []
+
+
+def _placed_by_reader(place: Kernel, readers: dict[Node, list[Kernel]], wanted: set[Node], target: Target) -> bool:
+    """Have the gradient of a convolution's kernel give values back itself, if nobody else reads them where they go."""
+    assert place.core is not None
+    (dy,), (values, numbers) = place.nodes, place.core.inputs
+    later = readers[dy]
+    if dy in wanted or len(later) != 1 or later[0].core_op is not convolution.conv_kernel_gradient:
+        return False
+    (kernel,) = later
+    x, y = kernel.operands
+    assert kernel.core is not None
+    s = sides(kernel.core)
+    if x.buffer is dy or y.buffer is not dy or not conv_weights.can_place(s, values.shape, dy.dtype.itemsize, target):
+        return False
+    kernel.operands = x, *(Load(n, Affine(0, contiguous(n.shape))) for n in (values, numbers))
+    return True
 
 
 def _can_take(kernel: Kernel, y: Node, pool: Kernel, target: Target) -> bool:
