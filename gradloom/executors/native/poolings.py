@@ -18,7 +18,7 @@ from collections import defaultdict
 import numpy as np
 
 from gradloom.executors.native.kernel import Kernel, Pooling, storage
-from gradloom.executors.native.kernels import conv_pool, conv_rows, conv_weights
+from gradloom.executors.native.kernels import conv_pool, conv_rows, conv_sparse, conv_weights
 from gradloom.executors.native.kernels.conv_form import sides
 from gradloom.executors.native.kernels.window import WRITTEN_OUT, covers, windows_of
 from gradloom.executors.native.loops import Affine, Load, contiguous
@@ -69,25 +69,32 @@ def _pool(kernel: Kernel, readers: dict[Node, list[Kernel]], wanted: set[Node], 
             place.core = Node(window.window_place, (place.core.inputs[0], numbers), attrs, place.core.type)
         if y not in wanted and all(k is pool or k in places for k in later):
             kernel.stores = [s for s in kernel.stores if s is not store]
-        return [pool, *(k for k in places if _placed_by_reader(k, readers, wanted, target))]
+        return [pool, *(k for k in places if _placed_by_readers(k, readers, wanted, target))]
     return []
 
 
-def _placed_by_reader(place: Kernel, readers: dict[Node, list[Kernel]], wanted: set[Node], target: Target) -> bool:
-    """Have the gradient of a convolution's kernel give values back itself, if nobody else reads them where they go."""
+def _placed_by_readers(place: Kernel, readers: dict[Node, list[Kernel]], wanted: set[Node], target: Target) -> bool:
+    """Have gradients of kernels give values back themselves; whether nobody reads them where they go any more."""
     assert place.core is not None
     (dy,), (values, numbers) = place.nodes, place.core.inputs
-    later = readers[dy]
-    if dy in wanted or len(later) != 1 or later[0].core_op is not convolution.conv_kernel_gradient:
-        return False
-    (kernel,) = later
-    x, y = kernel.operands
+    given = [Load(n, Affine(0, contiguous(n.shape))) for n in (values, numbers)]
+    alone, left = len(readers[dy]) == 1, dy in wanted
+    for kernel in readers[dy]:
+        if kernel.core_op is convolution.conv_kernel_gradient and _can_place(kernel, dy, values, target, alone):
+            kernel.operands = kernel.operands[0], *given
+        else:
+            left = True
+    return not left
+
+
+def _can_place(kernel: Kernel, dy: Node, values: Node, target: Target, alone: bool) -> bool:
+    """Whether the gradient of a kernel had better make a pool's gradient itself; ``alone``: nobody else reads it."""
     assert kernel.core is not None
-    s = sides(kernel.core)
-    if x.buffer is dy or y.buffer is not dy or not conv_weights.can_place(s, values.shape, dy.dtype.itemsize, target):
+    s, (x, y), itemsize = sides(kernel.core), kernel.operands, dy.dtype.itemsize
+    if x.buffer is dy or y.buffer is not dy:
         return False
-    kernel.operands = x, *(Load(n, Affine(0, contiguous(n.shape))) for n in (values, numbers))
-    return True
+    sparse = conv_sparse.cut(s, values.shape, itemsize, target) is not None
+    return sparse or (alone and conv_weights.can_place(s, values.shape, itemsize, target))
 
 
 def _can_take(kernel: Kernel, y: Node, pool: Kernel, target: Target) -> bool:

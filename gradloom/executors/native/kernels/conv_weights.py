@@ -20,7 +20,8 @@ from dataclasses import dataclass, replace
 from gradloom.executors.native.blocks import BlockWriter
 from gradloom.executors.native.builder import Index, Value, vector
 from gradloom.executors.native.kernel import Kernel
-from gradloom.executors.native.kernels.conv_form import Form, Sides
+from gradloom.executors.native.kernels import conv_sparse
+from gradloom.executors.native.kernels.conv_form import Form, Sides, sides
 from gradloom.executors.native.kernels.conv_placed import MOST_BYTES, PlacedRows, lie_in_rows, room
 from gradloom.executors.native.kernels.conv_tiling import (
     FEW_VECTORS,
@@ -69,7 +70,16 @@ def can_place(s: Sides, pooled: Sequence[int], itemsize: int, target: Target) ->
 
 def write(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
     """Write the function's body; units are panels of output channels in blocks of windows."""
-    return _Weights(Form(writer, kernel, target)).write()
+    form = Form(writer, kernel, target)
+    sparse = sparse_cut(kernel, target)
+    return _Weights(form).write() if sparse is None else conv_sparse.SparseGradient(form, sparse).write()
+
+
+def sparse_cut(kernel: Kernel, target: Target) -> conv_sparse.SparseCut | None:
+    """How a gradient is cut whose second operand is given by a pool's windows, if its zeros are left out."""
+    if len(kernel.operands) <= OPERANDS or kernel.core is None:
+        return None
+    return conv_sparse.cut(sides(kernel.core), kernel.operands[1].buffer.shape, kernel.core.dtype.itemsize, target)
 
 
 @dataclass(frozen=True)
