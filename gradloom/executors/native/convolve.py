@@ -97,7 +97,8 @@ def _blocks(kernel: Kernel, target: Target) -> list[Kernel]:
 
 
 def _sparse_blocks(kernel: Kernel, cut: SparseCut) -> list[Kernel]:
-    """The same where zeros of a pool's gradient are left out: w[o, p, i] in blocks, their sum, and the block on it."""
+    """The same where zeros of a pool's gradient are left out: w[o, p, i] in blocks, their sum, a copy of this in the
+    order of the whole (what follows would be long code, if it were turned there), and the block on it."""
     whole = kernel.core
     assert whole is not None
     *size, _, made = whole.shape
@@ -111,8 +112,11 @@ def _sparse_blocks(kernel: Kernel, cut: SparseCut) -> list[Kernel]:
     for k, node in ((part, parts), (added, total)):
         k.stores.append(Store(k.block.add(Given(node), node.dtype), node, Affine(0, contiguous(node.shape))))
     by_output, *by_position, by_input = contiguous(total_shape)
+    turned = Node(elementwise.stop_gradient, (total,), {}, whole.type)
+    copy, same = Kernel(whole.shape, nodes=[turned]), Affine(0, contiguous(whole.shape))
+    copied = copy.block.add(Load(total, Affine(0, (*by_position, by_input, by_output))), total.dtype)
+    copy.stores.append(Store(copied, turned, same))
     block = Block()
-    turned = Load(total, Affine(0, (*by_position, by_input, by_output)))
-    moved = block.append(kernel.block, {Given(whole): block.add(turned, total.dtype)})
+    moved = block.append(kernel.block, {Given(whole): block.add(Load(turned, same), turned.dtype)})
     stores = [Store(moved[s.value], s.buffer, s.place) for s in kernel.stores]
-    return [part, added, Kernel(whole.shape, nodes=kernel.nodes, block=block, stores=stores)]
+    return [part, added, copy, Kernel(whole.shape, nodes=kernel.nodes, block=block, stores=stores)]

@@ -1,6 +1,6 @@
 """The gradient of a kernel in front of a pool: each window gives a value to one of its positions, and zero to others.
 
-    w[p, i, o] = Σ  x[n, window + position + p, i] · value[n, window, o]   over windows; n and o have positions of their own
+    w[p, i, o] = Σ  x[n, window + position + p, i] · value[n, window, o]   over windows; position depends on n and o
 
 A window of four positions needs a quarter of the multiply-adds of its zeros and its value together.  Positions differ
 from channel to channel, so vectors lie along the input channels: for one output channel all positions of the kernel,
