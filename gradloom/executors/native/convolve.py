@@ -105,10 +105,10 @@ def _sparse_blocks(kernel: Kernel, cut: SparseCut) -> list[Kernel]:
     total_shape = (made, *size, cut.channels)
     parts = Node(whole.op, whole.inputs, whole.attrs, TensorType((cut.blocks.parts, *total_shape), whole.dtype))
     part = Kernel(parts.shape, parts, nodes=[parts], operands=kernel.operands)
-    total = Node(core.reduce_sum, (parts,), {"axes": (0,)}, TensorType(total_shape, whole.dtype))
-    added = Kernel(total_shape, total, nodes=[total], reduced=(cut.blocks.parts,), inner=Block())
+    total, inner = Node(core.reduce_sum, (parts,), {"axes": (0,)}, TensorType(total_shape, whole.dtype)), Block()
+    added = Kernel(total_shape, total, nodes=[total], reduced=(cut.blocks.parts,), inner=inner)
     step, *strides = contiguous(parts.shape)
-    added.inner_value = added.inner.add(Load(parts, Affine(0, (*strides, step))), parts.dtype)
+    added.inner_value = inner.add(Load(parts, Affine(0, (*strides, step))), parts.dtype)
     for k, node in ((part, parts), (added, total)):
         k.stores.append(Store(k.block.add(Given(node), node.dtype), node, Affine(0, contiguous(node.shape))))
     by_output, *by_position, by_input = contiguous(total_shape)
