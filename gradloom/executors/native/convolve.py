@@ -22,6 +22,7 @@ import math
 from gradloom.executors.native.kernel import Kernel, Store
 from gradloom.executors.native.kernels import conv_rows, conv_weights
 from gradloom.executors.native.kernels.conv_form import sides
+from gradloom.executors.native.kernels.conv_sparse import SparseCut
 from gradloom.executors.native.loops import Affine, Block, Given, Load, contiguous
 from gradloom.executors.native.target import Target
 from gradloom.ir.graph import Node
@@ -37,7 +38,8 @@ def prepare_convolutions(kernels: list[Kernel], target: Target) -> list[Kernel]:
         if op in (convolution.conv, convolution.conv_input_gradient):
             found += [*_copy(kernel, target), kernel]
         elif op is convolution.conv_kernel_gradient:
-            found += _blocks(kernel, target)
+            sparse = conv_weights.sparse_cut(kernel, target)
+            found += _blocks(kernel, target) if sparse is None else _sparse_blocks(kernel, sparse)
         else:
             found.append(kernel)
     return found
@@ -92,3 +94,29 @@ def _blocks(kernel: Kernel, target: Target) -> list[Kernel]:
     sum_of_parts.inner = Block()
     sum_of_parts.inner_value = sum_of_parts.inner.add(Load(parts, Affine(0, (*strides, step))), parts.dtype)
     return [part, sum_of_parts]
+
+
+def _sparse_blocks(kernel: Kernel, cut: SparseCut) -> list[Kernel]:
+    """The same where zeros of a pool's gradient are left out: w[o, p, i] in blocks, their sum, a copy of this in the
+    order of the whole (what follows would be long code, if it were turned there), and the block on it."""
+    whole = kernel.core
+    assert whole is not None
+    *size, _, made = whole.shape
+    total_shape = (made, *size, cut.channels)
+    parts = Node(whole.op, whole.inputs, whole.attrs, TensorType((cut.blocks.parts, *total_shape), whole.dtype))
+    part = Kernel(parts.shape, parts, nodes=[parts], operands=kernel.operands)
+    total, inner = Node(core.reduce_sum, (parts,), {"axes": (0,)}, TensorType(total_shape, whole.dtype)), Block()
+    added = Kernel(total_shape, total, nodes=[total], reduced=(cut.blocks.parts,), inner=inner)
+    step, *strides = contiguous(parts.shape)
+    added.inner_value = inner.add(Load(parts, Affine(0, (*strides, step))), parts.dtype)
+    for k, node in ((part, parts), (added, total)):
+        k.stores.append(Store(k.block.add(Given(node), node.dtype), node, Affine(0, contiguous(node.shape))))
+    by_output, *by_position, by_input = contiguous(total_shape)
+    turned = Node(elementwise.stop_gradient, (total,), {}, whole.type)
+    copy, same = Kernel(whole.shape, nodes=[turned]), Affine(0, contiguous(whole.shape))
+    copied = copy.block.add(Load(total, Affine(0, (*by_position, by_input, by_output))), total.dtype)
+    copy.stores.append(Store(copied, turned, same))
+    block = Block()
+    moved = block.append(kernel.block, {Given(whole): block.add(Load(turned, same), turned.dtype)})
+    stores = [Store(moved[s.value], s.buffer, s.place) for s in kernel.stores]
+    return [part, added, copy, Kernel(whole.shape, nodes=kernel.nodes, block=block, stores=stores)]

@@ -93,6 +93,7 @@ def _writes(kernel: Kernel) -> list[Touched]:
     if kernel.core is not None and kernel.core.op in SCATTERS:
         return _scattered(kernel)
     found: list[Touched] = [(storage(s.buffer), s.place, math.prod(kernel.shape)) for s in kernel.stores]
+    found += [_all_of(b) for b in kernel.pooling.buffers] if kernel.pooling else []
     return found + ([_all_of(kernel.partial.buffer)] if kernel.partial else [])
 
 

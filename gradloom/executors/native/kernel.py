@@ -77,6 +77,26 @@ class Region:
     place: Affine
 
 
+@dataclass(frozen=True)
+class Pooling:
+    """What a convolution takes of its results where windows side by side cover them (poolings.py).
+
+    Attributes:
+        value: the instruction of the block that gives the results.
+        largest: the largest element of each window.
+        numbers: its number in its window, a byte, in rows of channels that are filled up; None if nobody asks.
+    """
+
+    value: int
+    largest: Node
+    numbers: Node | None
+
+    @property
+    def buffers(self) -> list[Node]:
+        """What is written."""
+        return [self.largest] + ([self.numbers] if self.numbers is not None else [])
+
+
 @dataclass(eq=False)
 class Kernel:
     """Loops that run together.
@@ -96,12 +116,13 @@ class Kernel:
         whole: whether ``core`` reads whole operands from memory and writes whole results: primitives of WHOLE, loops
             and branches, and what NumPy computes on the host.
         operands: for matrix products, where the operands are read, over loops (results, reduced); for convolutions, the
-            operands in one piece each.
+            operands in one piece each; for the gradient of a kernel also (x, values, numbers), see poolings.py.
         members: for joined kernels (rows.py), the kernels that run row after row.
         local: for joined kernels, the buffers that only they use, a block of rows at a time.
         rows: for joined kernels, how many rows a block has; for their members, how many outer loops are over rows.
         partial: for matrix products that are summed in steps, where the unfinished sums lie, over loops of results.
         segments: for matrix products, the sizes of the loops: shared, of the left, of the right, summed.
+        pooling: for convolutions, what is taken of windows of results.
     """
 
     shape: tuple[int, ...]
@@ -122,6 +143,7 @@ class Kernel:
     local: Sequence[Node] = ()
     rows: int = 0
     partial: Load | None = None
+    pooling: Pooling | None = None
 
     def __str__(self) -> str:
         """``contract + select [128,256]``: the node around which the loops are, what is fused to it, the loops."""
@@ -148,7 +170,8 @@ class Kernel:
             return self.nodes
         written = [b for member in self.members for b in member.results if b not in self.local]
         unfinished = [self.partial.buffer] if self.partial else []
-        return list(dict.fromkeys([*written, *(s.buffer for s in self.stores), *unfinished]))
+        pooled = self.pooling.buffers if self.pooling else []
+        return list(dict.fromkeys([*written, *(s.buffer for s in self.stores), *pooled, *unfinished]))
 
     @property
     def inner_turns(self) -> int:
@@ -238,7 +261,7 @@ _PLAIN = frozenset((bool, int, str, float, NoneType, Affine))
 _SPELLINGS: dict[type, Spelling] = {
     **dict.fromkeys((*_PLAIN, np.generic), lambda x, places: repr(x)),
     **dict.fromkeys((tuple, list), _listed),
-    **dict.fromkeys((Load, Apply, Scalar, Gathered, RandomWord, Given, Store, Region), _of_fields),
+    **dict.fromkeys((Load, Apply, Scalar, Gathered, RandomWord, Given, Store, Region, Pooling), _of_fields),
     Node: lambda x, places: f"{places.get(x)}:{_spelled(x.type, places)}",
     TensorType: lambda x, places: f"{x.dtype.str}{x.shape}",
     Op: lambda x, places: x.name,

@@ -23,6 +23,7 @@ from gradloom.executors.native.layout import lay_out
 from gradloom.executors.native.loops import Affine, Gathered, Load, RandomWord, contiguous
 from gradloom.executors.native.masks import read_masks
 from gradloom.executors.native.pack import prepare_products
+from gradloom.executors.native.poolings import pool_results
 from gradloom.executors.native.rows import join_rows
 from gradloom.executors.native.simplify import simplify
 from gradloom.executors.native.split import split_reductions
@@ -101,9 +102,9 @@ def _complete(plan: Plan, target: Target) -> Plan:
         elif node is not None and node.op.nested is not None:
             plan.inner[kernel] = [_plan_branch(graph, target) for graph in inner_graphs(node)]
         kernels.append(kernel)
-    kernels = prepare_convolutions(kernels, target)
-    kernels = prepare_products(split_reductions(separate_bases(kernels), target), target)
     wanted = {storage(y) for y in plan.graph.outputs} | set(plan.in_place.values())
+    kernels = prepare_convolutions(pool_results(kernels, wanted, target), target)
+    kernels = prepare_products(split_reductions(separate_bases(kernels), target), target)
     plan.kernels = join_rows(kernels, plan.in_place, wanted, target)
     _place(plan, target)
     return plan

@@ -153,10 +153,11 @@ class Form:
         """Whether nothing happens to sums but that they are stored."""
         return [type(i) for i in self.kernel.block.code] == [Given]
 
-    def finish(self, total: Value, index: Sequence[Index], lanes: Lanes) -> None:
-        """The kernel's block on a vector of finished sums."""
+    def finish(self, total: Value, index: Sequence[Index], lanes: Lanes) -> list[Value]:
+        """The kernel's block on a vector of finished sums; gives its values."""
         here = Here(index, lanes.width, len(index) - 1, lanes.valid)
         given = self.b.convert(total, REGISTER[self.core.dtype.name])
         values = self.writer.values(self.kernel.block, here, {self.core: given})
         for s in self.kernel.stores:
             self.writer.store(values[s.value], s.buffer, s.place, here)
+        return values

@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from gradloom.executors.native.blocks import BlockWriter
 from gradloom.executors.native.builder import Index, Value, vector
 from gradloom.executors.native.kernel import Kernel
 from gradloom.executors.native.kernels.conv_form import Form, Sides
+from gradloom.executors.native.kernels.conv_pool import PooledRows
 from gradloom.executors.native.kernels.conv_tiling import (
     Line,
     Run,
@@ -90,6 +91,7 @@ class _Place:
     panel: Index
     channel: Index
     vectors: tuple[Lanes, ...]
+    line: Index = 0  # of the rows that a row of windows holds
 
 
 class _Rows:
@@ -106,6 +108,7 @@ class _Rows:
         source, self.result = (sides.y, sides.x) if backward else (sides.x, sides.y)
         self.most, self.wide = tile_of(sides, form.itemsize, form.target, backward=backward)
         self.panels = panels(sides, form.itemsize, form.target, backward=backward)
+        self.pooled = PooledRows(form, self.wide * form.lanes) if form.kernel.pooling else None
         beside = self.result[-1] // max(self.panels, 1)
         self.kernel_shape: Sizes = (*windows.size, self.taken, beside)
         self.source, self.kernel = form.operand(0, source), form.operand(1, self.kernel_shape)
@@ -130,17 +133,16 @@ class _Rows:
         """Rows, groups, panels of channels, tiles."""
         b, width = self.b, self.wide * self.form.lanes
         full, rest = self.made // width, self.form.vectors(self.made % width)
-        front = self.result[:-2]
+        front = self.pooled.front if self.pooled else self.result[:-2]
         large = math.prod(self.form.sides.w) * self.form.itemsize > LARGE_KERNEL
         counts = (self.groups, full + bool(rest), *front) if large else front
         with b.loop(b.param("begin"), b.param("end")) as unit:
             found = unravelled(b, unit, counts)
             row = found[-len(front) :]
-            ranges = self._outer_ranges(row[1:])
 
             def cover(group: Index, panel: Index, vectors: tuple[Lanes, ...]) -> None:
                 channel = b.iadd(b.imul(group, self.made), b.imul(panel, width))
-                self._row(_Place(row, group, panel, channel, vectors), ranges)
+                self._rows(_Place(row, group, panel, channel, vectors))
 
             if large:
                 if full:
@@ -158,9 +160,18 @@ class _Rows:
                     cover(group, full, rest)
         return math.prod(counts)
 
-    def _row(self, place: _Place, ranges: list[tuple[Index, Index]]) -> None:
+    def _rows(self, place: _Place) -> None:
+        """A row, or those that a row of windows holds, some channels of each."""
+        if self.pooled is None:
+            self._row(place)
+            return
+        with self.b.loop(0, self.pooled.lines) as line:
+            self._row(replace(place, row=self.pooled.row(place.row, line), line=line))
+        self.pooled.take(place.row, place.channel, place.vectors)
+
+    def _row(self, place: _Place) -> None:
         """All tiles of a row, some channels of each."""
-        b = self.b
+        b, ranges = self.b, self._outer_ranges(place.row[1:])
         for line in self.lines:
             for run in runs(line, self.most):
                 if run.count == 1:
@@ -277,10 +288,13 @@ class _Rows:
         def row(i: Index, totals: Sequence[Value]) -> None:
             result = b.iadd(b.imul(b.iadd(first, i), line.result_step), line.first_result)
             for total, lanes in zip(totals, vectors):
-                form.finish(total, [*place.row, result, b.iadd(place.channel, lanes.first)], lanes)
+                if self.pooled is not None:
+                    self.pooled.keep(total, place.line, result, lanes)
+                else:
+                    form.finish(total, [*place.row, result, b.iadd(place.channel, lanes.first)], lanes)
 
         wide = len(vectors)
-        if form.only_stored:
+        if form.only_stored or self.pooled is not None:
             for i in range(run.height):
                 row(i, tile[i * wide : (i + 1) * wide])
             return

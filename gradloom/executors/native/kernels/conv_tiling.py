@@ -215,6 +215,11 @@ class GradientCut:
     blocks: int
     chunk: int
 
+    @property
+    def longest(self) -> int:
+        """Rows of windows that are visited at once, at most."""
+        return min(self.chunk, -(-self.lines // self.blocks))
+
 
 UNITS = 32  # parts that work is to have, for the threads
 FEWEST_UNITS = 8  # even where blocks cost much

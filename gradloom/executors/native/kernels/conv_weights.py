@@ -15,12 +15,14 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gradloom.executors.native.blocks import BlockWriter
 from gradloom.executors.native.builder import Index, Value, vector
 from gradloom.executors.native.kernel import Kernel
-from gradloom.executors.native.kernels.conv_form import Form, Sides
+from gradloom.executors.native.kernels import conv_sparse
+from gradloom.executors.native.kernels.conv_form import Form, Sides, sides
+from gradloom.executors.native.kernels.conv_placed import MOST_BYTES, PlacedRows, lie_in_rows, room
 from gradloom.executors.native.kernels.conv_tiling import (
     FEW_VECTORS,
     GradientCut,
@@ -38,6 +40,7 @@ from gradloom.executors.native.kernels.whole import Array, nest, unravelled
 from gradloom.executors.native.loops import contiguous
 from gradloom.executors.native.target import Target
 
+OPERANDS = 2  # x and y; with a third one y is given as the values of a pool's windows and the places they go to
 UNROLLED = 4  # windows of few vectors that are written one after the other; more vectors would not fit the registers
 
 
@@ -57,19 +60,38 @@ def cut(s: Sides, itemsize: int, target: Target) -> GradientCut:
     return gradient_cut(lines, s.windows.counts[-1], max(1, moved // lines), math.prod(s.w) * itemsize, panels)
 
 
+def can_place(s: Sides, pooled: Sequence[int], itemsize: int, target: Target) -> bool:
+    """Whether rows of y can be made of a pool's windows just before they are read."""
+    channels = _tile_of(s, itemsize, target).vectors * target.lanes(itemsize)
+    return (
+        lie_in_rows(s, pooled) and room(s, pooled, cut(s, itemsize, target).longest, channels) * itemsize <= MOST_BYTES
+    )
+
+
 def write(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
     """Write the function's body; units are panels of output channels in blocks of windows."""
-    return _Weights(Form(writer, kernel, target)).write()
+    form = Form(writer, kernel, target)
+    sparse = sparse_cut(kernel, target)
+    return _Weights(form).write() if sparse is None else conv_sparse.SparseGradient(form, sparse).write()
+
+
+def sparse_cut(kernel: Kernel, target: Target) -> conv_sparse.SparseCut | None:
+    """How a gradient is cut whose second operand is given by a pool's windows, if its zeros are left out."""
+    if len(kernel.operands) <= OPERANDS or kernel.core is None:
+        return None
+    return conv_sparse.cut(sides(kernel.core), kernel.operands[1].buffer.shape, kernel.core.dtype.itemsize, target)
 
 
 @dataclass(frozen=True)
 class _Lines:
-    """Rows of windows: from ``begin`` to ``end`` in all examples; ``first`` is None where these are a block's all."""
+    """Rows of windows: from ``begin`` to ``end`` in all examples; ``first`` is None where these are a block's all, and
+    ``placed`` is the first row of y that lies on the stack."""
 
     block: Index
     begin: Index
     end: Index
     first: Value | None
+    placed: Index = 0
 
 
 @dataclass(frozen=True)
@@ -111,6 +133,9 @@ class _Weights:
         self.line = forward_line(a.size, a.window, a.stride, a.low, a.dilation, a.count)
         self.tile = _tile_of(s, form.itemsize, form.target)
         self.line_taps = self.tile.tap_groups(a.window)
+        self.placed: PlacedRows | None = None
+        if len(form.kernel.operands) > OPERANDS:
+            self.placed = PlacedRows(form, self.cut.longest, self.tile.vectors * form.lanes)
 
     # Loops around a tile ----------------------------------------------------------------------------------------------
 
@@ -130,6 +155,9 @@ class _Weights:
                         b.when(b.compare(which, b.index(panel), b.index(full))),
                         self._chunks(block, begin, end) as lines,
                     ):
+                        if self.placed is not None:
+                            first = self.placed.fill(lines.begin, lines.end, channel, vectors)
+                            lines = replace(lines, placed=first)
                         self._positions(lines, group, channel, vectors)
         return math.prod(counts)
 
@@ -193,7 +221,7 @@ class _Weights:
         b = self.b
         if not self.outer:
             ranges = [(lines.begin, lines.end)]
-            return nest(b, ranges, tile, lambda n, sums: self._row(t, n, n, sums))
+            return nest(b, ranges, tile, lambda n, sums: self._row(lines, t, n, n, sums))
         *around, axis = self.outer
         *sizes, height = self.form.sides.windows.counts[:-1]
         low, high = axis.reached(t.position[len(around)])
@@ -210,17 +238,30 @@ class _Weights:
                 end = b.select(inside, b.index(end), b.index(0))
 
             def row(q: list[Index], sums: list[Value]) -> list[Value]:
-                return self._row(t, [n, *elements, axis.element(q[0], t.position[len(around)])], [n, *qs, *q], sums)
+                of_x = [n, *elements, axis.element(q[0], t.position[len(around)])]
+                return self._row(lines, t, of_x, [n, *qs, *q], sums)
 
             return nest(b, [(begin, end)], sums, row)
 
         return nest(b, [(first, last)], tile, rows)
 
-    def _row(self, t: _Tile, of_x: Sequence[Index], of_y: Sequence[Index], tile: list[Value]) -> list[Value]:
+    def _y(self, lines: _Lines, t: _Tile, at: Sequence[Index]) -> Value:
+        """A row of y."""
+        b = self.b
+        if self.placed is None:
+            return self.y.at(*at, 0, t.channel).pointer
+        line: Index = 0
+        for i, step in zip(at, contiguous(self.form.sides.y[:-2])):
+            line = b.iadd(line, b.imul(i, step))
+        return self.placed.at(line, lines.placed)
+
+    def _row(
+        self, lines: _Lines, t: _Tile, of_x: Sequence[Index], of_y: Sequence[Index], tile: list[Value]
+    ) -> list[Value]:
         """A row of windows."""
         b = self.b
         channel = t.channel if self.form.sides.depthwise else b.iadd(b.imul(t.group, self.taken), t.inputs[0])
-        x, y = self.x.at(*of_x, 0, channel).pointer, self.y.at(*of_y, 0, t.channel).pointer
+        x, y = self.x.at(*of_x, 0, channel).pointer, self._y(lines, t, of_y)
         for stretch in stretches(self.line, t.taps):
             begin, end = ((p - t.taps[0]) * t.inputs[1] * len(t.vectors) for p in (stretch.first, stretch.last))
             tile = [*tile[:begin], *self._stretch(t, stretch, x, y, tile[begin:end]), *tile[end:]]
@@ -247,7 +288,7 @@ class _Weights:
     def _turn(self, t: _Tile, x: Value, y: Value, offsets: Sequence[int], q: Index, tile: list[Value]) -> list[Value]:
         """One window."""
         b, form = self.b, self.form
-        y = b.at(y, b.imul(q, self.y.strides[-2]), form.memory)
+        y = b.at(y, b.imul(q, self.placed.channels if self.placed else self.y.strides[-2]), form.memory)
         ys = [form.load(b.at(y, lanes.first, form.memory), lanes) for lanes in t.vectors]
         at = b.imul(q, self.last.stride * self.x.strides[-2])
         if form.sides.depthwise:

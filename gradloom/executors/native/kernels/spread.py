@@ -16,20 +16,21 @@ from gradloom.executors.native.builder import Index, Value, vector
 from gradloom.executors.native.kernel import Kernel
 from gradloom.executors.native.kernels.grid import elements
 from gradloom.executors.native.kernels.whole import core_of, each, local_sums, nest, units_for, unravelled
-from gradloom.executors.native.kernels.window import Pass, first_largest, start_pass, turns, windows_of
+from gradloom.executors.native.kernels.window import Pass, covers, first_largest, start_pass, turns, windows_of
 from gradloom.executors.native.target import Target
 from gradloom.ir.graph import Node
-from gradloom.ops.geometry import Windows
 
 CHANNELS = 64
 """Of an example that a unit has to itself, where these divide all."""
+NUMBER = "i8"
+"""The type of elements that are numbers of positions in windows."""
 
 
 def write(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
     """Write the function's body."""
     spread = _Spread(start_pass(writer, kernel, target))
     windows = spread.w.windows
-    if _covers(windows):
+    if covers(windows):
         return _write_once(spread, (core_of(kernel).shape[0], *windows.counts))
     return _write_sums(writer, spread, core_of(kernel))
 
@@ -37,13 +38,7 @@ def write(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
 def scratch(node: Node, target: Target) -> int:
     """Bytes of working memory: sums in single precision, for halves."""
     items, _, memory = _parts(node)
-    return 0 if _covers(windows_of(node)) else units_for(items, memory) * memory
-
-
-def _covers(windows: Windows) -> bool:
-    """Whether every element belongs to one window."""
-    apart = windows.strides == windows.size and set(windows.dilation) == {1}
-    return apart and all(n * k == size for n, k, size in zip(windows.counts, windows.size, windows.spatial))
+    return 0 if covers(windows_of(node)) else units_for(items, memory) * memory
 
 
 def _parts(node: Node) -> tuple[int, int, int]:
@@ -56,7 +51,8 @@ def _parts(node: Node) -> tuple[int, int, int]:
 
 @dataclass(frozen=True)
 class _Spread:
-    """What each window gives to its elements; the operands are the windows' values, and a grid to be searched."""
+    """What each window gives to its elements; the operands are the windows' values, and a grid to be searched, or what
+    a search has found there (see conv_pool.py)."""
 
     w: Pass
 
@@ -84,6 +80,8 @@ class _Spread:
     ) -> Value:
         """The number of the position in a window where the searched grid has its first largest element."""
         w, x = self.w, self.w.sources[1]
+        if x.element == NUMBER:
+            return w.b.convert(x.load(n, *at, c, lanes=lanes), "i32", signed=False)
 
         def position(p: list[Index], carried: list[Value]) -> list[Value]:
             value = x.load(n, *elements(w.axes, at, p), c, lanes=lanes, valid=valid)

@@ -42,6 +42,12 @@ def operations(node: Node) -> int:
     return node.shape[0] * math.prod(windows.counts) * math.prod(windows.size) * node.shape[-1]
 
 
+def covers(windows: Windows) -> bool:
+    """Whether every element belongs to one window."""
+    apart = windows.strides == windows.size and set(windows.dilation) == {1}
+    return apart and all(n * k == size for n, k, size in zip(windows.counts, windows.size, windows.spatial))
+
+
 @dataclass(frozen=True)
 class Pass:
     """A kernel under construction: operands and result, the axes of windows, vectors along channels."""
@@ -79,7 +85,7 @@ class Pass:
 
 def start_pass(writer: BlockWriter, kernel: Kernel, target: Target, *, bits: bool = False) -> Pass:
     node = core_of(kernel)
-    *sources, result = (array(writer, x, bits=bits) for x in (*node.inputs, node))
+    *sources, result = (array(writer, x, bits=bits) for x in (*node.inputs, *kernel.nodes))
     windows, b = windows_of(node), writer.b
     # Elements of type half are computed with as float, positions are int64.
     size = max(sources[0].itemsize, result.itemsize, 4 if result.element == "half" else 1)
