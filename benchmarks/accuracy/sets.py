@@ -78,7 +78,12 @@ def scores(recipe: Recipe, outputs: np.ndarray, wanted: np.ndarray) -> dict[str,
     membranes = _whole(wanted, HELD_OUT) == 0
     rand = [membrane_rand_score(c, m, thresholds=THRESHOLDS).best.score for c, m in zip(chances, membranes)]
     both, either = ((chances > 0.5) & membranes).sum(), ((chances > 0.5) | membranes).sum()
-    return {"membrane IoU": float(both / either), "foreground Rand": float(np.mean(rand))}
+    wrong = ((chances > 0.5) != membranes).mean()
+    return {
+        "pixel error": float(wrong),
+        "membrane IoU": float(both / either),
+        "foreground Rand": float(np.mean(rand)),
+    }
 
 
 def _whole(tiles: np.ndarray, count: int) -> np.ndarray:
