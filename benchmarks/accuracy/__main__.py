@@ -90,6 +90,7 @@ def _train(system: str, recipe: Recipe, asked: argparse.Namespace) -> None:
     if asked.picture and system == "gradloom":
         from benchmarks.accuracy import picture
 
+        assert isinstance(run, picture.Run)
         picture.draw(run, second, asked.picture)
 
 

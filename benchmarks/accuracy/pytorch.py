@@ -24,14 +24,16 @@ class Run:
 
     def __init__(self, recipe: Recipe, first: Part, seed: int) -> None:
         torch.manual_seed(seed)
-        is_speedrun = recipe.method == "speedrun"
-        made = speedrun.twin(first_model(recipe, first, seed)) if is_speedrun else pytorch_images.model(recipe.work)
-        self.recipe, self.model = recipe, made.to(memory_format=torch.channels_last)
+        if recipe.method == "speedrun":
+            model = speedrun.twin(first_model(recipe, first, seed))
+            self.optimizer, self.smoothing = speedrun.optimizer(recipe, model), speedrun.SMOOTHING
+        else:
+            model = pytorch_images.model(recipe.work)
+            self.optimizer, self.smoothing = _optimizer(recipe, model), 0.0
+        self.recipe, self.model = recipe, model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         inputs = torch.from_numpy(first.inputs).permute(0, 3, 1, 2)
         self.inputs = inputs.contiguous(memory_format=torch.channels_last)
         self.targets = torch.from_numpy(first.targets)
-        self.optimizer = speedrun.optimizer(recipe, made) if is_speedrun else _optimizer(recipe, made)
-        self.smoothing = speedrun.SMOOTHING if is_speedrun else 0.0
         self.steps, self.step = recipe.epochs * -(-len(inputs) // recipe.batch), 0
 
     def epoch(self, *, shuffle: bool = True) -> float:

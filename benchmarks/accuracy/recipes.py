@@ -62,7 +62,7 @@ RECIPES = {
     "mnist-lenet": Recipe("LeNet-5", (28, 28, 1), 10, "mnist", "", 12, 64, "adam", 2e-3, wanted=0.99),
     "mnist-cnn": Recipe("SmallCNN", (28, 28, 1), 10, "mnist", "digits", 15, 128, "adam", 2e-3, wanted=0.995),
     "cifar-resnet": Recipe(
-        "ResNet-20", (32, 32, 3), 10, "cifar10 (jpeg)", "shift and mirror", 6, 128, "sgd", 0.2, decay=5e-4
+        "ResNet-20", (32, 32, 3), 10, "cifar10 (jpeg)", "shift and mirror", 5, 128, "sgd", 0.2, decay=5e-4
     ),
     "cifar-speedrun": Recipe(
         "Speedrun",
@@ -70,16 +70,16 @@ RECIPES = {
         10,
         "cifar10 (jpeg)",
         "small shift and mirror",
-        epochs=4,
+        epochs=3,
         batch=256,
         method="speedrun",
         rate=0.375,
         decay=0.0153 / 11.5,
-        width=32,
+        rows=20_000,
+        wanted=0.7,
         mirrors=True,
-        wanted=0.8,
     ),
-    "membranes": Recipe("UNet", (128, 128, 1), 2, "membranes", "tissue", 30, 4, "adam", 1e-3),
+    "membranes": Recipe("UNet", (128, 128, 1), 2, "membranes", "tissue", 20, 4, "adam", 1e-3),
 }
 """By name."""
 
