@@ -6,45 +6,59 @@ import argparse
 import json
 import subprocess
 import sys
-from dataclasses import asdict
+import time
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from benchmarks.accuracy import sets
+from benchmarks.accuracy.page import Rows, keep
 from benchmarks.accuracy.recipes import RECIPES, Recipe, Row
-from benchmarks.report import machine
 from benchmarks.rounds import say
-from benchmarks.tables import number, table
 
 FOLDER = Path(__file__).parents[1]
 SYSTEMS = ("gradloom", "PyTorch")
 
-Rows = list[dict[str, Any]]
-
 
 def main() -> None:
-    """The command line; ``--system`` is how it calls itself."""
+    """The command line; ``--child`` is how it calls itself."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="RECIPE", help=f"of: {', '.join(RECIPES)}; all if none is given")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, help="in place of the recipe's")
-    parser.add_argument("--system", choices=SYSTEMS, help=argparse.SUPPRESS)
+    parser.add_argument("--rows", type=int, help="so many of the images to train on, in place of the recipe's")
+    parser.add_argument("--system", choices=SYSTEMS, help="train by this one alone; what the other reached is kept")
+    parser.add_argument("--into", type=Path, default=FOLDER, help="the folder of ACCURACY.md and accuracy.json")
+    parser.add_argument("--check", action="store_true", help="compare one update by both instead")
+    parser.add_argument("--picture", type=Path, help="draw a held-out image and what gradloom's model makes of it")
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if unknown := set(asked.names) - set(RECIPES):
         parser.error(f"no recipe is called {', '.join(sorted(unknown))}; there are {', '.join(RECIPES)}")
     for name in asked.names or RECIPES:
-        if asked.system:
-            _train(asked.system, name, asked)
+        recipe = _recipe(name, asked)
+        if asked.check:
+            from benchmarks.accuracy import check
+
+            check.compare(name, recipe)
+        elif asked.child:
+            _train(asked.system, recipe, asked)
         else:
-            _keep(name, asked.seed, {system: _rows(system, name, asked) for system in SYSTEMS})
+            for system in [asked.system] if asked.system else SYSTEMS:
+                keep(asked.into, name, recipe, asked.seed, system, _rows(system, name))
 
 
-def _rows(system: str, name: str, asked: argparse.Namespace) -> Rows:
+def _recipe(name: str, asked: argparse.Namespace) -> Recipe:
+    """As it is written, but for what the command line changes."""
+    changes = {what: value for what in ("epochs", "rows") if (value := getattr(asked, what))}
+    return replace(RECIPES[name], **changes)
+
+
+def _rows(system: str, name: str) -> Rows:
     """A training in a process of its own, whose lines are shown as they come."""
-    more = ["--epochs", str(asked.epochs)] if asked.epochs else []
-    call = [sys.executable, "-m", __spec__.parent, name, "--system", system, "--seed", str(asked.seed), *more]
+    given = [word for word in sys.argv[1:] if word not in RECIPES]
+    call = [sys.executable, "-m", __spec__.parent, name, *given, "--system", system, "--child"]
     rows: Rows = []
     with subprocess.Popen(call, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -56,71 +70,28 @@ def _rows(system: str, name: str, asked: argparse.Namespace) -> Rows:
     return rows
 
 
-def _train(system: str, name: str, asked: argparse.Namespace) -> None:
+def _train(system: str, recipe: Recipe, asked: argparse.Namespace) -> None:
     """Train and print a line an epoch."""
-    recipe = RECIPES[name]
-    if asked.epochs:
-        recipe = Recipe(**{**asdict(recipe), "epochs": asked.epochs})
     first, second, source = sets.load(recipe)
     if system == "gradloom":
-        from benchmarks.accuracy.gradloom import run
+        from benchmarks.accuracy.gradloom import Run
     else:
-        from benchmarks.accuracy.pytorch import run
-    print(json.dumps({"source": source}), flush=True)
-    for row, predict in run(recipe, first, asked.seed):
-        outputs = predict(second.inputs)
+        from benchmarks.accuracy.pytorch import Run
+    print(json.dumps({"source": source, "count": len(second.inputs)}), flush=True)
+    run, spent = Run(recipe, first, asked.seed), 0.0
+    for epoch in range(1, recipe.epochs + 1):
+        start = time.perf_counter()
+        loss = run.epoch()
+        spent += time.perf_counter() - start
+        outputs = run.predict(second.inputs)
         right = float((outputs.argmax(-1) == second.targets).mean())
-        done = Row(row.epoch, row.seconds, row.loss, right, sets.scores(recipe, outputs, second.targets))
-        print(json.dumps(asdict(done)), flush=True)
+        row = Row(epoch, spent, loss, right, sets.scores(recipe, outputs, second.targets))
+        print(json.dumps(asdict(row)), flush=True)
+    if asked.picture and system == "gradloom":
+        from benchmarks.accuracy import picture
 
-
-# ACCURACY.md ----------------------------------------------------------------------------------------------------
-
-
-def _keep(name: str, seed: int, found: dict[str, Rows]) -> None:
-    path = FOLDER / "accuracy.json"
-    kept = json.loads(path.read_text()) if path.exists() else {}
-    kept[name] = {"seed": seed, "machine": machine(), "found": found}
-    path.write_text(json.dumps(kept, indent=1) + "\n")
-    sections = [_section(RECIPES[n], n, kept[n]) for n in RECIPES if n in kept]
-    machines = ". ".join(dict.fromkeys(entry["machine"] for entry in kept.values()))
-    opening = "# Accuracy\n\nMade by `make accuracy`: the same recipes by gradloom and PyTorch, one after the other."
-    (FOLDER / "ACCURACY.md").write_text("\n\n".join([opening, machines, *sections]) + "\n")
-
-
-def _section(recipe: Recipe, name: str, kept: dict[str, Any]) -> str:
-    columns = {system: rows[1:] for system, rows in kept["found"].items()}
-    extra = list(next(iter(columns.values()))[0]["scores"])
-    head = ["epoch", *(f"{system}: {what}" for system in columns for what in ("seconds", "loss", "accuracy", *extra))]
-    body = [
-        [str(i + 1), *(cell for rows in columns.values() for cell in _cells(rows, i, extra))]
-        for i in range(max(map(len, columns.values())))
-    ]
-    settings = (
-        f"{recipe.network}, {recipe.epochs} epochs of batches of {recipe.batch}, {recipe.method} at {recipe.rate:g}"
-        f"{f', L2 {recipe.decay:g}' if recipe.decay else ''}{f', {recipe.augment}' if recipe.augment else ''}; "
-        f"seed {kept['seed']}. {next(iter(kept['found'].values()))[0]['source']}."
-    )
-    return f"## {name}\n\n{settings}\n{_times(recipe, columns)}\n{table(head, body)}"
-
-
-def _cells(rows: Rows, i: int, extra: list[str]) -> list[str]:
-    if i >= len(rows):
-        return [""] * (3 + len(extra))
-    row = rows[i]
-    figures = (row["scores"][what] for what in extra)
-    return [number(row["seconds"]), f"{row['loss']:.4f}", f"{row['score']:.4f}", *(f"{f:.4f}" for f in figures)]
-
-
-def _times(recipe: Recipe, columns: dict[str, Rows]) -> str:
-    """When each reached the accuracy that is wanted."""
-    if not recipe.wanted:
-        return ""
-    times = []
-    for system, rows in columns.items():
-        reached = next((row["seconds"] for row in rows if row["score"] >= recipe.wanted), None)
-        times.append(f"{system} {'never' if reached is None else f'after {number(reached)} s'}")
-    return f"\nAccuracy {recipe.wanted:g} was reached: {', '.join(times)}.\n"
+        assert isinstance(run, picture.Run)
+        picture.draw(run, second, asked.picture)
 
 
 if __name__ == "__main__":

@@ -3,41 +3,76 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
 from torch.nn import functional as fn
 
-from benchmarks.accuracy.recipes import Recipe, Row, rate_at
+from benchmarks.accuracy import pytorch_speedrun as speedrun
+from benchmarks.accuracy.gradloom import first_model
+from benchmarks.accuracy.recipes import Recipe, rate_at
 from benchmarks.accuracy.sets import Part
 from benchmarks.systems import pytorch_images
 
 Batch = tuple[torch.Tensor, torch.Tensor]
-Predict = Callable[[np.ndarray], np.ndarray]
 
 
-def run(recipe: Recipe, first: Part, seed: int) -> Iterator[tuple[Row, Predict]]:
-    """Train; after each epoch the row without scores, and what predicts the scores of classes of images."""
-    torch.manual_seed(seed)
-    model = pytorch_images.model(recipe.work).to(memory_format=torch.channels_last)
-    inputs = torch.from_numpy(first.inputs).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
-    targets = torch.from_numpy(first.targets)
-    optimizer = _optimizer(recipe, model)
-    steps, step, spent = recipe.epochs * -(-len(inputs) // recipe.batch), 0, 0.0
-    for epoch in range(1, recipe.epochs + 1):
-        start, total = time.perf_counter(), 0.0
-        for rows in torch.randperm(len(inputs)).split(recipe.batch):
-            x, y = AUGMENTATIONS[recipe.augment](inputs[rows], targets[rows])
-            optimizer.param_groups[0]["lr"] = rate_at(recipe, step, steps)
-            optimizer.zero_grad(set_to_none=True)
-            loss = fn.cross_entropy(model(x.contiguous(memory_format=torch.channels_last)), y)
-            loss.backward()
-            optimizer.step()
-            total, step = total + loss.item() * len(rows), step + 1
-        spent += time.perf_counter() - start
-        yield Row(epoch, spent, total / len(inputs), 0.0, {}), _predicting(model)
+class Run:
+    """A model in training."""
+
+    def __init__(self, recipe: Recipe, first: Part, seed: int) -> None:
+        torch.manual_seed(seed)
+        if recipe.method == "speedrun":
+            model = speedrun.twin(first_model(recipe, first, seed))
+            self.optimizer, self.smoothing = speedrun.optimizer(recipe, model), speedrun.SMOOTHING
+        else:
+            model = pytorch_images.model(recipe.work)
+            self.optimizer, self.smoothing = _optimizer(recipe, model), 0.0
+        self.recipe, self.model = recipe, model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        inputs = torch.from_numpy(first.inputs).permute(0, 3, 1, 2)
+        self.inputs = inputs.contiguous(memory_format=torch.channels_last)
+        self.targets = torch.from_numpy(first.targets)
+        self.steps, self.step = recipe.epochs * -(-len(inputs) // recipe.batch), 0
+
+    def epoch(self, *, shuffle: bool = True) -> float:
+        """Go through the images once; the mean loss."""
+        count, total = len(self.inputs), 0.0
+        order = torch.randperm(count) if shuffle else torch.arange(count)
+        for rows in order.split(self.recipe.batch):
+            x, y = AUGMENTATIONS[self.recipe.augment](self.inputs[rows], self.targets[rows])
+            total += self._update(x.contiguous(memory_format=torch.channels_last), y) * len(rows)
+        return total / count
+
+    def _update(self, x: torch.Tensor, y: torch.Tensor) -> float:
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate_at(self.recipe, self.step, self.steps) * group.get("factor", 1)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = fn.cross_entropy(
+            self.model(x), y, label_smoothing=speedrun.SMOOTHING * (self.recipe.method == "speedrun")
+        )
+        loss.backward()
+        self.optimizer.step()
+        self.step += 1
+        return loss.item()
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """The scores of classes."""
+        self.model.eval()
+        with torch.inference_mode():
+            parts = torch.from_numpy(images).permute(0, 3, 1, 2).split(256)
+            scores = torch.cat([self._scores(x.contiguous(memory_format=torch.channels_last)) for x in parts])
+        self.model.train()
+        return (scores.permute(0, 2, 3, 1) if scores.ndim == 4 else scores).numpy()
+
+    def _scores(self, x: torch.Tensor) -> torch.Tensor:
+        return (self.model(x) + self.model(x.flip(3))) / 2 if self.recipe.mirrors else self.model(x)
+
+    def parameters(self) -> list[np.ndarray]:
+        """All that is trained, in the order of the layers, with gradloom's axes."""
+        found = (p.detach() for p in self.model.parameters() if p.requires_grad)
+        return [(p.permute(2, 3, 1, 0) if p.ndim == 4 else p.T if p.ndim == 2 else p).numpy().copy() for p in found]
 
 
 def _optimizer(recipe: Recipe, model: torch.nn.Module) -> torch.optim.Optimizer:
@@ -47,27 +82,15 @@ def _optimizer(recipe: Recipe, model: torch.nn.Module) -> torch.optim.Optimizer:
     return torch.optim.SGD(model.parameters(), recipe.rate, **options)
 
 
-def _predicting(model: torch.nn.Module) -> Predict:
-    def predict(images: np.ndarray) -> np.ndarray:
-        model.eval()
-        with torch.inference_mode():
-            parts = torch.from_numpy(images).permute(0, 3, 1, 2).split(256)
-            scores = torch.cat([model(x.contiguous(memory_format=torch.channels_last)) for x in parts])
-        model.train()
-        return (scores.permute(0, 2, 3, 1) if scores.ndim == 4 else scores).numpy()
-
-    return predict
-
-
 # Augmentation ---------------------------------------------------------------------------------------------------
 
 
-def _shift_and_mirror(x: torch.Tensor, y: torch.Tensor) -> Batch:
-    """Each image flipped or not, and a part of it with 4 pixels of zeros around."""
+def _shift_and_mirror(x: torch.Tensor, y: torch.Tensor, by: int = 4, mode: str = "constant") -> Batch:
+    """Each image flipped or not, and a part of it with pixels put around, 4 of zeros."""
     n, _, height, width = x.shape
-    padded = fn.pad(x, (4, 4, 4, 4))
-    rows = torch.randint(0, 9, (n, 1)) + torch.arange(height)
-    columns = torch.randint(0, 9, (n, 1)) + torch.arange(width)
+    padded = fn.pad(x, (by,) * 4, mode)
+    rows = torch.randint(0, 2 * by + 1, (n, 1)) + torch.arange(height)
+    columns = torch.randint(0, 2 * by + 1, (n, 1)) + torch.arange(width)
     columns = torch.where(torch.rand(n, 1) < 0.5, columns.flip(1), columns)
     chosen = padded.permute(0, 2, 3, 1)[torch.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]
     return chosen.permute(0, 3, 1, 2), y
@@ -93,17 +116,18 @@ def _tissue(x: torch.Tensor, y: torch.Tensor) -> Batch:
     c, s = torch.cos(quarter).round(), torch.sin(quarter).round()
     turn[:, 0, 0], turn[:, 0, 1], turn[:, 1, 0], turn[:, 1, 1] = c, -s, s, c
     turn = turn * (torch.randint(0, 2, (n, 2, 1)) * 2 - 1)
-    grid = fn.affine_grid(torch.cat([turn, torch.zeros(n, 2, 1)], 2), [n, 1, height, width], align_corners=False)
+    grid = fn.affine_grid(torch.cat([turn, torch.zeros(n, 2, 1)], 2), [n, 1, height, width], align_corners=True)
     pulls = fn.interpolate(torch.randn(n, 2, 3, 3) * 0.04, (height, width), mode="bicubic", align_corners=True)
     grid = grid + pulls.permute(0, 2, 3, 1)
-    image = fn.grid_sample(x, grid, padding_mode="reflection", align_corners=False)
-    mask = fn.grid_sample(y[:, None].float(), grid, "nearest", "reflection", align_corners=False)
+    image = fn.grid_sample(x, grid, padding_mode="reflection", align_corners=True)
+    mask = fn.grid_sample(y[:, None].float(), grid, "nearest", "reflection", align_corners=True)
     return image, mask[:, 0].long()
 
 
 AUGMENTATIONS: dict[str, Callable[[torch.Tensor, torch.Tensor], Batch]] = {
     "": lambda x, y: (x, y),
     "shift and mirror": _shift_and_mirror,
+    "small shift and mirror": partial(_shift_and_mirror, by=2, mode="reflect"),
     "digits": _digits,
     "tissue": _tissue,
 }

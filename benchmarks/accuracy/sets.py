@@ -74,14 +74,19 @@ def scores(recipe: Recipe, outputs: np.ndarray, wanted: np.ndarray) -> dict[str,
     """Further figures of the scores of classes: of membranes, which are class 0, on whole images."""
     if not recipe.is_segmentation:
         return {}
-    chances = _whole(1 / (1 + np.exp(np.float64(outputs[..., 1] - outputs[..., 0]))), HELD_OUT)
-    membranes = _whole(wanted, HELD_OUT) == 0
+    chances = whole(1 / (1 + np.exp(np.float64(outputs[..., 1] - outputs[..., 0]))), HELD_OUT)
+    membranes = whole(wanted, HELD_OUT) == 0
     rand = [membrane_rand_score(c, m, thresholds=THRESHOLDS).best.score for c, m in zip(chances, membranes)]
     both, either = ((chances > 0.5) & membranes).sum(), ((chances > 0.5) | membranes).sum()
-    return {"membrane IoU": float(both / either), "foreground Rand": float(np.mean(rand))}
+    wrong = ((chances > 0.5) != membranes).mean()
+    return {
+        "pixel error": float(wrong),
+        "membrane IoU": float(both / either),
+        "foreground Rand": float(np.mean(rand)),
+    }
 
 
-def _whole(tiles: np.ndarray, count: int) -> np.ndarray:
+def whole(tiles: np.ndarray, count: int) -> np.ndarray:
     """Tiles put together again."""
     side = round((len(tiles) // count) ** 0.5)
     grid = tiles.reshape(side, side, count, *tiles.shape[1:])
