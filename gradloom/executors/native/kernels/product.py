@@ -23,7 +23,7 @@ from gradloom.executors.native.builder import Function, Index, Value, vector
 from gradloom.executors.native.kernel import Kernel
 from gradloom.executors.native.kernels.left import Elements, LeftRows, copied, worth_copying
 from gradloom.executors.native.kernels.packing import Packing
-from gradloom.executors.native.kernels.tiling import Lanes, Packs
+from gradloom.executors.native.kernels.tiling import TOGETHER, Lanes, Packs
 from gradloom.executors.native.loops import Given, Load
 from gradloom.executors.native.nest import Nest, nest
 from gradloom.executors.native.scalars import REGISTER
@@ -31,7 +31,8 @@ from gradloom.executors.native.target import Target
 
 LINE = 64  # bytes of a cache line
 FEWEST_TURNS = 4  # of the inner loop between requests for lines
-MOST_UNROLLED = 4  # turns of the inner loop that are written one after the other
+MOST_ASKED = 16  # lines of the left operand in one of these requests
+MOST_UNROLLED = 4  # summed elements that need no inner loop
 HEAVY = 12  # instructions of an epilogue from which it is a loop over the rows of a tile in any case
 SHORT = 64  # summed elements up to which such a loop costs much beside the sum
 AHEAD = 8  # turns of the inner loop before which a row of the right operand is asked for
@@ -83,13 +84,17 @@ class Block:
 
 @dataclass(frozen=True)
 class Spot:
-    """Where a tile lies: its block, its first row, the first row that is not done yet, its panel and its vectors."""
+    """Where a tile lies: its block, its first row, the first row that is not done yet, its panel and its vectors.
+
+    ``following`` is the address of the left operand's row after those of the tile.
+    """
 
     block: Block
     row: Index
     undone: Index
     panel: Index
     vectors: tuple[Lanes, ...]
+    following: Value
 
 
 class _Product:
@@ -159,13 +164,14 @@ class _Product:
             wanted, row = row, b.imin(row, self.nest.size(self.nest.row) - t.height)
             undone = b.binary("sub", b.index(wanted), b.index(row))
         left = self._left(block, row, step)
+        following = self._address(self.nest.left, self._index(block, b.iadd(row, t.height), 0, step.start))
         begin, end = block.panels
         if t.full:
             with b.loop(begin, b.imin(end, t.full)) as panel:
-                self._tile(Spot(block, row, undone, panel, t.vectors), left, step)
+                self._tile(Spot(block, row, undone, panel, t.vectors, following), left, step)
         if t.rest:
             with b.when(b.compare("sgt", b.index(end), b.index(t.full))):
-                self._tile(Spot(block, row, undone, t.full, t.rest), left, step)
+                self._tile(Spot(block, row, undone, t.full, t.rest, following), left, step)
 
     # Operands -----------------------------------------------------------------------------------------------------
 
@@ -306,27 +312,32 @@ class _Product:
         ahead = _times(b, AHEAD, by_row) if self.tiles.depth > AHEAD else None
         outside = [(n.sizes[d], n.left.place.strides[d], n.right.place.strides[d]) for d in n.outside]
 
+        def turns(first: Index, count: int, x: Value, y: Value, tile: list[Value]) -> list[Value]:
+            for k in (b.iadd(first, i) for i in range(count)):
+                x_k, y_k = b.at(x, b.imul(k, left.by_depth), self.kind), b.at(y, _times(b, k, by_row), self.kind)
+                tile = self._turn(spot.vectors, left, ahead, x_k, y_k, tile)
+            return tile
+
         def run(begin: Index, end: Index, x: Value, y: Value, tile: list[Value]) -> list[Value]:
             if begin == 0 and isinstance(end, int) and end <= MOST_UNROLLED:
-                for k in range(end):
-                    x_k, y_k = b.at(x, k * left.by_depth, self.kind), b.at(y, _times(b, k, by_row), self.kind)
-                    tile = self._turn(spot.vectors, left, ahead, x_k, y_k, tile)
-                return tile
-            k, inside, finish = b.loop_carrying(begin, end, 1, tile)
-            x, y = b.at(x, b.imul(k, left.by_depth), self.kind), b.at(y, _times(b, k, by_row), self.kind)
-            return finish(self._turn(spot.vectors, left, ahead, x, y, inside))
+                return turns(0, end, x, y, tile)
+            together = TOGETHER if n.size(n.depth) % TOGETHER == 0 else 1  # an odd one out would be more code
+            k, inside, finish = b.loop_carrying(begin, end, together, tile)
+            return finish(turns(k, together, x, y, inside))
 
         def innermost(x: Value, y: Value, tile: list[Value]) -> list[Value]:
             if n.depth is None:
                 return self._turn(spot.vectors, left, ahead, x, y, tile)
             asked = self._read_at_the_end()
-            if not asked or self.tiles.depth < FEWEST_TURNS * height:
+            rows = self._lines_of_left()
+            if not (asked or rows) or self.tiles.depth < FEWEST_TURNS * height:
                 return run(0, step.count, x, y, tile)
             # While the tile sums, the lines that are read after it come in from memory, a row at a time.
             i, tile, finish = b.loop_carrying(0, height, 1, tile)
             for operand in asked:
                 self._ask_for(operand, self._here(spot, i, spot.vectors[0]), spot.vectors)
-            share = b.idiv(step.count, height)
+            self._ask_for_left(spot, i, rows)
+            share = b.imul(b.idiv(step.count, height * TOGETHER), TOGETHER)
             begin = _times(b, i, share)
             last = b.compare("eq", i, b.index(height - 1))
             return finish(run(begin, b.select(last, b.index(step.count), b.index(b.iadd(begin, share))), x, y, tile))
@@ -375,6 +386,24 @@ class _Product:
         epilogue = [i for i in n.block.code if isinstance(i, Load)]
         found = [load for load in epilogue if n.stride(load, n.column) == 1 and n.stride(load, n.row)]
         return found if self.tiles.steps == 1 else [n.partial, *found]
+
+    def _lines_of_left(self) -> int:
+        """Lines that a tile asks for of a row of the left operand, one that the next group will read.
+
+        None where there are several blocks of columns: the one before has brought the rows into the caches.
+        """
+        n, t = self.nest, self.tiles
+        once = t.groups > 1 == t.column_blocks.parts and not n.outside and n.stride(n.left, n.depth) == 1
+        row = -(-t.depth * self.dtype.itemsize // LINE)
+        return min(-(-row // t.panels), MOST_ASKED) if once else 0
+
+    def _ask_for_left(self, spot: Spot, i: Index, lines: int) -> None:
+        """Ask for a panel's share of row ``i`` of the next group."""
+        b, line = self.b, LINE // self.dtype.itemsize
+        place = b.iadd(b.imul(i, self.nest.stride(self.nest.left, self.nest.row)), b.imul(spot.panel, lines * line))
+        start = b.at(spot.following, place, self.kind)
+        for number in range(lines):
+            b.prefetch(b.at(start, number * line, self.kind))
 
     def _ask_for(self, operand: Load, here: Here, vectors: Sequence[Lanes]) -> None:
         """Ask for the cache lines of a row of the tile."""

@@ -27,6 +27,7 @@ SECOND_LEVEL = 400 * 1024  # bytes of the right operand that are to stay in the 
 DEEPEST = 2048  # bytes of a row of the left operand that are summed at once; more in steps
 DEPTH = 1600  # of at most so many
 SHALLOW = 1024  # of so many where one tile has all rows: a large right operand is copied in long pieces of its rows
+TOGETHER = 2  # summed elements in a turn of the inner loop; steps are whole turns
 FEWEST_GROUPS = 4  # of rows, for a long sum to run in steps: fewer read the right operand too seldom
 MOST_COPIES = 8  # blocks of a copied operand that may lie in memory at once in a step
 UNITS = 32  # parts that a large product is to have at least, for the threads
@@ -197,6 +198,8 @@ def tiling(
     panels = -(-n // width)
     steps = -(-k * itemsize // _depth(groups, panels, width, k * itemsize, packing)) if cut_depth and k else 1
     depth = -(-k // steps)
+    if steps > 1:
+        depth = -(-depth // TOGETHER) * TOGETHER
     steps = -(-k // depth) if k else 1
     panel_bytes = max(1, depth * width * itemsize)
     column_blocks = -(-panels // max(1, SECOND_LEVEL // panel_bytes))
