@@ -22,8 +22,6 @@ from gradloom.ir.graph import Node
 
 CHANNELS = 64
 """Of an example that a unit has to itself, where these divide all."""
-NUMBER = "i8"
-"""The type of elements that are numbers of positions in windows."""
 
 
 def write(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
@@ -80,7 +78,7 @@ class _Spread:
     ) -> Value:
         """The number of the position in a window where the searched grid has its first largest element."""
         w, x = self.w, self.w.sources[1]
-        if x.element == NUMBER:
+        if "spatial" in w.node.attrs:  # which a grid to be searched says itself: these are numbers of positions
             return w.b.convert(x.load(n, *at, c, lanes=lanes), "i32", signed=False)
 
         def position(p: list[Index], carried: list[Value]) -> list[Value]:
