@@ -18,7 +18,7 @@ _AUGMENTATIONS: dict[str, Any] = {
     "": None,
     "shift and mirror": augment.Compose(augment.Flip(), augment.Crop(4, border="zero")),
     "small shift and mirror": augment.Compose(augment.Flip(), augment.Crop(2)),
-    "digits": augment.Compose(augment.Rotate(10), augment.Scale(0.1), augment.Translate(0.08)),
+    "digits": augment.get("digits"),
     "tissue": augment.Compose(
         augment.Flip("horizontal"), augment.Flip("vertical"), augment.QuarterTurns(), augment.Elastic(0.02, 3)
     ),

@@ -97,15 +97,24 @@ def _shift_and_mirror(x: torch.Tensor, y: torch.Tensor, by: int = 4, mode: str =
 
 
 def _digits(x: torch.Tensor, y: torch.Tensor) -> Batch:
-    """Turned by up to 10 degrees, scaled by up to a tenth, moved by up to 8 % of the side."""
-    n = len(x)
-    angle = (torch.rand(n) * 2 - 1) * math.radians(10)
+    """Turned and slanted by up to 10 degrees, scaled by up to a tenth, moved by up to 8 % of the side, distorted."""
+    n, _, height, width = x.shape
+    angle, slant = ((torch.rand(2, n) * 2 - 1) * math.radians(10)).unbind()
     factor = 1 / (1 + (torch.rand(n) * 2 - 1) * 0.1)
     moved = (torch.rand(n, 2, 1) * 2 - 1) * 2 * 0.08
     c, s = torch.cos(angle) * factor, torch.sin(angle) * factor
     turn = torch.stack([torch.stack([c, -s], 1), torch.stack([s, c], 1)], 1)
-    grid = fn.affine_grid(torch.cat([turn, moved], 2), list(x.shape), align_corners=False)
+    shear = torch.eye(2).repeat(n, 1, 1)
+    shear[:, 0, 1] = torch.tan(slant)
+    grid = fn.affine_grid(torch.cat([turn @ shear, moved], 2), list(x.shape), align_corners=False)
+    grid = grid + _pulls(n, 5, height, width)
     return fn.grid_sample(x, grid, padding_mode="border", align_corners=False), y
+
+
+def _pulls(n: int, points: int, height: int, width: int) -> torch.Tensor:
+    """Normal displacements, 2 % of the sides, at a grid of points, and smooth ones between them."""
+    drawn = torch.randn(n, 2, points, points) * 0.04
+    return fn.interpolate(drawn, (height, width), mode="bicubic", align_corners=True).permute(0, 2, 3, 1)
 
 
 def _tissue(x: torch.Tensor, y: torch.Tensor) -> Batch:
@@ -117,8 +126,7 @@ def _tissue(x: torch.Tensor, y: torch.Tensor) -> Batch:
     turn[:, 0, 0], turn[:, 0, 1], turn[:, 1, 0], turn[:, 1, 1] = c, -s, s, c
     turn = turn * (torch.randint(0, 2, (n, 2, 1)) * 2 - 1)
     grid = fn.affine_grid(torch.cat([turn, torch.zeros(n, 2, 1)], 2), [n, 1, height, width], align_corners=True)
-    pulls = fn.interpolate(torch.randn(n, 2, 3, 3) * 0.04, (height, width), mode="bicubic", align_corners=True)
-    grid = grid + pulls.permute(0, 2, 3, 1)
+    grid = grid + _pulls(n, 3, height, width)
     image = fn.grid_sample(x, grid, padding_mode="reflection", align_corners=True)
     mask = fn.grid_sample(y[:, None].float(), grid, "nearest", "reflection", align_corners=True)
     return image, mask[:, 0].long()
