@@ -4,8 +4,9 @@ Published test errors in percent, for networks of this kind without augmentation
 with max-norm 1.06 (Srivastava et al., 2014, with three hidden layers of 1024 and about a million updates); DropConnect
 is a little better than dropout on the same network (Wan et al., 2013: 0.21 and 0.27 with augmentation and votes).
 
-The whole run is ``python examples/dropout_mnist.py``; for a small one add
-``--examples 10000 --epochs 10 --width 256``.  It needs MNIST in ``GRADLOOM_DATA``, or downloads it.
+The whole run is ``python examples/dropout_mnist.py``, some hours; a smaller one, whose figures stand in
+docs/regularisation.md, adds ``--examples 10000 --epochs 80 --width 512``.  It needs MNIST in ``GRADLOOM_DATA``, or
+downloads it.
 """
 
 from __future__ import annotations
