@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
 from functools import update_wrapper
 from types import MethodType
 from typing import Any
@@ -14,6 +13,7 @@ from gradloom import collection, executors, options
 from gradloom.errors import OptionError
 from gradloom.executors.base import Program
 from gradloom.ir.graph import result
+from gradloom.records import dataclass
 from gradloom.tracing import Arguments, Function, Results, graph_and_results
 
 

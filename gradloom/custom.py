@@ -8,7 +8,7 @@ Either rule gives the other as long as it is linear, as derivatives are: it only
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import update_wrapper
 from itertools import islice
 from typing import Any
@@ -22,6 +22,7 @@ from gradloom.ops import control
 from gradloom.ops.control import MaybeNodes
 from gradloom.ops.core import zeros
 from gradloom.ops.custom import Rule, Rules, custom
+from gradloom.records import dataclass
 from gradloom.semantics import cast
 from gradloom.tensor import Tensor, node_of
 from gradloom.tracing import Arguments, Function, Results, parameter_names

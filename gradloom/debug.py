@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 import itertools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from gradloom.ir.interpret import evaluate
 from gradloom.ir.tensortype import is_float
 from gradloom.ops import control
 from gradloom.ops.custom import custom
+from gradloom.records import dataclass
 from gradloom.tracing import Arguments, Function, graph_and_results
 
 STAGES = ("backward", "update")

@@ -6,7 +6,6 @@ Each traces the function and gives its graph to forward or reverse mode (gradloo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
@@ -15,6 +14,7 @@ from gradloom.autodiff.forward import pushforward
 from gradloom.autodiff.reverse import pullback
 from gradloom.errors import DTypeError, ShapeError
 from gradloom.ir.graph import Node, fill, substitute
+from gradloom.records import dataclass
 from gradloom.semantics import cast
 from gradloom.tensor import Tensor, node_of
 from gradloom.tracing import Arguments, Function, Results, parameter_names

@@ -10,12 +10,13 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
 
 from gradloom.errors import GradloomError, ModelFileError, OptionError, nearest_hint
+from gradloom.records import dataclass
 
 Description = dict[str, Any]
 Classes = Mapping[str, type]

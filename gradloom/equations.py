@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import singledispatch
 from types import MappingProxyType
 from typing import Any
 
 from gradloom.errors import UnsupportedError
+from gradloom.records import dataclass
 
 
 @dataclass(frozen=True, repr=False)

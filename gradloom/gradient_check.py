@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from gradloom.autodiff.slopes import Line, Slope, quick, sweep
 from gradloom.errors import DTypeError
 from gradloom.ir.graph import CONSTANT, Graph, Node, constant
 from gradloom.ir.tensortype import is_float
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor
 from gradloom.tracing import Arguments, Function, Results, parameter_names
 

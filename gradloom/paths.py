@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -19,6 +18,7 @@ from gradloom.drawing.svg import to_svg
 from gradloom.errors import OptionError, ShapeError, unknown_name
 from gradloom.ir.graph import CONSTANT, Graph, Node, constant, placeholder
 from gradloom.naming import Names, written
+from gradloom.records import dataclass
 from gradloom.tracing import Arguments, Function, Results, parameter_names
 
 _MOST_PATHS, _MOST_LINES, _MOST_BOXES = 40, 60, 300

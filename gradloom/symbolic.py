@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import Any
 
@@ -22,6 +22,7 @@ from gradloom.autodiff.reverse import pullback
 from gradloom.errors import OptionError, ShapeError, unknown_name
 from gradloom.ir.graph import Node, placeholder
 from gradloom.ir.tensortype import TensorType
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor, node_of
 from gradloom.tracing import parameter_names
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import compress
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 
 from gradloom import collection, tree
 from gradloom.ir.graph import Graph, Node, placeholder
+from gradloom.records import dataclass
 from gradloom.semantics import to_node
 from gradloom.tensor import Tensor, node_of
 

@@ -8,11 +8,11 @@ sorted text, so two dicts with equal content flatten alike.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from gradloom.errors import ShapeError
+from gradloom.records import dataclass
 
 Path = tuple[str, ...]
 

@@ -18,7 +18,6 @@ estimate derivatives of real functions", SIAM Review 40 (1998).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
@@ -27,6 +26,7 @@ import numpy as np
 from gradloom import options, tree
 from gradloom.errors import DTypeError, UnsupportedError
 from gradloom.ir.tensortype import is_float, kind_of
+from gradloom.records import dataclass
 
 Array = np.ndarray
 Values = Callable[[Array], Array]

@@ -12,7 +12,6 @@ and rounding error", SIAM J. Numer. Anal. 11 (1974).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -22,6 +21,7 @@ from gradloom.autodiff.reverse import pullback
 from gradloom.ir.graph import Graph, Node, dependents, placeholder, project, topological
 from gradloom.ir.interpret import Schedule, evaluate
 from gradloom.ir.tensortype import TensorType
+from gradloom.records import dataclass
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 
 from gradloom.autodiff.differences import Array, one_sided, richardson, two_sided
+from gradloom.records import dataclass
 
 Line = Callable[[float], Array]
 """The values of a function along a line, at a distance from the point."""

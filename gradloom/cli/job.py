@@ -8,7 +8,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from gradloom.cli.scores import Baseline, Scores, rate
 from gradloom.cli.tables import as_tables, holds_whole_numbers
 from gradloom.data.sources import load
 from gradloom.errors import OptionError, unknown_name
+from gradloom.records import dataclass
 from gradloom.train import Callback, EarlyStopping, MapReduce, Preprocessing, TensorBoard, Trainer
 from gradloom.train.precision import PRECISIONS
 

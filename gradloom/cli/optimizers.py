@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gradloom import optim
 from gradloom.cli.request import TrainOptions
 from gradloom.cli.schedules import Length, build_schedule
 from gradloom.errors import unknown_name
 from gradloom.optim.optimizers import NamedOptimizer
+from gradloom.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from gradloom.data.splits import PARTS, Fractions, Split, default_fractions, spl
 from gradloom.data.table import Column, Table
 from gradloom.data.target import Asked, TargetPipeline
 from gradloom.errors import OptionError
+from gradloom.records import dataclass
 
 TRAINING, VALIDATION, TEST = PARTS
 

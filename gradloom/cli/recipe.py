@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from gradloom.cli.request import TrainOptions
 from gradloom.errors import ModelFileError
+from gradloom.records import dataclass
 from gradloom.report import environment
 
 RECIPE = "recipe"

@@ -6,10 +6,10 @@ import json
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from gradloom.drawing.chart import finite
+from gradloom.records import dataclass
 
 Rows = Sequence[Sequence[str]]
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from gradloom import executors
 from gradloom.data.delimited import UTF_8, Header
 from gradloom.data.table import Kind
 from gradloom.data.target import Asked
+from gradloom.records import dataclass
 
 
 @dataclass(frozen=True)

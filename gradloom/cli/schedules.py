@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from gradloom import optim
 from gradloom.errors import OptionError, unknown_name
 from gradloom.optim.schedules import Schedule
+from gradloom.records import dataclass
 from gradloom.train.batches import choose_batch_size
 
 

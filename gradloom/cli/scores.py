@@ -5,12 +5,11 @@ Losses of the trainer are means over standardised targets; these figures are in 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from gradloom.cli.prepare import Part
 from gradloom.data.target import TargetPipeline
+from gradloom.records import dataclass
 from gradloom.train import Trainer
 from gradloom.train.preprocessing import probabilities_of
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +16,7 @@ from gradloom.cli.options import Data, Debug, Json, MasksOption, Model, Quiet, m
 from gradloom.cli.render import Screen
 from gradloom.data.images import Images
 from gradloom.errors import OptionError, unknown_name
+from gradloom.records import dataclass
 from gradloom.train import Trainer, load
 
 _FEW = 4

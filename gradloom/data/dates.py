@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from gradloom.data.state import Fitted, Transform
 from gradloom.errors import DataError
+from gradloom.records import dataclass
 
 _DAY = np.timedelta64(1, "D")
 

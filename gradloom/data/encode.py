@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from gradloom.data.schema import is_number
 from gradloom.data.state import Fitted, Stateful, Transform
 from gradloom.errors import DataError, IndexRangeError, OptionError, unknown_name
+from gradloom.records import dataclass
 
 OTHER = "(other)"
 MISSING = "(missing)"

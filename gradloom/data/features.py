@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -12,6 +11,7 @@ from gradloom.data.schema import column_from_cells, is_date, is_number
 from gradloom.data.state import Fitted, Stateful
 from gradloom.data.table import Column
 from gradloom.errors import DataError
+from gradloom.records import dataclass
 
 Reading = Literal["number", "date", "any"]
 

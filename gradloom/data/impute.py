@@ -8,7 +8,6 @@ feature alone, for columns of every kind.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy as np
 from gradloom.data.scaling import float_columns
 from gradloom.data.state import Fitted, Transform
 from gradloom.errors import DataError, OptionError, ShapeError, unknown_name
+from gradloom.records import dataclass
 
 Strategy = Literal["median", "mean", "most_frequent", "constant"]
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -32,6 +32,7 @@ from gradloom.data.schema import is_name_of_identifier
 from gradloom.data.state import Fitted, Stateful, Transform
 from gradloom.data.table import Column, Table
 from gradloom.errors import DataError, OptionError, unknown_name
+from gradloom.records import dataclass
 
 Numeric = Literal["standardize", "minmax", "range", "unscaled"]
 Categorical = Literal["onehot", "ordinal"]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from gradloom import options
 from gradloom.data.scaling import float_columns
 from gradloom.data.state import Fitted, Transform
 from gradloom.errors import DataError, OptionError, ShapeError
+from gradloom.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,11 @@ its spread counts as 1, so it becomes ``offset`` everywhere and comes back exact
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from gradloom.data.state import Fitted, Transform
 from gradloom.errors import DataError, DTypeError, OptionError, ShapeError
+from gradloom.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from gradloom.errors import DataError, OptionError
+from gradloom.records import dataclass
 
 Fractions = tuple[float, float, float]
 

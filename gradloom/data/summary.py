@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 
 import numpy as np
 
 from gradloom.data.table import Column, Kind, Table
+from gradloom.records import dataclass
 
 
 @dataclass(frozen=True)

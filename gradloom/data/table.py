@@ -7,12 +7,13 @@ Missing cells are NaN in columns of numbers, ``None`` in all others.  A table is
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 
 from gradloom.errors import DataError, unknown_name
+from gradloom.records import dataclass
 
 Kind = Literal["number", "category", "text", "date", "identifier"]
 

@@ -10,7 +10,6 @@ The task, where the user does not say it:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
@@ -22,6 +21,7 @@ from gradloom.data.schema import is_number
 from gradloom.data.state import Stateful
 from gradloom.data.table import Column
 from gradloom.errors import DataError, ShapeError, unknown_name
+from gradloom.records import dataclass
 
 Task = Literal["regression", "binary", "multiclass"]
 Asked = Task | Literal["classification"]

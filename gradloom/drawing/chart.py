@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from gradloom.drawing.plot import COLOURS, Bars, Line, Mark, Pair, Plot, Rule
+from gradloom.records import dataclass
 
 _MOST_BARS = 60
 _WIDEST = 0.38

@@ -15,10 +15,11 @@ from __future__ import annotations
 import bisect
 import heapq
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import pairwise
 
 from gradloom.drawing.picture import Picture
+from gradloom.records import dataclass
 
 _SWEEPS = 12
 _SWEEPS_OF_LARGE, _LARGE = 4, 3000

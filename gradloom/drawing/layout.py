@@ -9,11 +9,11 @@ all want to lie at one place and insist most, so long arrows run straight.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 from gradloom.drawing.layering import Layers, Point, layered
 from gradloom.drawing.picture import Picture
+from gradloom.records import dataclass
 
 _ROUNDS, _LAST = 40, 26
 _INSISTENCE = 8.0, 200.0

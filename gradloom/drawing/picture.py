@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from gradloom.records import dataclass
 
 FONT_SIZE, LABEL_SIZE = 12, 10.5
 _CHARACTER = 0.62

@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from gradloom.drawing.svg import clean
+from gradloom.records import dataclass
 
 WIDTH, HEIGHT = 440.0, 270.0
 """So narrow that letters stay large enough to read where a phone shrinks the picture."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -14,6 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from gradloom import options
 from gradloom.errors import OptionError
 from gradloom.estimators.base import NeuralEstimator, examples_of
+from gradloom.records import dataclass
 
 MULTICLASS = ("softmax", "one_vs_rest")
 

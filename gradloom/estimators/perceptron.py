@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from typing import Any, Self
 
 import numpy as np
@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 import gradloom as gl
 from gradloom import options
 from gradloom.estimators.base import examples_of, rows_of
+from gradloom.records import dataclass
 
 
 @dataclass(eq=False, repr=False)

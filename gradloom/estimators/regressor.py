@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -10,6 +9,7 @@ from sklearn.base import RegressorMixin
 
 from gradloom.errors import ShapeError
 from gradloom.estimators.base import NeuralEstimator, examples_of, identity, moments
+from gradloom.records import dataclass
 
 
 @dataclass(eq=False, repr=False)

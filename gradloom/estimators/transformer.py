@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -12,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from gradloom import nn
 from gradloom.estimators.base import NeuralEstimator, init_for, rows_of
+from gradloom.records import dataclass
 from gradloom.train.measuring import Forward
 
 

@@ -14,7 +14,6 @@ import contextlib
 import contextvars
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from operator import is_
 from typing import Any
@@ -24,6 +23,7 @@ import numpy as np
 from gradloom.ir.tensortype import TensorType, TupleType, is_bfloat16
 from gradloom.ir.text import to_dot, to_text
 from gradloom.ir.verify import verify
+from gradloom.records import dataclass
 
 Type = TensorType | TupleType
 

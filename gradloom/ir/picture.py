@@ -9,13 +9,14 @@ drawn with a dashed frame.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from gradloom.drawing.page import to_page
 from gradloom.drawing.picture import Arrow, Box, Picture, shortened
 from gradloom.drawing.svg import to_svg
 from gradloom.ir.text import GraphLike, Names, inner_graphs, operands_and_options, short
+from gradloom.records import dataclass
 
 FOLD_FROM = 45
 """Graphs with fewer nodes are shown whole."""

@@ -17,13 +17,13 @@ ml_dtypes brings it, and is loaded when the type is first asked for.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from gradloom.errors import DTypeError, MissingPackageError
+from gradloom.records import dataclass
 
 ORDER = ("bool", "uint8", "uint32", "int32", "int64", "float16", "bfloat16", "float32", "float64")
 _RANK = {name: rank for rank, name in enumerate(ORDER)}

@@ -7,7 +7,6 @@ The score is made of three chances: s, that they lie in one predicted part; t, i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from gradloom.errors import DataError, OptionError, ShapeError
 from gradloom.masks.components import connected_components
 from gradloom.masks.pictures import as_picture
 from gradloom.masks.thinning import thin
+from gradloom.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gradloom import nn, optim, options
 from gradloom.optim import schedules
+from gradloom.records import dataclass
 
 _DIRAC = nn.init.Dirac(nn.init.VarianceScaling(1 / 3, "fan_in", "uniform"))
 """Filters that pass their input on, and where there are more of them, PyTorch's usual ones."""

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from gradloom import options, random
 from gradloom.equations import Described
 from gradloom.errors import OptionError
 from gradloom.nn.module import Initializer
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor, tensor
 
 

@@ -15,7 +15,7 @@ import contextvars
 import copy
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from gradloom.equations import Described
 from gradloom.errors import GradloomError, OptionError
 from gradloom.ir.graph import placeholder, scope
 from gradloom.ir.tensortype import TensorType, as_dtype
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor, tensor
 from gradloom.transforms import trace
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from gradloom import tree
 from gradloom.ir.graph import Node
 from gradloom.nn.module import Module
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor
 
 HEAD = ("layer", "class", "output", "parameters", "multiply-adds")

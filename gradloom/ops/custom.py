@@ -9,7 +9,6 @@ the tangents stand as one node, ``custom_tangents``, that nothing ever computes:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import numpy as np
@@ -19,6 +18,7 @@ from gradloom.ir.interpret import evaluate
 from gradloom.ir.tensortype import TensorType, TupleType
 from gradloom.ops.control import Batching, Forward, MaybeNodes, Nested, Results, Transposition, results
 from gradloom.ops.core import reduce_sum, repeat_front
+from gradloom.records import dataclass
 
 Rule = Callable[[MaybeNodes, Sequence[Node], Sequence[Node]], MaybeNodes]
 

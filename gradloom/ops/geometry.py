@@ -14,13 +14,13 @@ Source: Dumoulin and Visin, "A guide to convolution arithmetic for deep learning
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from gradloom.errors import OptionError, ShapeError
 from gradloom.ir.tensortype import TensorType
+from gradloom.records import dataclass
 
 Sizes = tuple[int, ...]
 Padding = tuple[tuple[int, int], ...]

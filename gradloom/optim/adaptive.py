@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Literal
 
@@ -13,6 +12,7 @@ from gradloom import tree
 from gradloom.errors import OptionError
 from gradloom.optim.piece import Hyper, Piece, State, Tensors, blend, no_steps, zeros_like
 from gradloom.options import Epsilon, Fraction, MaybeFraction, NotNegative, Share, words
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor, tensor
 
 EpsMode = Annotated[Literal["inside", "outside", "none"], words("inside", "outside", "none")]

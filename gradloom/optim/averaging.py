@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gradloom.optim.adaptive import unbiased
 from gradloom.optim.piece import State, Tensors, blend, no_steps, zeros_like
 from gradloom.options import Flag, Fraction, Options
+from gradloom.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from gradloom import tree
 from gradloom.errors import OptionError
 from gradloom.optim.piece import Hyper, Piece, State, Tensors
 from gradloom.options import NotNegative
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor, tensor
 
 

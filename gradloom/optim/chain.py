@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import Any
 
 from gradloom import tree
@@ -11,6 +10,7 @@ from gradloom.errors import OptionError, ShapeError
 from gradloom.ir.tensortype import TensorType
 from gradloom.optim.names import named, under
 from gradloom.optim.piece import Hyper, Piece, State, Tensors
+from gradloom.records import dataclass
 from gradloom.tensor import tensor
 
 

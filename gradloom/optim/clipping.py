@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import reduce
 
 from gradloom import functional as fn
 from gradloom import tree
 from gradloom.optim.piece import Hyper, Piece, State, Tensors
 from gradloom.options import Positive
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor, tensor
 
 

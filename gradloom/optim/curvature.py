@@ -8,7 +8,7 @@ eigenvectors with positive ones and falls along those with negative ones, so wit
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from gradloom.optim.flat import Flat
 from gradloom.optim.lanczos import Product, Ritz, lanczos
 from gradloom.optim.piece import Tensors
 from gradloom.optim.second_order import evaluated, hessian_product
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor, tensor
 
 _FULL_UP_TO = 500

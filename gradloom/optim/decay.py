@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gradloom import tree
 from gradloom.optim.piece import Hyper, Piece, State, Tensors
 from gradloom.options import Flag, NotNegative
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor, tensor
 
 

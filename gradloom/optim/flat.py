@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
@@ -11,6 +10,7 @@ from gradloom import functional as fn
 from gradloom import tree
 from gradloom.ir.tensortype import DEFAULT_FLOAT, TensorType, promote
 from gradloom.optim.piece import Tensors
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor
 
 

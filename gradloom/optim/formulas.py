@@ -7,7 +7,7 @@ it is given, so a chain of one's own has a formula too.
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import singledispatch
 from typing import Any
 
@@ -42,6 +42,7 @@ from gradloom.optim.schedules import (
     WarmUp,
     as_schedule,
 )
+from gradloom.records import dataclass
 
 
 @dataclass(frozen=True)

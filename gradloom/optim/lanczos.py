@@ -8,9 +8,11 @@ back that were found already, so each new one is made orthogonal to all others, 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
+
+from gradloom.records import dataclass
 
 Product = Callable[[np.ndarray], np.ndarray]
 """From a vector v to A v."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
@@ -13,6 +12,7 @@ from gradloom.optim.line_search import Rules, search
 from gradloom.optim.piece import Hyper, State
 from gradloom.optim.second_order import FlatLoss, Point, SecondOrder
 from gradloom.options import Fraction, Share, Steps, words
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor
 
 LineSearch = Annotated[Literal["wolfe", "backtracking"], words("wolfe", "backtracking")]

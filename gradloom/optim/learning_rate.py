@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gradloom import tree
 from gradloom.optim.names import named, under
 from gradloom.optim.piece import Hyper, Piece, State, Tensors, no_steps
 from gradloom.optim.schedules import LearningRate, as_schedule
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor, tensor
 
 

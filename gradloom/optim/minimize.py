@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ from gradloom.optim.flat import Flat
 from gradloom.optim.lbfgs import LBFGS
 from gradloom.optim.piece import State, Tensors
 from gradloom.optim.second_order import FlatLoss, Point, SecondOrder, evaluated
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor, tensor
 
 _STEPS_A_CALL = 16

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from gradloom import functional as fn
@@ -10,6 +9,7 @@ from gradloom import tree
 from gradloom.errors import OptionError
 from gradloom.optim.piece import Hyper, Piece, State, Tensors, no_steps, zeros_like
 from gradloom.options import Flag, Fraction, words
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor, tensor
 
 Start = Annotated[Literal["zero", "gradient"], words("zero", "gradient")]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
@@ -21,6 +20,7 @@ from gradloom.optim.second_order import (
     rounding,
 )
 from gradloom.options import NotNegative, Positive, Steps, words
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor, tensor
 
 Method = Annotated[Literal["auto", "full", "cg"], words("auto", "full", "cg")]

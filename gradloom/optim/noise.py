@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from typing import Annotated, Any
 
 from gradloom import options, random, tree
 from gradloom.optim.piece import Hyper, Piece, State, Tensors, no_steps
 from gradloom.options import NotNegative
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor, tensor
 
 

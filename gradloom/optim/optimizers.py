@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from functools import cached_property
 from typing import Annotated, Literal
 
@@ -36,6 +36,7 @@ from gradloom.options import (
     Share,
     words,
 )
+from gradloom.records import dataclass
 
 Nesterov = Annotated[Literal[False, True, "reparametrised"], words(False, True, "reparametrised")]
 MomentumForm = Annotated[Literal["outside", "inside", "ewma"], words("outside", "inside", "ewma")]

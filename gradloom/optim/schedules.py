@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import reduce
 from typing import Annotated, Any
 
@@ -18,6 +17,7 @@ from gradloom.errors import OptionError
 from gradloom.ir.tensortype import promote
 from gradloom.optim.names import named, under
 from gradloom.options import Flag, NotNegative, Options, Positive, Rate, Share, Steps, rate, steps
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor, tensor
 
 

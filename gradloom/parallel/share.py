@@ -9,7 +9,6 @@ sum of a part of the tree lies in the slot of its first chunk.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -17,6 +16,7 @@ import numpy as np
 from gradloom import executors
 from gradloom.ir.graph import Graph
 from gradloom.parallel.memory import Kind, Shared
+from gradloom.records import dataclass
 
 
 @dataclass(frozen=True)

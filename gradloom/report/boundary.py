@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from gradloom.drawing.plot import COLOURS, Plot, Points, Raster
+from gradloom.records import dataclass
 from gradloom.report.colours import rgb, sequential
 from gradloom.report.svg import png_bytes
 

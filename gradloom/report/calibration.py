@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from gradloom.records import dataclass
 from gradloom.report.intervals import Interval, wilson
 from gradloom.report.rating import Rated
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
+
+from gradloom.records import dataclass
 
 TEXT = 13.0
 SMALL = 11.0

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gradloom.errors import OptionError
+from gradloom.records import dataclass
 from gradloom.report.canvas import SMALL, TEXT, Bitmap, Box, Canvas, Text, fitting
 from gradloom.report.png import to_png
 from gradloom.report.svg import to_svg

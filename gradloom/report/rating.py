@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from gradloom.errors import DataError, ShapeError
+from gradloom.records import dataclass
 from gradloom.report import decisions
 from gradloom.tensor import tensor
 from gradloom.train.examples import as_examples

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
+from gradloom.records import dataclass
 from gradloom.report.intervals import Interval, bootstrap, wilson
 from gradloom.report.rating import Rated
 

@@ -12,10 +12,10 @@ from __future__ import annotations
 import os
 import threading
 import time
-from dataclasses import dataclass
 from functools import lru_cache
 
 from gradloom import config, limits
+from gradloom.records import dataclass
 
 _REACHED = 0.5
 """The share of the processor's peak that kernels reach in the mean."""

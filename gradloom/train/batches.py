@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from gradloom import functional as gl
 from gradloom import options
 from gradloom.errors import OptionError
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor
 from gradloom.train.shuffling import shuffled
 

@@ -13,7 +13,7 @@ and example.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from gradloom import functional as gl
@@ -21,6 +21,7 @@ from gradloom import random, tree
 from gradloom.errors import OptionError
 from gradloom.nn.pairs import map_means
 from gradloom.optim.base import FirstOrder
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor
 from gradloom.train import augmenting
 from gradloom.train.regularising import Regularization

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from gradloom import nn, optim, options
 from gradloom.errors import NonFiniteError, OptionError
 from gradloom.optim import Optimizer
+from gradloom.records import dataclass
 from gradloom.train.trainer import Trainer
 
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from gradloom import nn, optim
 from gradloom.data import augment
 from gradloom.errors import ModelFileError
+from gradloom.records import dataclass
 from gradloom.train import settings
 from gradloom.train.precision import FLOATS, PRECISIONS
 

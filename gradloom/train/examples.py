@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +12,7 @@ from gradloom import random
 from gradloom.errors import DataError, OptionError, ShapeError
 from gradloom.functional import zeros
 from gradloom.ir.tensortype import is_float, kind_of
+from gradloom.records import dataclass
 from gradloom.semantics import unevenness
 from gradloom.tensor import Tensor
 

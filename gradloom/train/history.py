@@ -6,7 +6,7 @@ import csv
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from gradloom import options
 from gradloom.errors import unknown_name
+from gradloom.records import dataclass
 
 
 def is_better(new: float, old: float, *, falls: bool, margin: float = 0.0) -> bool:

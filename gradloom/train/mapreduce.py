@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from itertools import compress
 from typing import Any, Self
 
@@ -20,6 +19,7 @@ from gradloom import executors, options, parallel, tree
 from gradloom.compiling import Compiled
 from gradloom.errors import GradloomError, OptionError
 from gradloom.executors.base import Program
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor
 from gradloom.train.advice import Advice, Machine, Work, advise
 from gradloom.train.chunks import ChunkedRecipe

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
 from gradloom import data
 from gradloom.errors import ModelFileError
+from gradloom.records import dataclass
 from gradloom.train.description import REMEDY
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from gradloom import functional as gl
@@ -13,6 +13,7 @@ from gradloom.nn.pairs import map_means
 from gradloom.nn.regularizers import L1, L2, Regularizer
 from gradloom.optim import FirstOrder, Optimizer
 from gradloom.optim.names import named, under
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor
 from gradloom.train.settings import differ_in_numbers_alone
 from gradloom.train.settings import penalty as penalty_rate

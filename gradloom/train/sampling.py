@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from gradloom import options, random
 from gradloom.errors import OptionError
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor
 from gradloom.train.batches import Batches
 from gradloom.train.source import Order, Portion, Resident, Source

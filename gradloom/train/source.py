@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 from gradloom import functional as gl
 from gradloom import options, random
 from gradloom.errors import DataError, OptionError, ShapeError
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor
 from gradloom.train.ahead import ahead
 from gradloom.train.batches import Batches, even_share

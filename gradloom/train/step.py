@@ -8,7 +8,7 @@ new learning rate or another seed compiles nothing anew.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from gradloom.nn.metrics import StreamingMetric
 from gradloom.nn.module import Watch
 from gradloom.nn.pairs import map_means
 from gradloom.optim import Optimizer
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor
 from gradloom.train import augmenting
 from gradloom.train.precision import in_floats

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from gradloom import options
 from gradloom.errors import DataError, GradloomError, OptionError, ShapeError
+from gradloom.records import dataclass
 from gradloom.train.examples import as_inputs, two_examples, untrained
 from gradloom.train.sight import receptive_radius
 from gradloom.transforms import trace

@@ -7,12 +7,12 @@ nothing is lost by turning back what a model gives for every pixel.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from gradloom import options
 from gradloom.errors import OptionError, ShapeError
+from gradloom.records import dataclass
 
 
 @dataclass(frozen=True)

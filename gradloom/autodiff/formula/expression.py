@@ -13,9 +13,10 @@ The classes here only hold parts.  Make expressions with the functions of ``alge
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+
+from gradloom.records import dataclass
 
 Index = int
 Value = Fraction | float

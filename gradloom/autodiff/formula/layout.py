@@ -9,7 +9,7 @@ The result is a tree of :class:`Notation`, which ``writing`` turns into text or 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
 from itertools import permutations
@@ -29,6 +29,7 @@ from gradloom.autodiff.formula.expression import (
     Symbol,
     Value,
 )
+from gradloom.records import dataclass
 
 Axes = tuple[Index, ...]
 

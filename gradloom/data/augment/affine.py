@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated
 
 from gradloom import functional as gl
 from gradloom.data.augment.base import uniform
 from gradloom.data.augment.geometry import Moving, Points, Size
 from gradloom.options import fraction, number_where
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor
 
 Turn = Annotated[float, number_where(lambda x: 0 <= x <= 180, "lies in [0, 180]", "Use degrees, such as 10.")]

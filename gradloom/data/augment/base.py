@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from gradloom import functional as gl
@@ -18,6 +18,7 @@ from gradloom import random
 from gradloom.data.augment.mixture import Mixture
 from gradloom.errors import ShapeError
 from gradloom.options import Options
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor, tensor
 from gradloom.transforms import vmap
 

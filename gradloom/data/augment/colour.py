@@ -7,13 +7,13 @@ Brightness multiplies, so it is meant for images whose 0 is black.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from gradloom import functional as gl
 from gradloom.data.augment.base import Recolouring, around
 from gradloom.errors import ShapeError
 from gradloom.options import fraction, number_where
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor
 
 Change = Annotated[float, fraction]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from gradloom.data.augment.base import Augmentation, Part
 from gradloom.errors import OptionError
+from gradloom.records import dataclass
 
 
 @dataclass(frozen=True, init=False)

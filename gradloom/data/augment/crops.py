@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated, ClassVar
 
 from gradloom import functional as gl
@@ -10,6 +10,7 @@ from gradloom.data.augment.base import uniform
 from gradloom.data.augment.geometry import Moving, Points, Size
 from gradloom.errors import ShapeError
 from gradloom.options import number_where, optional, whole_where
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor
 
 Pixels = Annotated[int, whole_where(lambda n: n >= 0, "is a whole number from 0", "Use a number of pixels, e.g. 4.")]

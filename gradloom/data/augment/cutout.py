@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from gradloom import functional as gl
 from gradloom.data.augment.base import Recolouring, uniform
 from gradloom.options import number, number_where
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor
 
 Part = Annotated[float, number_where(lambda x: 0 <= x <= 1, "lies in [0, 1]", "Use a share of the side, e.g. 0.5.")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -11,6 +11,7 @@ from gradloom import functional as gl
 from gradloom import random
 from gradloom.data.augment.geometry import Moving, Points, Size
 from gradloom.options import not_negative, whole_where
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor, tensor
 from gradloom.transforms import vmap
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated, ClassVar
 
 from gradloom import functional as gl
 from gradloom.data.augment.base import uniform
 from gradloom.data.augment.geometry import Geometric, Points, Size
 from gradloom.options import number_where, words
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor
 
 Chance = Annotated[float, number_where(lambda p: 0 <= p <= 1, "lies in [0, 1]", "Usual is 0.5.")]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Annotated, ClassVar, cast
 
 import numpy as np
@@ -22,6 +22,7 @@ from gradloom import functional as gl
 from gradloom.data.augment.base import Part, Pictures, Run, as_float
 from gradloom.ops import index
 from gradloom.options import words
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor, tensor
 
 Size = tuple[int, int]

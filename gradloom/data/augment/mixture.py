@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gradloom import functional as gl
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated
 
 from gradloom import functional as gl
@@ -11,6 +11,7 @@ from gradloom import random
 from gradloom.data.augment.base import Part, Pictures, Run, as_float
 from gradloom.data.augment.mixture import Mixture
 from gradloom.options import not_negative
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from gradloom import random
 from gradloom.data.augment.base import Recolouring
 from gradloom.options import not_negative
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor
 from gradloom.transforms import vmap
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 import numpy as np
 
 from gradloom.errors import DataError
+from gradloom.records import dataclass
 
 _CHUNK = 256
 

@@ -10,7 +10,6 @@ import contextlib
 import io
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import numpy as np
 
 from gradloom.data.files import read_bytes
 from gradloom.errors import DataError, GradloomError, MissingPackageError, OptionError
+from gradloom.records import dataclass
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pnm")
 """How names of image files end."""

@@ -7,12 +7,12 @@ leaves nothing behind.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gradloom import config
 from gradloom.errors import DataError, MissingPackageError
+from gradloom.records import dataclass
 
 _CHUNK = 2**18
 

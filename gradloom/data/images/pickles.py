@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import math
 import struct
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from gradloom.errors import DataError
+from gradloom.records import dataclass
 
 _RECONSTRUCT, _ARRAY, _DTYPE = "_reconstruct", "ndarray", "dtype"
 _MARKS = {

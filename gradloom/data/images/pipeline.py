@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from gradloom.data.images.decode import Kind, opened, pixels
 from gradloom.data.images.stack import Stack, sides
 from gradloom.data.state import Stateful
 from gradloom.errors import DataError
+from gradloom.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from gradloom.executors.native.builder import Function, Index, Value, vector
 from gradloom.executors.native.loops import Affine, Apply, Block, Gathered, Given, Load, RandomWord, Scalar
 from gradloom.ir.graph import Node
 from gradloom.ir.tensortype import is_bfloat16
+from gradloom.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from gradloom.records import dataclass
 
 FLOATS = {"half", "float", "double"}
 

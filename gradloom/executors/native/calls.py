@@ -15,11 +15,12 @@ memory: this is all the linking that there is.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 
 from gradloom.executors.native.builder import Function, Value
+from gradloom.records import dataclass
 
 FUNCTION, UNITS, GROUPS, WORK, CLOCK, OPERANDS, HEADER = range(7)
 """Places in a record; a header is as long as the last."""

@@ -12,7 +12,6 @@ import ctypes
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,6 +22,7 @@ from gradloom.executors import native
 from gradloom.executors.native.cache import ObjectCache
 from gradloom.executors.native.target import Target, llvm, machine
 from gradloom.executors.native.translate import translate
+from gradloom.records import dataclass
 
 compiled = 0
 """How many parts LLVM has compiled in this process; what is found in the cache does not count."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from gradloom.executors.native import kernels
 from gradloom.executors.native.kernel import SCATTERS, Kernel, storage
 from gradloom.executors.native.loops import Affine, Apply, Block, Gathered, Load
 from gradloom.ir.graph import Node
+from gradloom.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import NoneType
 from typing import Any
 
@@ -28,6 +28,7 @@ from gradloom.executors.native.vectormath import FUNCTIONS
 from gradloom.ir.graph import Node, Op
 from gradloom.ir.tensortype import TensorType
 from gradloom.ops import contraction, convolution, core, index, linalg, movement, reduce, window
+from gradloom.records import dataclass
 
 REDUCTIONS = frozenset(
     (

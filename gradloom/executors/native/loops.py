@@ -12,7 +12,7 @@ That is all the later stages need: dimensions can be merged, reordered and vecto
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -21,6 +21,7 @@ import numpy as np
 from gradloom.ir.graph import CONSTANT, Node
 from gradloom.ir.tensortype import name_of
 from gradloom.ops import core, elementwise, index, movement, sampling
+from gradloom.records import dataclass
 
 ELEMENTWISE = frozenset(
     op for module in (core, elementwise) for op in vars(module).values() if getattr(op, "batch", None) is core.batch_all

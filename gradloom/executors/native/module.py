@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from gradloom.executors.native import kernels
 from gradloom.executors.native.blocks import BlockWriter
@@ -25,6 +25,7 @@ from gradloom.executors.native.sharing import SHARED_FROM, share
 from gradloom.executors.native.target import Target
 from gradloom.ir.graph import CONSTANT, Node
 from gradloom.ops import control
+from gradloom.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ one may be cut into steps; those around them run turn by turn.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from gradloom.executors.native.kernel import Kernel, Store
 from gradloom.executors.native.kernels.tiling import Packs, Tiling, tiling
 from gradloom.executors.native.loops import Affine, Block, Load, extended, merge
 from gradloom.executors.native.target import Target
 from gradloom.ir.graph import Node
+from gradloom.records import dataclass
 
 FAR_APART, VERY_FAR_APART = 256, 2048  # bytes between rows of the right operand from which a copy may pay, or does
 FEWEST_SUMMED = 32  # rows of the right operand from which it may

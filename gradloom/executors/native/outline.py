@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from gradloom.executors.native.calls import CallLists
 from gradloom.executors.native.compile import Code
+from gradloom.records import dataclass
 
 Shape = tuple[int, ...]
 

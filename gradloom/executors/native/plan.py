@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from gradloom.executors.native.bases import drop_base, separate_bases
@@ -33,6 +33,7 @@ from gradloom.ir.graph import CONSTANT, PLACEHOLDER, Graph, Node, project
 from gradloom.ir.tensortype import TupleType
 from gradloom.ir.text import inner_graphs
 from gradloom.ops import control, elementwise
+from gradloom.records import dataclass
 
 ALIGNMENT = 64
 

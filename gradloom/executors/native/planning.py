@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from gradloom.errors import CompileError
 from gradloom.executors.native.compile import Code, Part, Refused, Written, key_of, load
@@ -14,6 +13,7 @@ from gradloom.executors.native.outline import Outline
 from gradloom.executors.native.plan import Plan, make_plan
 from gradloom.executors.native.target import Target
 from gradloom.ir.graph import CONSTANT, PLACEHOLDER, Graph
+from gradloom.records import dataclass
 
 
 @dataclass(frozen=True)

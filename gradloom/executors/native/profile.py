@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,6 +20,7 @@ from gradloom.executors.native import peak
 from gradloom.executors.native.cost import Cost, cost
 from gradloom.executors.native.explain import counted
 from gradloom.executors.native.kernel import Kernel
+from gradloom.records import dataclass
 
 _SECONDS, _FEWEST, _MOST = 0.25, 5, 200
 """How long calls are measured for by default, and how many at least and at most."""

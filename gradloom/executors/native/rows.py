@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gradloom.executors.native.kernel import Kernel, Store, storage
 from gradloom.executors.native.kernels import elementwise, reduction, transpose
@@ -24,6 +24,7 @@ from gradloom.executors.native.kernels.units import ENOUGH
 from gradloom.executors.native.loops import Affine, Block, Gathered, Load, RandomWord
 from gradloom.executors.native.target import Target
 from gradloom.ir.graph import PLACEHOLDER, Node
+from gradloom.records import dataclass
 
 BLOCK_BYTES = 2**14
 """Of the rows of a block, in all buffers: half of a nearest cache."""

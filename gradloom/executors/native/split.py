@@ -15,7 +15,7 @@ extreme and the position in every block:
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gradloom.executors.native.kernel import Kernel, Store
 from gradloom.executors.native.kernels import reduction
@@ -25,6 +25,7 @@ from gradloom.executors.native.target import Target
 from gradloom.ir.graph import Node
 from gradloom.ir.tensortype import TensorType, name_of
 from gradloom.ops import reduce
+from gradloom.records import dataclass
 
 FEWEST_ELEMENTS = 2**15
 """Elements from which a reduction is worth a second kernel."""

@@ -12,11 +12,11 @@ over all elements, and by these rules one and the same.  Sums of rounded numbers
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from gradloom.executors.native.loops import is_expression, only_unit_axes_change, uniform_value
 from gradloom.ir.graph import Node, fill
 from gradloom.ops import core, elementwise, window
+from gradloom.records import dataclass
 
 Axes = tuple[int, ...]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import platform
 import sys
-from dataclasses import dataclass
 from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
 from gradloom import config
 from gradloom.errors import OptionError
+from gradloom.records import dataclass
 
 
 @lru_cache

@@ -12,13 +12,13 @@ what is around can be fused with what is inside.  Regions that compute it again 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from gradloom.ir.graph import Graph, Node, inline, project, scope_of, topological
 from gradloom.ir.tensortype import TupleType
 from gradloom.ops import control
 from gradloom.ops.custom import inlined
+from gradloom.records import dataclass
 
 
 @dataclass(frozen=True)

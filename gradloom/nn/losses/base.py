@@ -8,7 +8,7 @@ same as one weight an example, whatever the loss.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from gradloom import functional as fn
@@ -16,6 +16,7 @@ from gradloom import options
 from gradloom.equations import Described
 from gradloom.errors import ShapeError
 from gradloom.nn.pairs import example_weights, map_means
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor, tensor
 
 

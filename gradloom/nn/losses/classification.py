@@ -7,7 +7,7 @@ cancel, so no probability ever rounds to 0.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import reduce
 from typing import Any
 
@@ -21,6 +21,7 @@ from gradloom.nn.losses.base import mean_by_example
 from gradloom.nn.losses.labels import ClassLoss, at_class
 from gradloom.nn.losses.logits import refuse_probabilities
 from gradloom.nn.pairs import scores
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor, tensor
 
 

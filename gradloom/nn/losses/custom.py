@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from gradloom.errors import OptionError, ShapeError
 from gradloom.nn.losses.base import Loss, mean_by_example
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor, tensor
 
 Function = Callable[[Any, Any], Any]

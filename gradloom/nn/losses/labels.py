@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from gradloom import functional as fn
@@ -12,6 +12,7 @@ from gradloom.nn.losses.base import MappedLoss, check_map
 from gradloom.nn.losses.logits import refuse_probabilities
 from gradloom.nn.pairs import class_targets, paired, scores
 from gradloom.ops import index
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor, tensor
 
 

@@ -8,7 +8,7 @@ not care how much of the image is background.
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from gradloom import functional as fn
@@ -16,6 +16,7 @@ from gradloom import options
 from gradloom.errors import OptionError
 from gradloom.nn.losses.labels import ClassLoss
 from gradloom.nn.losses.logits import refuse_probabilities
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor
 
 

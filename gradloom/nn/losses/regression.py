@@ -5,13 +5,13 @@ Outputs and targets have one shape, (n,) or (n, outputs); the loss of an example
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from gradloom import functional as fn
 from gradloom import options
 from gradloom.nn.losses.base import MappedLoss, check_map, mean_by_example, sum_by_example
 from gradloom.nn.pairs import paired
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,6 +19,7 @@ from gradloom.errors import OptionError, ShapeError
 from gradloom.nn.metrics.base import EXACT, StreamingMetric, Value, ratio, weighted_mean_sums
 from gradloom.nn.metrics.decisions import Decisions
 from gradloom.nn.pairs import class_targets, example_weights, scores
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 from gradloom import functional as fn
 from gradloom.errors import ShapeError
 from gradloom.nn.metrics.base import EXACT
 from gradloom.nn.pairs import class_targets, position_weights, scores
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor, tensor
 
 

@@ -6,12 +6,12 @@ is true.  These are added up over batches, so the value is that of the whole dat
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from gradloom.nn.metrics.classification import F1, AverageScore, ClassScores, quotients
+from gradloom.records import dataclass
 
 
 def _iou(right: np.ndarray, chosen: np.ndarray, actual: np.ndarray) -> np.ndarray:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from gradloom.nn.metrics.base import EXACT, WholeSetMetric
 from gradloom.nn.pairs import class_targets, example_weights, scores
+from gradloom.records import dataclass
 from gradloom.tensor import tensor
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from gradloom import functional as fn
 from gradloom.nn.metrics.base import EXACT, StreamingMetric, ratio, weighted_mean_sums
 from gradloom.nn.pairs import example_weights, paired
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from typing import Annotated, Any
 
 from gradloom import functional as fn
 from gradloom import tree
 from gradloom.errors import OptionError, unknown_name
 from gradloom.options import Flag, Options
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor, tensor
 
 Tensors = Any  # nested dicts of tensors

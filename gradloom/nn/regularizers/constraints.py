@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from typing import Annotated, Literal
 
 from gradloom import functional as fn
@@ -11,6 +11,7 @@ from gradloom import options
 from gradloom.errors import OptionError
 from gradloom.nn.regularizers.base import Constraint
 from gradloom.options import Positive, words
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor
 
 Over = Annotated[Literal["unit", "parameter"], words("unit", "parameter")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from typing import Annotated, Any, Literal
 
 from gradloom import functional as fn
@@ -12,6 +12,7 @@ from gradloom import tree
 from gradloom.errors import OptionError
 from gradloom.nn.regularizers.base import Penalty, Tensors, Values
 from gradloom.options import Flag, NotNegative, words
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor, tensor
 
 Scale = Annotated[

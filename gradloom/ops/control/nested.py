@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from gradloom.ir.graph import Graph, Node, placeholder, project, substitute
 from gradloom.ir.tensortype import TensorType, TupleType
 from gradloom.ops.core import zeros
+from gradloom.records import dataclass
 
 MaybeNodes = Sequence[Node | None]
 Results = tuple[Sequence[Node], MaybeNodes]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -32,6 +31,7 @@ from gradloom.ops.control.segments import segment_of, segmented_derivative
 from gradloom.ops.core import add, broadcast, permute, repeat_front, zeros
 from gradloom.ops.elementwise import lt, select
 from gradloom.ops.reduce import reduce_max
+from gradloom.records import dataclass
 
 
 def _scan_type(

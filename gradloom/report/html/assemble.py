@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from gradloom.data.table import Table
 from gradloom.errors import OptionError
+from gradloom.records import dataclass
 from gradloom.report import decisions
 from gradloom.report.environment import environment as this_environment
 from gradloom.report.html import inputs, quality

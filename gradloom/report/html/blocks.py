@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar
 
 from gradloom.drawing.plot import Plot
+from gradloom.records import dataclass
 
 
 @dataclass(frozen=True)

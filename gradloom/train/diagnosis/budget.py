@@ -6,7 +6,9 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from gradloom.records import dataclass
 
 LEAST = 0.25
 """An experiment that can have no more than this share of its steps is left out: it would prove nothing."""

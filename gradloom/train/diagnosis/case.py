@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from gradloom import nn, random, tree
 from gradloom.errors import GradloomError, OptionError
+from gradloom.records import dataclass
 from gradloom.tensor import tensor
 from gradloom.train.diagnosis.budget import Budget
 from gradloom.train.diagnosis.courses import Courses, learning_rate, recipe_of

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from gradloom import random
 from gradloom.optim import Optimizer
 from gradloom.optim.optimizers import NamedOptimizer
 from gradloom.optim.schedules import as_schedule
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor, tensor
 from gradloom.train.diagnosis.budget import Budget
 from gradloom.train.regularising import regularization

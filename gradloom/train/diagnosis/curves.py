@@ -7,11 +7,10 @@ next error is e(n) - r (e(n/2) - e(n)), and the limit a = e(n) - r/(1 - r) (e(n/
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from gradloom.drawing.chart import Chart
+from gradloom.records import dataclass
 from gradloom.train.diagnosis.case import Case
 from gradloom.train.diagnosis.courses import STEPS
 

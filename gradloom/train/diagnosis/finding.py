@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from gradloom.drawing.chart import Chart, finite
+from gradloom.records import dataclass
 
 SERIOUS, WARNING, NOTE = SEVERITIES = ("serious", "warning", "note")
 

@@ -7,9 +7,10 @@ network is to blame; where even they are no better than chance, the data may be.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
+
+from gradloom.records import dataclass
 
 MOST_ROWS = 2000
 """So many examples are looked at, drawn at random, for distances are as many as their square."""

@@ -7,7 +7,6 @@ nothing but a few numbers a layer.  Every call of a module inside the network is
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from gradloom import functional as gl
 from gradloom import nn, random, tree
 from gradloom.nn.activations import ReLU, Sigmoid, Tanh
 from gradloom.optim.base import FirstOrder
+from gradloom.records import dataclass
 from gradloom.tensor import Tensor
 from gradloom.train.step import Recipe, Tensors
 from gradloom.transforms import jit, value_and_grad

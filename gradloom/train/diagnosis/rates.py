@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
 from gradloom.drawing.chart import Chart
+from gradloom.records import dataclass
 from gradloom.train.diagnosis.case import Case
 from gradloom.train.diagnosis.courses import STEPS
 from gradloom.train.diagnosis.finding import SERIOUS, Finding

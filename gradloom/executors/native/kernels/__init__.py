@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from gradloom.executors.native.blocks import BlockWriter
 from gradloom.executors.native.kernel import REDUCTIONS, SCATTERS, SORTS, Kernel
@@ -29,6 +28,7 @@ from gradloom.ops import contraction, reduce
 from gradloom.ops import convolution as conv
 from gradloom.ops import linalg as la
 from gradloom.ops import window as win
+from gradloom.records import dataclass
 
 Writer = Callable[[BlockWriter, Kernel, Target], int]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from gradloom.executors.native.blocks import BlockWriter, Here
 from gradloom.executors.native.builder import Function, Index, Value, vector
@@ -21,6 +21,7 @@ from gradloom.executors.native.scalars import MEMORY, REGISTER
 from gradloom.executors.native.target import Target
 from gradloom.ir.graph import Node
 from gradloom.ops.geometry import Sizes, Windows
+from gradloom.records import dataclass
 
 _ARRAYS = {"conv": "xwy", "conv_input_gradient": "ywx", "conv_kernel_gradient": "xyw"}
 """Which of the form's arrays are the operands and the result."""

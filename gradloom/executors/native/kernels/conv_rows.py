@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 
 from gradloom.executors.native.blocks import BlockWriter
@@ -37,6 +37,7 @@ from gradloom.executors.native.kernels.tiling import Lanes
 from gradloom.executors.native.kernels.whole import nest, unravelled
 from gradloom.executors.native.target import Target
 from gradloom.ops.geometry import Sizes
+from gradloom.records import dataclass
 
 LARGE_KERNEL = 400 * 1024  # bytes from which units go through all rows before the next channels
 MOST_UNROLLED = 4  # turns of the inner loop that are written one after the other

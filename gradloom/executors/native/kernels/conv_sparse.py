@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from gradloom.executors.native.builder import Index, Value, vector
 from gradloom.executors.native.kernels.conv_form import Form, Sides
@@ -22,6 +21,7 @@ from gradloom.executors.native.kernels.conv_tiling import gradient_cut, heights
 from gradloom.executors.native.kernels.tiling import Split
 from gradloom.executors.native.kernels.whole import nest, unravelled
 from gradloom.executors.native.target import Target
+from gradloom.records import dataclass
 
 PATCH_BYTES = 2**14
 """Of a chunk's input that are to stay in the nearest cache."""

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import groupby, pairwise
+
+from gradloom.records import dataclass
 
 LATENCY = 4  # cycles from a multiply-add to the next that needs its sum; two begin in each
 MOST_ROWS = 16  # of a tile: more only make more code

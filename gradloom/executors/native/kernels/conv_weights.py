@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gradloom.executors.native.blocks import BlockWriter
 from gradloom.executors.native.builder import Index, Value, vector
@@ -39,6 +39,7 @@ from gradloom.executors.native.kernels.tiling import Lanes, Split
 from gradloom.executors.native.kernels.whole import Array, nest, unravelled
 from gradloom.executors.native.loops import contiguous
 from gradloom.executors.native.target import Target
+from gradloom.records import dataclass
 
 OPERANDS = 2  # x and y; with a third one y is given as the values of a pool's windows and the places they go to
 UNROLLED = 4  # windows of few vectors that are written one after the other; more vectors would not fit the registers

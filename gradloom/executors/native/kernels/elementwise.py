@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from gradloom.executors.native import vectormath
 from gradloom.executors.native.blocks import BlockWriter, Here
@@ -18,6 +17,7 @@ from gradloom.executors.native.kernels.units import decode, outer_loops
 from gradloom.executors.native.loops import Apply, Block, Load, Merged, RandomWord, merge
 from gradloom.executors.native.target import Target
 from gradloom.ir.tensortype import is_bfloat16, is_float
+from gradloom.records import dataclass
 
 BLOCK_ELEMENTS = 1024
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from gradloom.executors.native.builder import Function, Index, Value
 from gradloom.executors.native.kernels.whole import nest
 from gradloom.ops.geometry import Windows
+from gradloom.records import dataclass
 
 WindowTurn = Callable[[list[Index], list[Index], list[Value]], list[Value]]
 

@@ -6,10 +6,9 @@ element of a row lies on another line, far from the next; a copy of a few rows s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gradloom.executors.native.builder import Function, Index, Value, vector
 from gradloom.executors.native.kernels.tiling import cover
+from gradloom.records import dataclass
 
 MOST_BYTES = 64 * 1024  # of a copy, for it lies on the stack
 ALIGNMENT = 64

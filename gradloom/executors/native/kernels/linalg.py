@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gradloom.executors.native.blocks import BlockWriter
 from gradloom.executors.native.builder import Function, Index, Value, vector
@@ -35,6 +35,7 @@ from gradloom.executors.native.kernels.whole import (
 )
 from gradloom.executors.native.target import Target
 from gradloom.ir.graph import Node
+from gradloom.records import dataclass
 
 Tile = list[list[Value]]  # rows of vectors
 

@@ -6,11 +6,10 @@ registers, a square of vectors at a time.  Anything else goes element by element
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gradloom.executors.native.builder import Function, Index, Value, vector
 from gradloom.executors.native.kernels.tiling import Lanes, Tiling
 from gradloom.executors.native.kernels.transpose import transposed
+from gradloom.records import dataclass
 
 SQUARE = 8  # the most lanes of vectors that are transposed in registers: more take LLVM long and win little
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 from gradloom.executors.native.blocks import BlockWriter, Here
@@ -28,6 +27,7 @@ from gradloom.executors.native.loops import Given, Load
 from gradloom.executors.native.nest import Nest, nest
 from gradloom.executors.native.scalars import REGISTER
 from gradloom.executors.native.target import Target
+from gradloom.records import dataclass
 
 LINE = 64  # bytes of a cache line
 FEWEST_TURNS = 4  # of the inner loop between requests for lines

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from gradloom.executors.native import scalars, vectormath
 from gradloom.executors.native.builder import Function, Value, vector
+from gradloom.records import dataclass
 
 Combine = Callable[[Function, Value, Value], Value]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gradloom.executors.native import scalars
 from gradloom.executors.native.blocks import BlockWriter, Here
@@ -21,6 +21,7 @@ from gradloom.executors.native.kernels.units import decode
 from gradloom.executors.native.loops import Block, Gathered, extended, merge
 from gradloom.executors.native.target import Target
 from gradloom.ops import contraction
+from gradloom.records import dataclass
 
 ACCUMULATORS = 4
 """Independent partial results, which hide the latency of an addition."""

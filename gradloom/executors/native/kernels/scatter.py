@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from gradloom.executors.native.blocks import BlockWriter, Here
 from gradloom.executors.native.builder import Index, Value
@@ -20,6 +19,7 @@ from gradloom.executors.native.kernels.units import decode
 from gradloom.executors.native.loops import Affine, Block, Gathered, contiguous, merge
 from gradloom.executors.native.target import Target
 from gradloom.ops import index
+from gradloom.records import dataclass
 
 MANY = 2**14
 """Updates from which several units are worth the positions that each of them reads."""

@@ -13,7 +13,7 @@ Source: Knuth, "The Art of Computer Programming", volume 3 (1998), sections 5.2 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from gradloom.executors.native.kernels.whole import (
 )
 from gradloom.executors.native.target import Target
 from gradloom.ir.graph import Node
+from gradloom.records import dataclass
 
 RANKED = 128  # elements of a line up to which counting is faster than distributing
 LONG = 4096  # elements of a line from which larger digits pay for their larger tables

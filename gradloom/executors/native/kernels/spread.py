@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from gradloom.executors.native.blocks import BlockWriter
 from gradloom.executors.native.builder import Index, Value, vector
@@ -19,6 +18,7 @@ from gradloom.executors.native.kernels.whole import core_of, each, local_sums, n
 from gradloom.executors.native.kernels.window import Pass, covers, first_largest, start_pass, turns, windows_of
 from gradloom.executors.native.target import Target
 from gradloom.ir.graph import Node
+from gradloom.records import dataclass
 
 CHANNELS = 64
 """Of an example that a unit has to itself, where these divide all."""

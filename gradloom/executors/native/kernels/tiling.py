@@ -11,10 +11,10 @@ All of it follows from the sizes of the product and from the machine, never from
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
 from gradloom.executors.native.target import Target
+from gradloom.records import dataclass
 
 MOST_ROWS = 14
 TURNED_ROWS = 8  # of a tile whose left operand is transposed: its rows are copied half a cache line at a time

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from gradloom.executors.native.blocks import BlockWriter, Here
 from gradloom.executors.native.builder import Function, Index, Value
@@ -19,6 +18,7 @@ from gradloom.executors.native.kernels.elementwise import lanes_of, merged_loops
 from gradloom.executors.native.kernels.units import decode
 from gradloom.executors.native.loops import Block, Load
 from gradloom.executors.native.target import Target
+from gradloom.records import dataclass
 
 BLOCK = 32
 """Turns of both loops in a unit, whole tiles."""

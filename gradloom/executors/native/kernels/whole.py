@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gradloom.executors.native import scalars
 from gradloom.executors.native.blocks import BlockWriter
@@ -12,6 +12,7 @@ from gradloom.executors.native.builder import Function, Index, Value, vector
 from gradloom.executors.native.kernel import Kernel
 from gradloom.executors.native.loops import contiguous
 from gradloom.ir.graph import Node
+from gradloom.records import dataclass
 
 MOST_UNITS, FEWEST_UNITS = 64, 8
 WORKING_MEMORY = 2**24  # bytes that all units together may have where there are more than the fewest

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -24,6 +23,7 @@ from gradloom.executors.native.loops import contiguous
 from gradloom.executors.native.target import Target
 from gradloom.ir.graph import Node
 from gradloom.ops.geometry import Windows
+from gradloom.records import dataclass
 
 WRITTEN_OUT = 16
 """Positions of a window up to which there is code for each, and no loop."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from gradloom.executors.native.builder import Function, Value, vector
 from gradloom.executors.native.vectormath.fitting import log_of_2, split
+from gradloom.records import dataclass
 
 
 @dataclass(frozen=True)
