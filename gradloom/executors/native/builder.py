@@ -82,7 +82,12 @@ def _overload(type: str) -> str:
 
 def first_lanes(lanes: int, count: int) -> Value:
     """A mask of the first ``count`` lanes."""
-    return Value(f"<{', '.join(f'i1 {int(i < count)}' for i in range(lanes))}>", vector("i1", lanes))
+    return some_lanes(lanes, 0, count)
+
+
+def some_lanes(lanes: int, first: int, last: int) -> Value:
+    """A mask of the lanes first ≤ i < last."""
+    return Value(f"<{', '.join(f'i1 {int(first <= i < last)}' for i in range(lanes))}>", vector("i1", lanes))
 
 
 @dataclass

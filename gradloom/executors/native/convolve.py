@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 
+from gradloom.executors.native.bundles import bundle_gradient, bundle_results
 from gradloom.executors.native.kernel import Kernel, Store
 from gradloom.executors.native.kernels import conv_rows, conv_weights
 from gradloom.executors.native.kernels.conv_form import sides
@@ -36,7 +37,7 @@ def prepare_convolutions(kernels: list[Kernel], target: Target) -> list[Kernel]:
     for kernel in kernels:
         op = kernel.core.op if kernel.core is not None and math.prod(kernel.shape) else None
         if op in (convolution.conv, convolution.conv_input_gradient):
-            found += [*_copy(kernel, target), kernel]
+            found += [*bundle_results(kernel, target), *_copy(kernel, target), kernel]
         elif op is convolution.conv_kernel_gradient:
             sparse = conv_weights.sparse_cut(kernel, target)
             found += _blocks(kernel, target) if sparse is None else _sparse_blocks(kernel, sparse)
@@ -51,6 +52,8 @@ def _copy(kernel: Kernel, target: Target) -> list[Kernel]:
     A copy lies in panels of output channels: those of the gradient of an input are the convolution's input channels.
     """
     assert kernel.core is not None
+    if "bundle" in kernel.core.attrs:
+        return []
     s, (values, weights) = sides(kernel.core), kernel.operands
     backward = kernel.core.op is convolution.conv_input_gradient
     panels = conv_rows.panels(s, kernel.core.dtype.itemsize, target, backward=backward)
@@ -79,20 +82,25 @@ def _blocks(kernel: Kernel, target: Target) -> list[Kernel]:
     """A kernel that sums blocks, and one that adds these up, with the block of the whole."""
     whole = kernel.core
     assert whole is not None
-    blocks = conv_weights.cut(sides(whole), whole.dtype.itemsize, target).blocks
-    if blocks == 1 and [type(i) for i in kernel.block.code] == [Given] and len(kernel.stores) == 1:
+    found = bundle_gradient(kernel, target) if len(kernel.operands) == conv_weights.OPERANDS else None
+    node, bundle = found or (whole, None)
+    blocks = conv_weights.cut(sides(node), whole.dtype.itemsize, target).blocks
+    if blocks == 1 and not bundle and [type(i) for i in kernel.block.code] == [Given] and len(kernel.stores) == 1:
         return [kernel]
-    parts = Node(whole.op, whole.inputs, whole.attrs, TensorType((blocks, *whole.shape), whole.dtype))
+    parts = Node(node.op, node.inputs, node.attrs, TensorType((blocks, *node.shape), whole.dtype))
     part = Kernel(parts.shape, parts, nodes=[parts], operands=kernel.operands)
     part.stores.append(Store(part.block.add(Given(parts), parts.dtype), parts, Affine(0, contiguous(parts.shape))))
     total = Node(core.reduce_sum, (parts,), {"axes": (0,)}, whole.type)
     block = Block()
     moved = block.append(kernel.block, {Given(whole): block.add(Given(total), total.dtype)})
     stores = [Store(moved[s.value], s.buffer, s.place) for s in kernel.stores]
-    sum_of_parts = Kernel(whole.shape, total, kernel.nodes, block, stores, reduced=(blocks,))
-    step, *strides = contiguous(parts.shape)
+    reduced, (step, *strides) = (blocks,), contiguous(parts.shape)
+    along = [step]
+    if bundle:  # its elements lie a stride and the channels of one result apart
+        reduced, along = (blocks, bundle.pixels), [step, bundle.stride * strides[-3] + bundle.channels]
+    sum_of_parts = Kernel(whole.shape, total, kernel.nodes, block, stores, reduced=reduced)
     sum_of_parts.inner = Block()
-    sum_of_parts.inner_value = sum_of_parts.inner.add(Load(parts, Affine(0, (*strides, step))), parts.dtype)
+    sum_of_parts.inner_value = sum_of_parts.inner.add(Load(parts, Affine(0, (*strides, *along))), parts.dtype)
     return [part, sum_of_parts]
 
 

@@ -80,8 +80,9 @@ def sides(node: Node) -> Sides:
 
 def operations(node: Node) -> int:
     """Rough number of elementary operations: a multiply and an add for each pair of factors."""
-    s = sides(node)
-    return 2 * math.prod(s.y) * s.taken * math.prod(s.windows.size)
+    s, bundle = sides(node), node.attrs.get("bundle")
+    size = math.prod(s.windows.size)
+    return 2 * math.prod(s.y) * s.taken * (size // bundle.taps * bundle.window if bundle else size)
 
 
 @dataclass

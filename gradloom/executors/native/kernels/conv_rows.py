@@ -14,16 +14,18 @@ vectors multiply-adds.  Input channels and positions that lie side by side in bo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import groupby
 
 from gradloom.executors.native.blocks import BlockWriter
-from gradloom.executors.native.builder import Index, Value, vector
+from gradloom.executors.native.builder import Index, Value, some_lanes, vector
 from gradloom.executors.native.kernel import Kernel
 from gradloom.executors.native.kernels.conv_form import Form, Sides
 from gradloom.executors.native.kernels.conv_pool import PooledRows
 from gradloom.executors.native.kernels.conv_tiling import (
+    Bundle,
     Line,
     Run,
     Span,
@@ -41,6 +43,7 @@ from gradloom.records import dataclass
 
 LARGE_KERNEL = 400 * 1024  # bytes from which units go through all rows before the next channels
 MOST_UNROLLED = 4  # turns of the inner loop that are written one after the other
+FEW_SUMS = 7  # of a tile, which would wait for their own last additions: every second element goes to other sums
 LINE = 64  # bytes of a cache line
 NEAREST = 24 * 1024  # bytes of a kernel beyond which its lines are asked for before they are read
 AHEAD = 8  # so many turns of the inner loop
@@ -220,9 +223,11 @@ class _Rows:
             channel = place.channel if self.depthwise else b.imul(place.group, self.taken)
             x = self.source.at(place.row[0], *elements, b.imul(first, line.stride), channel).pointer
             w = self._kernel_at(place, ps)
-            for span in run.spans:
+            for span, mask in self._masked(run.spans, place.vectors):
                 begin, end = (row * wide for row in span.rows)
-                tile = [*tile[:begin], *self._span(line, span, x, w, place.vectors, tile[begin:end]), *tile[end:]]
+                before = tile[begin:end]
+                after = self._span(line, span, x, w, place.vectors, before, mask)
+                tile = [*tile[:begin], *after, *tile[end:]]
             return tile
 
         zeros = form.zeros(run.height, place.vectors)
@@ -236,10 +241,31 @@ class _Rows:
         start = self.b.imul(place.panel, math.prod(self.kernel_shape))
         return self.b.at(self.kernel.at(*positions).pointer, start, self.form.memory)
 
+    def _masked(self, spans: Sequence[Span], vectors: Sequence[Lanes]) -> Iterator[tuple[Span, Value | None]]:
+        """The spans, and of bundles those parts of them that the same lanes meet, with a mask of these."""
+        bundle: Bundle | None = self.form.core.attrs.get("bundle")
+        for span in spans:
+            if bundle is None:
+                yield span, None
+                continue
+            for (begin, end), taps in groupby(range(span.first, span.last), key=bundle.lanes):
+                first, *others = taps
+                part = replace(span, first=first, last=first + 1 + len(others))
+                if begin < end:
+                    all_lanes = end - begin == bundle.pixels * bundle.channels
+                    yield part, None if all_lanes else some_lanes(vectors[0].width, begin, end)
+
     def _span(
-        self, line: Line, span: Span, x: Value, w: Value, vectors: Sequence[Lanes], tile: list[Value]
+        self,
+        line: Line,
+        span: Span,
+        x: Value,
+        w: Value,
+        vectors: Sequence[Lanes],
+        tile: list[Value],
+        mask: Value | None = None,
     ) -> list[Value]:
-        """Add what some taps give to the rows that meet them."""
+        """Add what some taps give to the rows that meet them, or to their lanes of a mask."""
         b, memory, row = self.b, self.form.memory, self.kernel.strides[-2]
         by_tap = line.tap_step * self.kernel.strides[-3]
         taps = span.last - span.first
@@ -250,11 +276,18 @@ class _Rows:
             if count <= MOST_UNROLLED:
                 for k in range(count):
                     at = [place + k * dx for place in places]
-                    tile = self._turn(at, x, b.at(w, k * dw, memory), vectors, tile)
+                    tile = self._turn(at, x, b.at(w, k * dw, memory), vectors, tile, mask)
                 return tile
-            k, inside, finish = b.loop_carrying(0, count, 1, tile)
-            x, w = b.at(x, b.imul(k, dx), memory), b.at(w, b.imul(k, dw), memory)
-            return finish(self._turn(places, x, w, vectors, inside))
+            chains = 2 if len(tile) <= FEW_SUMS and count % 2 == 0 else 1
+            zeros = [b.const(total.type, 0) for total in tile] * (chains - 1)
+            k, carried, finish = b.loop_carrying(0, count, chains, [*tile, *zeros])
+            inside = list(carried)
+            x, w, size = b.at(x, b.imul(k, dx), memory), b.at(w, b.imul(k, dw), memory), len(tile)
+            for c in range(chains):
+                at, sums = [place + c * dx for place in places], inside[c * size : (c + 1) * size]
+                inside[c * size : (c + 1) * size] = self._turn(at, x, b.at(w, c * dw, memory), vectors, sums, mask)
+            total = finish(inside)
+            return total if chains == 1 else [b.add(one, other) for one, other in zip(total[:size], total[size:])]
 
         if self.taken == self.channels and line.step == line.tap_step == 1:
             return run(taps * self.taken, 1, row, x, w, tile)
@@ -268,7 +301,13 @@ class _Rows:
         return tap([0], tile) if taps == 1 else nest(b, [(0, taps)], tile, tap)
 
     def _turn(
-        self, places: Sequence[int], x: Value, w: Value, vectors: Sequence[Lanes], tile: list[Value]
+        self,
+        places: Sequence[int],
+        x: Value,
+        w: Value,
+        vectors: Sequence[Lanes],
+        tile: list[Value],
+        mask: Value | None,
     ) -> list[Value]:
         """One summed element."""
         b, form = self.b, self.form
@@ -280,7 +319,8 @@ class _Rows:
             starts = [place + lanes.first for place in places for lanes in vectors]
             xs = [form.load(b.at(x, at, form.memory), vectors[i % len(vectors)]) for i, at in enumerate(starts)]
             return form.add_products(xs, ys, tile, pairwise=True)
-        return form.add_products([form.load(b.at(x, place, form.memory)) for place in places], ys, tile)
+        found = form.add_products([form.load(b.at(x, place, form.memory)) for place in places], ys, tile)
+        return found if mask is None else [b.select(mask, new, old) for new, old in zip(found, tile)]
 
     def _finish(self, place: _Place, line: Line, run: Run, first: Index, tile: list[Value]) -> None:
         """What follows from the sums: written out where they are only stored, else a loop over the tile's rows."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from itertools import groupby, pairwise
+from typing import NamedTuple
 
 from gradloom.records import dataclass
 
@@ -25,6 +26,7 @@ UNEVEN = 1.15  # times as many cycles where panels of a kernel are not all alike
 STREAM = 2.4  # cycles in which the cache behind the nearest one gives a vector
 ISSUE = 0.1  # cycles lost for each instruction, for never do four begin in every cycle
 ROW_CYCLES = 1.0  # for each window, that a tile of a gradient takes to go from row to row
+WORTH = 0.9  # of the cycles of results that lie apart, which bundles may take
 FEW_VECTORS = 2  # of a gradient's tile; more windows are written one after the other then
 LINE_CYCLES = 0.3  # for each window and input channel, whose cache lines other tiles have pushed out meanwhile
 
@@ -200,6 +202,45 @@ def _cycles(rows: int, vectors: int, elements: int, stream: float = 0.0) -> floa
     """
     instructions = rows * vectors + elements + vectors + TURN
     return max(rows * vectors / 2, (elements + vectors) / 2, stream * vectors, LATENCY) + ISSUE * instructions
+
+
+class Bundle(NamedTuple):
+    """Neighbouring results that share a vector (bundles.py).
+
+    Attributes:
+        pixels: how many.
+        channels: of each.
+        window: taps of each.
+        stride: from the first tap of one to that of the next.
+    """
+
+    pixels: int
+    channels: int
+    window: int
+    stride: int
+
+    @property
+    def taps(self) -> int:
+        """Taps of all together."""
+        return (self.pixels - 1) * self.stride + self.window
+
+    def lanes(self, tap: int) -> tuple[int, int]:
+        """The lanes first ≤ i < last that have a tap."""
+        first = max(0, -(-(tap - self.window + 1) // self.stride))
+        last = min(self.pixels, tap // self.stride + 1)
+        return first * self.channels, max(first, last) * self.channels
+
+
+def bundle_of(count: int, window: int, stride: int, channels: int, lanes: int, registers: int) -> Bundle | None:
+    """The bundle of a row of ``count`` results that takes the fewest cycles; None where it pays to have them apart."""
+
+    def cost(bundle: Bundle) -> float:
+        tiles = heights(count // bundle.pixels, min(MOST_ROWS, registers - 2))
+        return bundle.taps * sum(_cycles(rows, 1, rows) for rows in tiles) * (1 if bundle.pixels > 1 else WORTH)
+
+    several = [k for k in range(1, lanes // channels + 1) if count % k == 0]
+    best = min((Bundle(k, channels, window, stride) for k in several), key=cost, default=None)
+    return best if best is not None and best.pixels > 1 else None
 
 
 @dataclass(frozen=True)
