@@ -14,6 +14,7 @@ from running import run
 
 import gradloom as gl
 from gradloom.executors.native.kernels.conv_tiling import (
+    Bundle,
     Line,
     backward_lines,
     forward_line,
@@ -253,6 +254,10 @@ TYPICAL = {
     "a large kernel": Shape(square(3, 3, low=1), 1, 1, 130, 100),
     "a large kernel in panels": Shape(square(9, 3, low=1), 1, 1, 64, 256),
     "a small kernel in panels": Shape(square(9, 3, low=1), 1, 1, 20, 96),
+    "bundles of two": Shape(square(28, 5, low=2), 2, 1, 1, 6),
+    "bundles in both directions": Shape(square(12, 3, low=1), 2, 1, 3, 4),
+    "bundles with a stride": Shape((Geometry(17, 3, 1, 0, 1, 1), Geometry(25, 5, 2, 1, 2, 1)), 2, 1, 2, 4),
+    "bundles with gaps": Shape((Geometry(24, 2, 1, 1, 0, 1),), 3, 1, 5, 1),
 }
 
 
@@ -262,13 +267,56 @@ def test_typical_shapes(name: str):
 
 
 @pytest.mark.parametrize("cpu", list(lesser()))
-@pytest.mark.parametrize("name", ["several panels", "strided", "first layer", "depthwise"])
+@pytest.mark.parametrize(
+    "name", ["several panels", "strided", "first layer", "depthwise", "bundles in both directions"]
+)
 def test_lesser_processors(cpu: str, name: str):
     check(TYPICAL[name], "float32", lesser()[cpu])
 
 
 def test_many_rows_are_summed_in_blocks_and_chunks():
     check(Shape(square(40, 3, low=1), 8, 1, 16, 16), "float32")
+
+
+# Bundles of neighbouring results --------------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 8), st.integers(1, 5), st.integers(1, 7), st.integers(1, 4))
+def test_the_lanes_of_a_bundle_have_the_taps_of_their_results(pixels: int, channels: int, window: int, stride: int):
+    bundle = Bundle(pixels, channels, window, stride)
+    for tap in range(bundle.taps):
+        has = [i for i in range(pixels * channels) if 0 <= tap - i // channels * stride < window]
+        assert list(range(*bundle.lanes(tap))) == has
+    assert bundle.lanes(0)[0] == 0
+    assert bundle.lanes(bundle.taps - 1)[1] == pixels * channels
+
+
+def bundled(program: NativeProgram) -> list[str]:
+    """The convolutions that compute bundles."""
+    return [str(k).split(" ")[0] for k in program.plan.kernels if k.core is not None and "bundle" in k.core.attrs]
+
+
+def test_few_channels_are_computed_in_bundles_with_what_follows():
+    rng = np.random.default_rng(5)
+    x, w, b = (rng.normal(size=s).astype(np.float32) for s in ((3, 9, 20, 2), (3, 3, 2, 6), (6,)))
+    r = rng.normal(size=(3, 9, 20, 6)).astype(np.float32)
+    program = NativeProgram(gl.trace(layer, *map(gl.tensor, (x, w, b, r))))
+    shape = Shape((Geometry(9, 3, 1, 1, 1, 1), Geometry(20, 3, 1, 1, 1, 1)), 3, 1, 2, 6)
+    wanted = np.maximum(trilinear(shape, x, w, np.zeros_like(r))[0] + b, 0) + r
+    np.testing.assert_allclose(run(program, x, w, b, r)[0], wanted, atol=2e-5)
+    if host().lanes(4) >= 12:
+        assert bundled(program) == ["conv"]
+
+
+def test_a_bundle_does_not_spread_infinities():
+    x, w = np.ones((1, 1, 24, 1), np.float32), np.ones((1, 3, 1, 2), np.float32)
+    x[0, 0, 10], x[0, 0, 17] = np.inf, np.nan
+    program = NativeProgram(gl.trace(lambda x, w: gl.conv(x, w, padding="same"), gl.tensor(x), gl.tensor(w)))
+    assert bundled(program) == ["conv"]
+    found = run(program, x, w)[0][0, 0]
+    assert [i for i in range(24) if np.isinf(found[i]).all()] == [9, 10, 11]
+    assert [i for i in range(24) if np.isnan(found[i]).all()] == [16, 17, 18]
+    assert np.isfinite(np.delete(found, [9, 10, 11, 16, 17, 18], axis=0)).all()
 
 
 # What is fused ------------------------------------------------------------------------------------------------------

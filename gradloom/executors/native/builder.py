@@ -222,6 +222,12 @@ class Function:
         self.entry.append(f"  {name} = alloca {type}, align {align}")
         return Value(name, "ptr")
 
+    def unknown(self, type: str, value: int) -> Value:
+        """An integer that LLVM does not recognise as a constant: it waits on the stack from the function's entry on."""
+        place = self.local(type)
+        self.entry.append(f"  store {type} {value}, ptr {place.text}, align 8")
+        return self.load(place, type, 8)
+
     # Arithmetic -------------------------------------------------------------------------------------------------
 
     def binary(self, word: str, x: Value, y: Value) -> Value:
@@ -381,6 +387,12 @@ class Function:
         self.do(f"call void @llvm.prefetch.p0(ptr {pointer.text}, i32 0, i32 3, i32 1)")
 
     # Control ----------------------------------------------------------------------------------------------------
+
+    def cut(self) -> None:
+        """Begin a new basic block.  LLVM keeps what a block loads twice, even where registers do not suffice for it."""
+        following = self.fresh("cut")
+        self.do(f"br label %{following}")
+        self.label(following)
 
     @contextlib.contextmanager
     def loop(self, start: Index, stop: Index, step: int = 1) -> Iterator[Value]:

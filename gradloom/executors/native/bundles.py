@@ -89,8 +89,8 @@ def _turned(windows: Windows) -> Windows:
 
 def _widened(windows: Windows, bundle: Bundle) -> Windows:
     """The windows of bundles."""
-    *counts, count = windows.counts
     *sizes, _ = windows.size
+    count = windows.counts[-1]
     stride, (low, _) = bundle.pixels * bundle.stride, windows.padding[-1]
     high = (count // bundle.pixels - 1) * stride + bundle.taps - windows.spatial[-1] - low
     padding, strides = (*windows.padding[:-1], (low, high)), (*windows.strides[:-1], stride)

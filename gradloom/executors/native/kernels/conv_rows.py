@@ -44,6 +44,7 @@ from gradloom.records import dataclass
 LARGE_KERNEL = 400 * 1024  # bytes from which units go through all rows before the next channels
 MOST_UNROLLED = 4  # turns of the inner loop that are written one after the other
 FEW_SUMS = 7  # of a tile, which would wait for their own last additions: every second element goes to other sums
+MASKED = 32  # vector registers of a machine that has registers for masks
 LINE = 64  # bytes of a cache line
 NEAREST = 24 * 1024  # bytes of a kernel beyond which its lines are asked for before they are read
 AHEAD = 8  # so many turns of the inner loop
@@ -117,6 +118,7 @@ class _Rows:
         self.kernel_shape: Sizes = (*windows.size, self.taken, beside)
         self.source, self.kernel = form.operand(0, source), form.operand(1, self.kernel_shape)
         self.channels = source[-1]
+        self.bundled = "bundle" in form.core.attrs  # so that neighbouring taps share elements
         self.far = math.prod(sides.w) * form.itemsize > NEAREST
         low = windows.padding[-1][0]
         last = (windows.spatial[-1], windows.size[-1], windows.strides[-1], low, windows.dilation[-1])
@@ -253,7 +255,15 @@ class _Rows:
                 part = replace(span, first=first, last=first + 1 + len(others))
                 if begin < end:
                     all_lanes = end - begin == bundle.pixels * bundle.channels
-                    yield part, None if all_lanes else some_lanes(vectors[0].width, begin, end)
+                    self.b.cut()
+                    yield part, None if all_lanes else self._mask(vectors[0].width, begin, end)
+
+    def _mask(self, lanes: int, begin: int, end: int) -> Value:
+        """A mask of some lanes: for a mask register unknown to LLVM, which would mix known lanes in by moves."""
+        if self.form.target.registers < MASKED:
+            return some_lanes(lanes, begin, end)
+        bits = self.b.unknown(f"i{lanes}", (1 << end) - (1 << begin))
+        return self.b.emit(vector("i1", lanes), f"bitcast {bits.type} {bits.text} to {vector('i1', lanes)}")
 
     def _span(
         self,
@@ -275,6 +285,8 @@ class _Rows:
         def run(count: int, dx: int, dw: int, x: Value, w: Value, tile: list[Value]) -> list[Value]:
             if count <= MOST_UNROLLED:
                 for k in range(count):
+                    if k and self.bundled:
+                        b.cut()
                     at = [place + k * dx for place in places]
                     tile = self._turn(at, x, b.at(w, k * dw, memory), vectors, tile, mask)
                 return tile
