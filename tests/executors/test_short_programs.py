@@ -24,7 +24,7 @@ def two_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("two_threads")
 @pytest.mark.parametrize(
     ("m", "k", "n", "threads"),
-    [(1, 784, 256, 1), (1, 1024, 1024, 2), (3, 1024, 1024, 2), (64, 64, 64, 1), (128, 128, 128, 2)],
+    [(1, 512, 256, 1), (1, 1024, 1024, 2), (3, 1024, 1024, 2), (64, 64, 64, 1), (128, 128, 128, 2)],
 )
 def test_programs_of_few_operations_run_on_one_thread(m: int, k: int, n: int, threads: int):
     assert product(m, k, n).threads == threads

@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from gradloom.executors.native.planning import Planned
     from gradloom.executors.native.profile import Profile
 
-WORTH = 1_000_000
-"""Elementary operations of kernels that are large enough to be shared, some 30 microseconds of one thread, from which a
+WORTH = 800_000
+"""Elementary operations of kernels that are large enough to be shared, some 25 microseconds of one thread, from which a
 program has helpers at all.  What they save of shorter ones goes into meeting them."""
 
-LONG = 2 * WORTH
+LONG = 2_000_000
 """The operations from which a program wakes helpers that sleep.  Shorter ones would be over before these have come,
 unless there is one call after the other."""
 
