@@ -63,7 +63,7 @@ class System:
         (self.train_images(network) if isinstance(network, Images) else self.train(network)).run()
 
 
-PREDICTIONS = 200
+PREDICTIONS = 1000
 """Rows that a run of :meth:`System.predict` computes, one by one."""
 
 

@@ -114,6 +114,14 @@ def _running(call: Call) -> Iterator[Call]:
         _call.reset(token)
 
 
+_assigned = [0]
+
+
+def assignments() -> int:
+    """How often attributes of modules were assigned so far: as long as this is the same, so are all attributes."""
+    return _assigned[0]
+
+
 def _build_nothing(module: Module, *inputs: TensorType) -> None:
     """What a module without parameters of its own builds."""
 
@@ -143,6 +151,14 @@ class Module(Described):
     _state_names: tuple[str, ...] = ()
     _built: bool = False
     _origin: Module | None = None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        _assigned[0] += 1
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        _assigned[0] += 1
+        super().__delattr__(name)
 
     # For subclasses ---------------------------------------------------------------------------------------------
 

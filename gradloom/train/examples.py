@@ -192,12 +192,12 @@ def _finite(array: np.ndarray, who: str, floats: np.dtype) -> np.ndarray:
 
 def are_finite(array: np.ndarray) -> bool:
     """Whether no number is NaN or infinite; the sum of squares says so in one pass, unless it overflows itself."""
-    if array.flags.c_contiguous:
-        if array.size <= _ONE_THREAD:
-            parts = [array]
-        else:
-            flat = array.reshape(-1)
-            parts = [flat[start : start + _ONE_THREAD] for start in range(0, flat.size, _ONE_THREAD)]
+    if array.size <= _ONE_THREAD:
+        if math.isfinite(np.vdot(array, array)):
+            return True
+    elif array.flags.c_contiguous:
+        flat = array.reshape(-1)
+        parts = [flat[start : start + _ONE_THREAD] for start in range(0, flat.size, _ONE_THREAD)]
         if all(map(math.isfinite, map(np.vdot, parts, parts))):
             return True
     return bool(np.isfinite(array).all())

@@ -14,6 +14,7 @@ from gradloom import nn
 from gradloom.executors.base import Call
 from gradloom.ir.graph import Graph
 from gradloom.nn.metrics import Metric, WholeSetMetric
+from gradloom.nn.module import assignments
 from gradloom.tensor import Tensor
 from gradloom.tracing import Arguments, graph_and_results
 from gradloom.train.examples import Examples, first_weights
@@ -127,21 +128,29 @@ class Forward:
 
 
 class _Watch:
-    """Notices that a module, or one inside it, was given another tensor, another option or another module."""
+    """Notices that a module, or one inside it, was given another tensor or another module.
+
+    Attributes are compared only if any were assigned since the last look.  What a list or a dict holds can change
+    without, and is compared each time.
+    """
 
     def __init__(self, module: nn.Module) -> None:
-        self._holders: list[Collection[Any]] = []  # of a dict what shows its values, whichever these are
+        self._attributes: list[Collection[Any]] = []  # of a dict what shows its values, whichever these are
+        self._elements: list[Collection[Any]] = []
         self._look(module, set())
-        self._seen = self._held()
+        self._assigned = assignments()
+        self._seen = _held(self._attributes), _held(self._elements)
 
     def sees_changes(self) -> bool:
         """Whether any attribute is another object than at first."""
-        now = self._held()
-        return len(now) != len(self._seen) or not all(map(is_, now, self._seen))
-
-    def _held(self) -> list[Any]:
-        """All attributes and elements."""
-        return list(chain.from_iterable(self._holders))
+        attributes, elements = self._seen
+        if self._elements and _differ(_held(self._elements), elements):
+            return True
+        assigned = assignments()
+        if assigned == self._assigned:
+            return False
+        self._assigned = assigned  # perhaps to another module
+        return _differ(_held(self._attributes), attributes)
 
     def _look(self, value: Any, met: set[int]) -> None:
         holder = vars(value) if isinstance(value, nn.Module) else value
@@ -150,6 +159,15 @@ class _Watch:
         met.add(id(holder))
         values = holder.values() if isinstance(holder, dict) else holder
         if not isinstance(holder, tuple):  # what cannot change need not be watched, unlike what is in it
-            self._holders.append(values)
+            (self._attributes if isinstance(value, nn.Module) else self._elements).append(values)
         for inner in list(values):
             self._look(inner, met)
+
+
+def _held(holders: list[Collection[Any]]) -> list[Any]:
+    return list(chain.from_iterable(holders))
+
+
+def _differ(now: list[Any], before: list[Any]) -> bool:
+    """Whether any of some objects is another one."""
+    return len(now) != len(before) or not all(map(is_, now, before))

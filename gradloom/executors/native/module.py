@@ -99,6 +99,9 @@ class Module:
     hosted: list[Kernel]
 
 
+FEW_ROWS = 4
+"""A product of fewer rows takes as long as one of so many: what takes time is reading the other matrix."""
+
 _TURNS = 100
 """Turns that are counted of a loop whose number of turns is not known."""
 
@@ -360,6 +363,9 @@ def _operations(kernel: Kernel) -> int:
     if counted is not None:
         return counted
     results = math.prod(kernel.shape)
-    inner = math.prod(kernel.reduced or (kernel.segments[3] if kernel.segments else ()))
+    if kernel.is_product:
+        shared, rows, columns, summed = map(math.prod, kernel.segments)
+        return results * len(kernel.block.code) + shared * max(rows, FEW_ROWS) * columns * summed
+    inner = math.prod(kernel.reduced)
     steps = len(kernel.inner.code) if kernel.inner else 1
     return results * (len(kernel.block.code) + inner * steps)

@@ -30,9 +30,13 @@ if TYPE_CHECKING:
     from gradloom.executors.native.planning import Planned
     from gradloom.executors.native.profile import Profile
 
-LONG = 400_000
-"""Elementary operations of shared kernels, about 80 microseconds of one thread, from which a program wakes helpers that
-sleep.  Shorter ones would be over before these have come, unless there is one call after the other."""
+WORTH = 800_000
+"""Elementary operations of kernels that are large enough to be shared, some 25 microseconds of one thread, from which a
+program has helpers at all.  What they save of shorter ones goes into meeting them."""
+
+LONG = 2_000_000
+"""The operations from which a program wakes helpers that sleep.  Shorter ones would be over before these have come,
+unless there is one call after the other."""
 
 _KEPT = 4
 """Workspaces kept for later calls."""
@@ -65,7 +69,7 @@ class NativeProgram:
         name = None if clocks else kept.name_of(graph, self.target, flush=flush_denormals)
         self._outline, self._code = kept.find(name, self.target) or self._compiled(name)
         main, *functions = self._code
-        self.threads = config.threads() if self._outline.work else 1
+        self.threads = config.threads() if self._outline.work >= WORTH else 1
         self.shared_from = SHARED_FROM
         self._function = main.function("program", 4)
         self._hosted = self.module.hosted if self._outline.hosted else []
@@ -195,9 +199,12 @@ class NativeProgram:
     def _run(self, space: Workspace) -> None:
         """Run with the team's help, or alone where one thread is enough or the team is busy."""
         board = TEAM.enter(self.threads, waking=self._outline.work >= LONG) if self.threads > 1 else 0
-        space.board.value, space.least.value = board, self.shared_from if board else NEVER
+        if not board:
+            self._function(*space.arguments)
+            return
+        space.board.value, space.least.value = board, self.shared_from
         try:
             self._function(*space.arguments)
         finally:
-            if board:
-                TEAM.leave()
+            space.least.value = NEVER
+            TEAM.leave()

@@ -23,8 +23,9 @@ from gradloom.executors.native.sharing import THREADS_WORD, WAKING_WORD, serve
 from gradloom.executors.native.target import host
 from gradloom.executors.native.workspace import address, aligned
 
-_SOON = 1e-3
-"""Seconds from call to call in which it pays to wake helpers for short programs: there will be more calls."""
+_SOON = 4e-4
+"""Seconds from call to call in which it pays to wake helpers for short programs: there will be more calls, for which
+they are still awake (see gates.py).  Farther apart each call would have to wake them anew."""
 
 
 @lru_cache

@@ -15,7 +15,7 @@ import numpy as np
 
 from gradloom import limits
 from gradloom.errors import OutOfMemoryError
-from gradloom.executors.native.calls import DATA, SLOTS
+from gradloom.executors.native.calls import DATA, NEVER, SLOTS
 from gradloom.executors.native.host import HostKernels
 from gradloom.executors.native.outline import Outline
 
@@ -49,6 +49,7 @@ class Workspace:
             ctypes.c_int64.from_address(address(self.state) + 8 * slot)
             for slot in (SLOTS.fault, SLOTS.board, SLOTS.least)
         )
+        self.least.value = NEVER
         places = ctypes.addressof(self.table), address(self.arena), address(self.state), host.address
         self.arguments = [ctypes.c_int64(place) for place in places]
 

@@ -35,7 +35,9 @@ MOST_ASKED = 16  # lines of the left operand in one of these requests
 MOST_UNROLLED = 4  # summed elements that need no inner loop
 HEAVY = 12  # instructions of an epilogue from which it is a loop over the rows of a tile in any case
 SHORT = 64  # summed elements up to which such a loop costs much beside the sum
-AHEAD = 8  # turns of the inner loop before which a row of the right operand is asked for
+AHEAD, SOON = 8, 4  # turns of the inner loop before which a row of the right operand is asked for
+SOON_ROWS = 4  # of a tile up to which turns wait for the right operand alone: what is asked for early is gone again
+PAGE = 4096  # bytes by which rows lie apart that share a few places of the nearest cache: there is no room for more
 
 
 def write(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
@@ -309,7 +311,7 @@ class _Product:
         """The summed loops, one inside the other, with the tile carried through them."""
         b, n, height = self.b, self.nest, self.tiles.height
         right, by_row = self._right(spot, step)
-        ahead = _times(b, AHEAD, by_row) if self.tiles.depth > AHEAD else None
+        ahead = _times(b, self._turns_ahead(), by_row) if self.tiles.depth > AHEAD else None
         outside = [(n.sizes[d], n.left.place.strides[d], n.right.place.strides[d]) for d in n.outside]
 
         def turns(first: Index, count: int, x: Value, y: Value, tile: list[Value]) -> list[Value]:
@@ -379,6 +381,12 @@ class _Product:
         return self.b.muladd(x, y, total) if x.is_float else self.b.add(self.b.mul(x, y), total)
 
     # Requests for lines -------------------------------------------------------------------------------------------
+
+    def _turns_ahead(self) -> int:
+        """How long before it is read a row of the right operand is asked for: too early, and it is gone again."""
+        apart = self.nest.stride(self.nest.right, self.nest.depth) * self.dtype.itemsize
+        crowded = apart % PAGE == 0 and self.tiles.packing is not Packs.ALWAYS
+        return SOON if self.tiles.height <= SOON_ROWS or crowded else AHEAD
 
     def _read_at_the_end(self) -> list[Load]:
         """Unfinished sums, and operands of the epilogue with an element for each of the result's."""
