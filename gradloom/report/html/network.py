@@ -12,7 +12,7 @@ from gradloom.ir.picture import pictures
 from gradloom.nn import apply
 from gradloom.nn.summary import HEAD, layers
 from gradloom.report.html.blocks import Block, Folded, Paragraph, Picture, Section, Table
-from gradloom.train.examples import two_examples
+from gradloom.train.inputs import two_examples
 from gradloom.transforms import trace
 
 _MOST_PARTS = 40

@@ -19,7 +19,8 @@ from gradloom.train.diagnosis.courses import Courses, learning_rate, recipe_of
 from gradloom.train.diagnosis.images import are_images, reduced
 from gradloom.train.diagnosis.neighbours import Opinion, ask
 from gradloom.train.diagnosis.probe import Measured, Probe, entering
-from gradloom.train.examples import Examples, as_examples, check_inputs, hold_out, two_examples
+from gradloom.train.examples import Examples, as_examples, hold_out
+from gradloom.train.inputs import check_inputs, only_input, two_examples
 from gradloom.train.measuring import whole_batches
 from gradloom.train.precision import in_floats
 from gradloom.train.regularising import Regularization
@@ -311,6 +312,7 @@ def as_case(run: Trainer, data: Any, *, validation: Any, test: Any, **settings: 
         raise OptionError(
             "diagnose", rule="the run must have begun", got="a model without parameters", fix="Call fit before."
         )
+    only_input(run.input_type, "diagnose")
     whole = as_examples(data, "diagnose", run.dtype)
     parts: dict[str, Examples] = {"training": whole}
     if isinstance(validation, (int, float)):
