@@ -76,6 +76,14 @@ def test_branches_with_inputs_of_their_own() -> None:
     np.testing.assert_allclose(run(model.describe(), join=joined, **parts, **layers)["y"], whole(x), rtol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("names", "remark"), [(("left", "right"), "the inputs left, right"), ((), "the inputs of a tuple")]
+)
+def test_branches_say_where_their_inputs_come_from(names: tuple[str, ...], remark: str) -> None:
+    model = nn.Branches(nn.Dense(4), nn.Flatten(), names=names)
+    assert f"x_1, ... are {remark}: f_1 Dense, f_2 Flatten" in model.describe().text
+
+
 # Random layers ------------------------------------------------------------------------------------------------------
 
 

@@ -392,9 +392,12 @@ def _(layer: Join) -> Equations:
 @equations.register
 def _(layer: Branches) -> Equations:
     count = len(layer.branches)
-    names = ", ".join(f"f_{i} {type(inner).__name__}" for i, inner in enumerate(layer.branches, 1))
+    networks = ", ".join(f"f_{i} {type(inner).__name__}" for i, inner in enumerate(layer.branches, 1))
     parts = [f"f_{i}(x_{i})" for i in range(1, count + 1)]
-    return _said(f"y = join({', '.join(parts)})", remark=f"x_1, ... are the parts of a row: {names}.")
+    of = (
+        "parts of a row" if layer.shapes else f"inputs {', '.join(layer.names)}" if layer.names else "inputs of a tuple"
+    )
+    return _said(f"y = join({', '.join(parts)})", remark=f"x_1, ... are the {of}: {networks}.")
 
 
 @equations.register

@@ -118,7 +118,7 @@ def only_input(trained_on: InputType | None, who: str) -> tuple[str, tuple[int, 
             who,
             rule="this is for models with one input",
             got=f"a model with {_said(trained_on)}",
-            fix="fit, evaluate, predict, save and load take several inputs; see docs/inputs.md.",
+            fix="fit, evaluate, predict, save and load take several inputs; see docs/several-inputs.md.",
         )
     return trained_on
 

@@ -279,7 +279,6 @@ class Trainer(Landscape, Predicting, Learning):
 
     def _sources(self, train: Any, validation: Any) -> tuple[Source, Source | None]:
         """The examples to train on, weighted by their classes, and those to validate on."""
-        held_out: Source | None = None
         if not isinstance(validation, (int, float)):
             held_out = None if validation is None else self._source(validation, "validation")
             return self._source(train, "fit", self.class_weight), held_out
