@@ -31,6 +31,8 @@ from gradloom.transforms import jit
 
 SAMPLE = 256
 """So many training examples go through the probe."""
+CONFIRMING = 8192
+"""Of at most so many it is asked whether units that look dead ever fire."""
 ENTERING = 2**21
 """So many numbers of the inputs are looked at for their scales."""
 HIGH_ERROR = 0.05
@@ -133,6 +135,29 @@ class Case:
         """What went on in them at the first weights."""
         return None if self.start is None else self._probe(self.start, self.sample, self.hyper)
 
+    def ever_active(self, carry: Tensors) -> tuple[dict[str, np.ndarray], int]:
+        """Which units of ReLUs are above 0 at any example or position, by layer, and how many examples were looked at.
+
+        All training examples are, up to ``CONFIRMING``, as long as there is time: a unit that a few of a thousand wake
+        is no dead one.  The unit of a convolution is a channel, wherever in an image it is above 0.
+
+        Args:
+            carry: the weights.
+        """
+        order = np.random.default_rng(0).permutation(len(self.training))[:CONFIRMING]
+        found: dict[str, np.ndarray] = {}
+        seen = 0
+        for start in range(0, len(order), SAMPLE):
+            if seen and not self.budget.left:
+                break
+            rows = order[start : start + SAMPLE]
+            filled = np.resize(rows, min(SAMPLE, len(order)))  # of one size, for one program
+            for layer in self._probe(carry, self.training.take(filled), self.hyper).layers:
+                if layer.alive is not None:
+                    found[layer.path] = found.get(layer.path, False) | (layer.alive > 0)
+            seen += len(rows)
+        return found, seen
+
     @cached_property
     def entering(self) -> np.ndarray:
         """What the first layer with weights is given, one row an example (or position); empty where it is no floats."""
@@ -232,7 +257,9 @@ class Case:
 
     @cached_property
     def neighbours(self) -> Opinion | None:
-        """What the nearest neighbours make of the training data; None where they cannot be asked."""
+        """What the nearest neighbours make of the training data; None where they cannot be asked, or the time is up."""
+        if not self.budget.left:
+            return None
         inputs, labels = self.training.inputs, self.labels("training")
         if are_images(inputs):
             inputs = reduced(inputs)
