@@ -171,7 +171,11 @@ def _(layer: DropConnect) -> Equations:
     kept = "M * W / (1 - r)" if layer.mode == "inverted" else "M * W"
     mean, spread = ("1", "r / (1 - r)") if layer.mode == "inverted" else ("1 - r", "r * (1 - r)")
     is_normal = layer.predict == "moments" and layer.activation is not None
-    predicted = "it is ŷ, the squares those of elements and z standard normal" if is_normal else f"M∘W has its mean, {mean} times W"
+    predicted = (
+        "it is ŷ, the squares those of elements and z standard normal"
+        if is_normal
+        else f"M∘W has its mean, {mean} times W"
+    )
     remark = f"M is 0 with probability r, else 1, drawn for each {layer.mask}; when predicting {predicted}."
     training = _activated(f"x @ ({kept}){bias}", layer.activation, remark, r=layer.rate)
     if not is_normal or layer.activation is None:

@@ -44,7 +44,7 @@ def checked_inputs(values: Any, who: str, check: Callable[[Any, str], np.ndarray
     """
     if not are_several(values):
         return check(values, who)
-    entries = values if isinstance(values, dict) else dict(enumerate(values))
+    entries: dict[Any, Any] = values if isinstance(values, dict) else dict(enumerate(values))
     if not entries or (isinstance(values, dict) and not all(isinstance(name, str) for name in values)):
         got = listed(entries) or "none"
         raise DataError(who, rule="several inputs are arrays by name, the names texts", got=got[:100])
@@ -84,6 +84,11 @@ def stand_ins(kind: InputType) -> Any:
     if isinstance(kind, dict):
         return {name: stand_ins(one) for name, one in kind.items()}
     return tuple(map(stand_ins, kind))
+
+
+def one_example(kind: InputType) -> Inputs:
+    """A single example of zeros, which takes no memory either."""
+    return tree.map(lambda x: np.broadcast_to(np.zeros((), x.dtype), (1, *x.shape[1:])), stand_ins(kind))
 
 
 def numbers_of_one(inputs: Inputs) -> int:

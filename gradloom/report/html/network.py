@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from gradloom import tree
 from gradloom.drawing.svg import to_svg
 from gradloom.errors import GradloomError
@@ -13,7 +11,7 @@ from gradloom.ir.picture import pictures
 from gradloom.nn import apply
 from gradloom.nn.summary import HEAD, layers
 from gradloom.report.html.blocks import Block, Folded, Paragraph, Picture, Section, Table
-from gradloom.train.inputs import stand_ins
+from gradloom.train.inputs import one_example, stand_ins
 from gradloom.transforms import trace
 
 _MOST_PARTS = 40
@@ -27,9 +25,8 @@ def network(run: Any) -> Section:
         run: a trainer whose model has parameters.
     """
     inputs = stand_ins(run.input_type)
-    example = tree.map(lambda x: np.broadcast_to(np.zeros((), x.dtype), (1, *x.shape[1:])), inputs)
     shapes = " and ".join(str(x.shape[1:]) for x in tree.leaves(inputs))
-    rows, total, state = layers(run.model, example)
+    rows, total, state = layers(run.model, one_example(run.input_type))
     cells = [list(row.cells) for row in rows if row.path]
     work = sum(row.multiply_adds for row in rows)
     facts = f"{total:,} parameters" + (f", {state:,} numbers of state" if state else "")

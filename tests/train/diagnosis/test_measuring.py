@@ -199,7 +199,7 @@ def test_the_unit_of_a_convolution_is_a_channel():
     model = nn.Sequential(conv, nn.Flatten(), nn.Dense(1))
     case = silent_case(model, x)
     assert list(units(case)) == []
-    case.run.model.layers[0].bias = tensor(np.where(np.arange(10) < 5, -0.5, -2.0).astype(np.float32))
+    conv.bias = tensor(np.where(np.arange(10) < 5, -0.5, -2.0).astype(np.float32))
     again = as_case(
         case.run,
         (x, np.zeros((40, 1), np.float32)),
