@@ -19,8 +19,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from gradloom import nn, optim, options, train
-from gradloom.records import dataclass
 from gradloom.errors import OptionError
+from gradloom.records import dataclass
 from gradloom.train.examples import held_out
 from gradloom.train.inputs import are_several
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from gradloom.equations import Equations, equations
@@ -41,6 +41,7 @@ from gradloom.nn.residual import Join, PadChannels, Residual
 from gradloom.nn.response_norm import LocalResponseNorm
 from gradloom.nn.upsample import Upsample
 from gradloom.nn.whitening import Whitening
+from gradloom.records import dataclass
 
 
 def _said(*lines: str, remark: str = "", **values: Any) -> Equations:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import field
+from typing import TypeVar
 
 from gradloom.records import dataclass
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TypeVar
+
 Result = TypeVar("Result")
 
 LEAST = 0.25
