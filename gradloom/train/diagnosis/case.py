@@ -31,7 +31,7 @@ from gradloom.transforms import jit
 
 SAMPLE = 256
 """So many training examples go through the probe."""
-CONFIRMING = 8192
+CONFIRMING = 4096
 """Of at most so many it is asked whether units that look dead ever fire."""
 ENTERING = 2**21
 """So many numbers of the inputs are looked at for their scales."""
@@ -135,7 +135,7 @@ class Case:
         """What went on in them at the first weights."""
         return None if self.start is None else self._probe(self.start, self.sample, self.hyper)
 
-    def ever_active(self, carry: Tensors) -> tuple[dict[str, np.ndarray], int]:
+    def ever_active(self, carry: Tensors, share: float = 0.0) -> tuple[dict[str, np.ndarray], int]:
         """Which units of ReLUs are above 0 at any example or position, by layer, and how many examples were looked at.
 
         All training examples are, up to ``CONFIRMING``, as long as there is time: a unit that a few of a thousand wake
@@ -143,6 +143,7 @@ class Case:
 
         Args:
             carry: the weights.
+            share: of silent units that is nothing to look for: where no layer has more, the rest is not asked.
         """
         order = np.random.default_rng(0).permutation(len(self.training))[:CONFIRMING]
         found: dict[str, np.ndarray] = {}
@@ -156,6 +157,8 @@ class Case:
                 if layer.alive is not None:
                     found[layer.path] = found.get(layer.path, False) | (layer.alive > 0)
             seen += len(rows)
+            if all(np.mean(~active) <= share for active in found.values()):
+                break
         return found, seen
 
     @cached_property

@@ -39,7 +39,7 @@ def _dead_units(case: Case) -> Iterator[Finding]:
     ):
         if carry is None or measured is None or max(dead(measured).values(), default=0) <= DEAD:
             continue
-        active, examples = case.ever_active(carry)
+        active, examples = case.ever_active(carry, DEAD)
         shares = {path: float(np.mean(~units)) for path, units in active.items()}
         if max(shares.values()) > DEAD:
             yield _dead(case, name, shares, examples, when)

@@ -178,7 +178,7 @@ def test_a_unit_that_stands_for_something_rare_is_not_dead():
     assert np.mean(layer.alive == 0) > 0.4  # of the sample
     active, examples = case.ever_active(case.now)
     np.testing.assert_array_equal(active[layer.path], np.ones(8, bool))
-    assert examples == 2000
+    assert 256 < examples <= 2000
     assert list(units(case)) == []
     silenced = silent_case(by_itself(-2.0), x)
     (found,) = units(silenced)
