@@ -133,10 +133,14 @@ def test_worker_processes_are_measured_beside_what_is_foreseen():
     measured = workers.measure(1, {"net": TINY})
     assert len(measured["net"]) == 8
     assert all(m.median > 0 and not m.problem for m in measured["net"].values())
-    assert "one process, foreseen" in workers.show(measured)
+    assert workers.show(measured).count("\n| ") == 6
     times = {"one process": 2.0, "1 worker": 3.0, "2 workers": 1.0, "3 workers": 4.0}
     wrong = {**times, **{f"{name}, foreseen": time for name, time in zip(times, (1.0, 2.0, 3.0, 4.0))}}
     right = {**times, **{f"{name}, foreseen": time for name, time in times.items()}}
+    lines = workers.show(found(**{steps.MEDIUM: wrong})).splitlines()
+    assert lines[-4] == "| one process | 2000 (2000 - 2000) | 64 | 1.00 | 1000 | 1.00 |  |"
+    assert lines[-2] == "| 2 workers | 1000 (1000 - 1000) | 128 | 2.00 | 3000 | 0.33 | will not help |"
+    assert "| 2 workers | 1000 (1000 - 1000) |  | 2.00 | 1000 | 2.00 | faster |" in workers.show(found(net=right))
     assert [goal.met for goal in workers.goals(found(net=wrong, other=right))] == [False, True]
 
 

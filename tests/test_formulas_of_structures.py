@@ -76,6 +76,14 @@ def test_branches_with_inputs_of_their_own() -> None:
     np.testing.assert_allclose(run(model.describe(), join=joined, **parts, **layers)["y"], whole(x), rtol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("names", "remark"), [(("left", "right"), "the inputs left, right"), ((), "the inputs of a tuple")]
+)
+def test_branches_say_where_their_inputs_come_from(names: tuple[str, ...], remark: str) -> None:
+    model = nn.Branches(nn.Dense(4), nn.Flatten(), names=names)
+    assert f"x_1, ... are {remark}: f_1 Dense, f_2 Flatten" in model.describe().text
+
+
 # Random layers ------------------------------------------------------------------------------------------------------
 
 
@@ -109,6 +117,22 @@ def test_dropped_connections_with_the_mask_that_was_drawn(mode: str) -> None:
     assert 0 < mask.mean() < 1
     found = run(layer.describe(), x=X, W=weight, b=bias, M=mask)["y"]
     np.testing.assert_allclose(found, drawing(layer, X), rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("mode", ["inverted", "weight_scaled"])
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_predicting_by_moments_is_a_mean_over_normal_sums(mode: str, activation: str) -> None:
+    """The mean by the trapezoidal rule on a fine grid, where the layer has a closed form or a few nodes."""
+    layer = nn.DropConnect(4, 0.4, mode=mode, activation=activation, predict="moments")
+    whole = known(layer, X)
+    weight, bias = (layer.parameters()[name].numpy() for name in ("weight", "bias"))
+    z = np.linspace(-9, 9, 18_001).reshape(-1, 1, 1)
+
+    def mean(values: np.ndarray, at: np.ndarray) -> np.ndarray:
+        return (values * np.exp(-(at**2) / 2)).sum(0) * (at[1] - at[0]) / np.sqrt(2 * np.pi)
+
+    found = run(layer.describe(), x=X, W=weight, b=bias, M=1.0, z=z, mean=mean)["y_hat"]
+    np.testing.assert_allclose(found, whole(X), rtol=1e-4 if activation == "tanh" else 1e-6)
 
 
 def test_noise_on_weights_with_the_numbers_that_were_drawn() -> None:
@@ -157,6 +181,34 @@ def test_newton(damping: float) -> None:
     given = {"gradient": slope, "H": curvature(before), "inverse": np.linalg.inv, "I": np.eye(3)}
     found = run(optimizer.describe(), theta=before, **given)["theta"]
     np.testing.assert_allclose(after, found, rtol=1e-10)
+
+
+def conjugate_gradients(matrix: np.ndarray, b: np.ndarray, radius: float) -> np.ndarray:
+    """Nocedal and Wright, "Numerical optimization", algorithm 7.2, for m(p) = ½ pᵀHp - bᵀp."""
+    p, r, d = np.zeros(len(b)), -b, b
+    tolerance = min(0.5, np.sqrt(np.linalg.norm(b))) * np.linalg.norm(b)
+    for _ in range(len(b)):
+        bend = d @ matrix @ d
+        longest = max(np.roots([d @ d, 2 * p @ d, p @ p - radius**2]).real)
+        if bend <= 0 or np.linalg.norm(p + (r @ r) / bend * d) >= radius:
+            return p + longest * d
+        length = (r @ r) / bend
+        p, before, r = p + length * d, r, r + length * matrix @ d
+        if np.linalg.norm(r) <= tolerance:
+            break
+        d = (r @ r) / (before @ before) * d - r
+    return p
+
+
+@pytest.mark.parametrize("radius", [0.05, 0.6, 50.0])
+def test_newton_by_conjugate_gradients(radius: float) -> None:
+    """A region that the first direction leaves, one that a later one does, and one that none does."""
+    optimizer = optim.Newton(method="cg", radius=radius)
+    before, after = points(optimizer, 1)
+    given = {"gradient": slope, "H": curvature(before), "cg": conjugate_gradients}
+    found = run(optimizer.describe(), theta=before, **given)["theta"]
+    np.testing.assert_allclose(after, found, rtol=1e-10)
+    assert np.linalg.norm(after - before) <= radius * (1 + 1e-9)
 
 
 def inverse_by_bfgs(places: list[np.ndarray]) -> np.ndarray:

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from benchmarks.measured import Found, Goal, median
+from benchmarks.measured import Found, Goal, Measured, median
 from benchmarks.parts.steps import MEDIUM
 from benchmarks.parts.steps import NETWORKS as DENSE
 from benchmarks.parts.vision import NETWORKS as CONVOLUTIONAL
 from benchmarks.parts.vision import SMALL_WIDE
 from benchmarks.rounds import Contenders, interleaved
 from benchmarks.systems import WORKERS
-from benchmarks.tables import by_system, number
+from benchmarks.tables import cell, number, table
 from benchmarks.work import Images, Network
 
 TITLE = "Worker processes"
 NOTE = """Steps of `Trainer.fit` in one process, whose program uses all threads, and of `fit(workers=n)`, whose bits do
 not depend on n. With one worker this process computes the chunks itself; two and three share the processors. The start
-of the workers, some tenths of a second, is left out. Beside each time stands what the cost model foresees."""
+of the workers, some tenths of a second, is left out. Beside what was measured stands what the cost model foresees, and
+whether it would advise so many workers."""
 
 ALONE = "one process"
 FORESEEN = ", foreseen"
+HEAD = ("", "ms a step", "examples a second", "throughput", "foreseen, ms", "foreseen throughput", "advice")
 WORKS: Mapping[str, Network | Images] = {MEDIUM: DENSE[MEDIUM], SMALL_WIDE: CONVOLUTIONAL[SMALL_WIDE]}
 
 
@@ -36,8 +38,25 @@ def measure(rounds: int, works: Mapping[str, Network | Images] = WORKS) -> Found
 
 
 def show(found: Found) -> str:
-    """A table a network."""
-    return by_system(found, "ms a step", 1e3, ALONE)
+    """A table a network: time and throughput with so many workers, and what the cost model says of them."""
+    return "\n\n".join(f"### {work}\n\n{table(HEAD, [_line(found, work, name) for name in WORKERS])}" for work in found)
+
+
+def _line(found: Found, work: str, name: str) -> list[str]:
+    measured = found[work].get(name, Measured())
+    alone, foreseen_alone, foreseen = (median(found, work, s) for s in (ALONE, ALONE + FORESEEN, name + FORESEEN))
+    if not measured.values:
+        return [name, f"not measured: {measured.problem}", "", "", "", "", ""]
+    advice = "" if name == ALONE else "faster" if foreseen < foreseen_alone else "will not help"
+    return [
+        name,
+        cell(measured, 1e3),
+        number(WORKS[work].batch / measured.median) if work in WORKS else "",
+        f"{alone / measured.median:.2f}",
+        number(foreseen * 1e3),
+        f"{foreseen_alone / foreseen:.2f}",
+        advice,
+    ]
 
 
 def goals(found: Found) -> list[Goal]:

@@ -35,7 +35,7 @@ def doctor(
     no_experiments: Annotated[
         bool, typer.Option("--no-experiments", help="Make no short trainings, though there is trouble to explain.")
     ] = False,
-    budget: Annotated[float, typer.Option(metavar="SECONDS", help="What short trainings may take together.")] = BUDGET,
+    budget: Annotated[float, typer.Option(metavar="SECONDS", help="What all of it may take.")] = BUDGET,
     pictures: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write the picture of each finding there, as SVG.")
     ] = None,

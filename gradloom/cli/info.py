@@ -6,8 +6,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from gradloom.cli.images.sources import is_images
 from gradloom.cli.options import (
     MODEL_FILE,
@@ -34,6 +32,8 @@ from gradloom.errors import GradloomError, ModelFileError
 from gradloom.nn import registry
 from gradloom.nn.summary import HEAD, layers
 from gradloom.train import Preprocessing, read_header
+from gradloom.train.description import input_from_json
+from gradloom.train.inputs import is_one, one_example
 
 MOST_NAMES = 12
 
@@ -123,6 +123,10 @@ def _facts(description: dict[str, Any]) -> dict[str, str]:
         facts |= {"target": target.name, "task": target.task}
         if target.classes:
             facts["classes"] = _listed(target.classes)
+    inputs = input_from_json(description["input"])
+    if not is_one(inputs):
+        of = inputs if isinstance(inputs, dict) else dict(enumerate(inputs, 1))
+        facts["inputs"] = ", ".join(f"{name}: {dtype}{list(shape)}" for name, (dtype, shape) in of.items())
     if preprocessing.images is not None:
         facts["images"] = str(preprocessing.images)
     if features is not None:
@@ -142,8 +146,7 @@ def _listed(names: tuple[str, ...]) -> str:
 
 def _layers(description: dict[str, Any]) -> list[list[str]]:
     """A line for each layer, and the total."""
-    dtype, shape = description["input"]
-    example = np.broadcast_to(np.zeros((), dtype), (1, *shape))
+    example = one_example(input_from_json(description["input"]))
     rows, total, _ = layers(registry.build(description["model"]), example)
     inner = [list(row.cells) for row in rows if row.path]
     return [*inner, ["", "", "", f"{total:,}", f"{sum(row.multiply_adds for row in rows):,}"]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gradloom.drawing.svg import clean
 from gradloom.records import dataclass
@@ -112,13 +113,21 @@ Mark = Line | Points | Bars | Rule | Raster
 
 @dataclass(frozen=True)
 class Axis:
-    """From values to places on the paper."""
+    """From values to places on the paper.
+
+    Attributes:
+        low, high: the ends of the values.
+        start, end: their places.
+        is_log: whether it is logarithmic.
+        is_whole: whether it counts, so that all ticks are whole numbers.
+    """
 
     low: float
     high: float
     start: float
     end: float
     is_log: bool = False
+    is_whole: bool = False
 
     def __call__(self, value: float) -> float:
         """The place of a value; what has none lies at the low end."""
@@ -141,9 +150,10 @@ class Axis:
             powers = [10.0**k for k in range(first, last + 1, step)]
             if len(powers) > 1:
                 return powers
-        raw = (self.high - self.low) / _TICKS
+        raw = max((self.high - self.low) / _TICKS, 1.0 if self.is_whole else 0.0)
         unit = 10.0 ** math.floor(math.log10(raw))
-        step = next(m * unit for m in (1, 2, 2.5, 5, 10) if m * unit >= raw * (1 - 1e-9))
+        steps = (m * unit for m in (1, 2, 2.5, 5, 10) if not self.is_whole or (m * unit).is_integer())
+        step = next(step for step in steps if step >= raw * (1 - 1e-9))
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         return [k * step for k in range(first, last + 1) if self.shows(k * step)]
 
@@ -191,6 +201,7 @@ class Plot:
         top = _TOP + _LINE * (rows + (1 if self.y else 0))
         xs, ys = _extent(self.marks)
         x = _axis(self.x_range, xs, _LEFT, WIDTH - _RIGHT, self.log_x)
+        x = replace(x, is_whole=self.x_range is None and _are_whole(xs))
         y = _axis(self.y_range, ys, HEIGHT - _BOTTOM + _LINE * rows, top, self.log_y)
         height = HEIGHT + _LINE * rows
         return "\n".join(
@@ -226,6 +237,11 @@ def _extent(marks: Sequence[Mark]) -> tuple[list[float], list[float]]:
                 xs += [v for v, _ in (mark.start, mark.end) if v is not None]
                 ys += [v for _, v in (mark.start, mark.end) if v is not None]
     return xs, ys
+
+
+def _are_whole(values: Sequence[float]) -> bool:
+    """Whether an axis counts, as epochs do: there is nothing between whole numbers."""
+    return all(float(v).is_integer() for v in values)
 
 
 def _axis(asked: Pair | None, values: Sequence[float], start: float, end: float, is_log: bool) -> Axis:

@@ -19,8 +19,10 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from gradloom import nn, optim, options, train
+from gradloom.errors import OptionError
 from gradloom.records import dataclass
 from gradloom.train.examples import held_out
+from gradloom.train.inputs import are_several
 
 FULL_BATCH = 2000
 """Rows up to which an update sees all of them (catalogue 105).  Then a weight of 2 is exactly a row given twice."""
@@ -199,6 +201,7 @@ class NeuralEstimator(BaseEstimator):
 
 def rows_of(estimator: BaseEstimator, x: Any, *, reset: bool) -> np.ndarray:
     """Checked features: float32 if they are that, else float64; ``reset`` where their number is learnt anew."""
+    _refuse_several(estimator, x)
     found: Any = validate_data(estimator, x, dtype=FLOATS, reset=reset)
     return found
 
@@ -207,8 +210,20 @@ def examples_of(
     estimator: BaseEstimator, x: Any, y: Any, *, reset: bool, **checks: Any
 ) -> tuple[np.ndarray, np.ndarray]:
     """Checked features, as in :func:`rows_of`, and targets."""
+    _refuse_several(estimator, x)
     found: Any = validate_data(estimator, x, y, dtype=FLOATS, reset=reset, **checks)
     return found
+
+
+def _refuse_several(estimator: BaseEstimator, x: Any) -> None:
+    """scikit-learn's estimators take one matrix; a dict of arrays would only fail in its words."""
+    if are_several(x):
+        raise OptionError(
+            type(estimator).__name__,
+            rule="scikit-learn's estimators take one matrix of features",
+            got=f"a {type(x).__name__} of {len(x)} arrays",
+            fix="Train a network of several inputs with train.Trainer.",
+        )
 
 
 def moments(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ast
 import math
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from gradloom.equations import Equations, equations
@@ -39,6 +41,7 @@ from gradloom.nn.residual import Join, PadChannels, Residual
 from gradloom.nn.response_norm import LocalResponseNorm
 from gradloom.nn.upsample import Upsample
 from gradloom.nn.whitening import Whitening
+from gradloom.records import dataclass
 
 
 def _said(*lines: str, remark: str = "", **values: Any) -> Equations:
@@ -120,11 +123,23 @@ def _(layer: activations.Activation) -> Equations:
     return equations(layer.function)
 
 
-class _OfTheSum(ast.NodeTransformer):
-    """x becomes s."""
+@dataclass
+class _Renamed(ast.NodeTransformer):
+    """Other names in a formula."""
+
+    names: Mapping[str, str]
 
     def visit_Name(self, node: ast.Name) -> ast.Name:
-        return ast.Name("s") if node.id == "x" else node
+        return ast.Name(self.names.get(node.id, node.id))
+
+
+def _lines_of(activation: Module, x: str, y: str = "y") -> tuple[str, ...]:
+    """The lines of an activation's formula, with other names for what goes in and comes out."""
+    renamed = _Renamed({"x": x, "y": y})
+    both = [
+        [ast.unparse(renamed.visit(ast.parse(s))) for s in line.split(" = ")] for line in equations(activation).lines
+    ]
+    return tuple(" = ".join(line) for line in both)
 
 
 def _activated(what: str, activation: Module | None, remark: str = "", **values: Any) -> Equations:
@@ -132,12 +147,8 @@ def _activated(what: str, activation: Module | None, remark: str = "", **values:
     if activation is None:
         return _said(f"y = {what}", remark=remark, **values)
     after = equations(activation)
-    lines = []
-    for line in after.lines:
-        left, right = (ast.unparse(_OfTheSum().visit(ast.parse(side))) for side in line.split(" = "))
-        lines.append(f"{left} = {right}")
     remarks = (*((remark,) if remark else ()), *after.remarks)
-    return Equations((f"s = {what}", *lines), {**values, **after.values}, remarks)
+    return Equations((f"s = {what}", *_lines_of(activation, "s")), {**values, **after.values}, remarks)
 
 
 # Layers with weights ------------------------------------------------------------------------------------------------
@@ -159,10 +170,22 @@ def _(layer: NoisyDense) -> Equations:
 def _(layer: DropConnect) -> Equations:
     bias = " + b" if layer.has_bias else ""
     kept = "M * W / (1 - r)" if layer.mode == "inverted" else "M * W"
-    mean = "1" if layer.mode == "inverted" else "1 - r"
-    predicted = f"M∘W has its mean, {mean} times W" if layer.predict == "mean" else "y is its mean over normal sums"
+    mean, spread = ("1", "r / (1 - r)") if layer.mode == "inverted" else ("1 - r", "r * (1 - r)")
+    is_normal = layer.predict == "moments" and layer.activation is not None
+    predicted = (
+        "it is ŷ, the squares those of elements and z standard normal"
+        if is_normal
+        else f"M∘W has its mean, {mean} times W"
+    )
     remark = f"M is 0 with probability r, else 1, drawn for each {layer.mask}; when predicting {predicted}."
-    return _activated(f"x @ ({kept}){bias}", layer.activation, remark, r=layer.rate)
+    training = _activated(f"x @ ({kept}){bias}", layer.activation, remark, r=layer.rate)
+    if not is_normal or layer.activation is None:
+        return training
+    sums = f"mu = x @ W{bias}" if mean == "1" else f"mu = x @ ((1 - r) * W){bias}"
+    normal = (sums, f"v = {spread} * (x**2 @ W**2)", "u = mu + sqrt(v) * z")
+    return replace(
+        training, lines=(*training.lines, *normal, *_lines_of(layer.activation, "u", "g"), "y_hat = mean(g, z)")
+    )
 
 
 def _one(value: Any) -> str:
@@ -392,9 +415,12 @@ def _(layer: Join) -> Equations:
 @equations.register
 def _(layer: Branches) -> Equations:
     count = len(layer.branches)
-    names = ", ".join(f"f_{i} {type(inner).__name__}" for i, inner in enumerate(layer.branches, 1))
+    networks = ", ".join(f"f_{i} {type(inner).__name__}" for i, inner in enumerate(layer.branches, 1))
     parts = [f"f_{i}(x_{i})" for i in range(1, count + 1)]
-    return _said(f"y = join({', '.join(parts)})", remark=f"x_1, ... are the parts of a row: {names}.")
+    of = (
+        "parts of a row" if layer.shapes else f"inputs {', '.join(layer.names)}" if layer.names else "inputs of a tuple"
+    )
+    return _said(f"y = join({', '.join(parts)})", remark=f"x_1, ... are the {of}: {networks}.")
 
 
 @equations.register

@@ -195,7 +195,7 @@ class Module(Described):
     # For users --------------------------------------------------------------------------------------------------
 
     def __call__(self, *inputs: Any) -> Any:
-        inputs = tuple(tensor(x) if isinstance(x, np.ndarray) else x for x in inputs)
+        inputs = tuple(_as_tensors(x) for x in inputs)
         call = _call.get()
         if call is None:
             with _running(Call()):
@@ -209,7 +209,7 @@ class Module(Described):
         try:
             with scope(name):
                 if not self._built:
-                    self.build(*(x.type if isinstance(x, Tensor) else tensor(x).type for x in inputs))
+                    self.build(*map(_types, inputs))
                     self._built = True
                 outputs = self.forward(*inputs)
                 if call.watch is not None:
@@ -263,6 +263,20 @@ class Module(Described):
     def __repr__(self) -> str:
         options = ", ".join(f"{k}={v!r}" for k, v in self.config().items() if not isinstance(v, Module))
         return f"{type(self).__name__}({options})"
+
+
+def _as_tensors(x: Any) -> Any:
+    """An input with arrays as tensors; several inputs come in a dict or a tuple."""
+    if isinstance(x, (dict, tuple)):
+        return tree.map(_as_tensors, x)
+    return tensor(x) if isinstance(x, np.ndarray) else x
+
+
+def _types(x: Any) -> Any:
+    """The type of an input, or those of several."""
+    if isinstance(x, (dict, tuple)):
+        return tree.map(_types, x)
+    return x.type if isinstance(x, Tensor) else tensor(x).type
 
 
 def _without_value(type: TensorType) -> Tensor:

@@ -212,8 +212,16 @@ def _(optimizer: FirstOrder) -> Equations:
 
 @equations.register
 def _(optimizer: Newton) -> Equations:
+    if optimizer.method == "cg":
+        solver = (
+            "cg(H, b, Δ) solves H p = b by conjugate gradients, until the residual is min(1/2, √‖b‖) of ‖b‖. Where a "
+            "direction has no positive curvature, or p would become longer than Δ, it goes to that length and ends."
+        )
+        first = "H is the Hessian at θ. Δ is that of the first step; it follows how good the quadratic model is"
+        lines = ("g = gradient(theta)", "theta <- theta + cg(H, -g, Delta)")
+        return Equations(lines, {"Delta": optimizer.radius}, (solver, f"{first}: {_options(optimizer)}."))
     remark = f"H is the Hessian at θ, kept positive as the options say: {_options(optimizer)}."
-    if not optimizer.damping or optimizer.method == "cg":
+    if not optimizer.damping:
         return Equations(("g = gradient(theta)", "theta <- theta - inverse(H) @ g"), {}, (remark,))
     first = "λ is that of the first step; it follows how good the quadratic model is."
     lines = ("g = gradient(theta)", "theta <- theta - inverse(H + lamda * I) @ g")

@@ -11,7 +11,8 @@ from gradloom.errors import ShapeError, unknown_name
 from gradloom.ir.graph import Graph, Node
 from gradloom.report import pixels
 from gradloom.report.figure import Figure, Panel, grid
-from gradloom.train.examples import as_inputs, check_inputs, two_examples
+from gradloom.train.examples import as_inputs
+from gradloom.train.inputs import check_inputs, only_input, two_examples
 from gradloom.transforms import trace
 
 
@@ -36,6 +37,7 @@ def feature_maps(run: Any, image: Any, layer: str, *, count: int = 32) -> Figure
         DataError: the image is not as those of training.
         OptionError: the model has no parameters yet.
     """
+    only_input(run.input_type, "feature_maps")
     x = as_inputs(np.asarray(image)[np.newaxis], "feature_maps", run.dtype)
     check_inputs(x, run.input_type, "feature_maps")
     graph = trace(run.model, two_examples(x.dtype, x.shape[1:]))

@@ -11,7 +11,7 @@ from gradloom import nn, options
 from gradloom.errors import OptionError
 from gradloom.report import pixels
 from gradloom.report.figure import Figure, Panel, grid
-from gradloom.train.examples import untrained
+from gradloom.train.inputs import only_input
 
 
 def filters(run: Any, *, count: int = 64) -> Figure:
@@ -31,9 +31,7 @@ def filters(run: Any, *, count: int = 64) -> Figure:
     Raises:
         OptionError: the model has no parameters yet, or no such layer.
     """
-    if run.input_type is None:
-        raise untrained("filters")
-    name, weights = _first(run.model, run.input_type[1])
+    name, weights = _first(run.model, only_input(run.input_type, "filters")[1])
     shown = weights[: options.whole("filters", "count", count)]
     most = float(np.abs(shown).max())
     if shown.shape[-1] == 3:

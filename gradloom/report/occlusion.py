@@ -11,7 +11,8 @@ from gradloom import options
 from gradloom.report import pixels
 from gradloom.report.attribution import chosen_outputs, labelled, scores
 from gradloom.report.figure import Figure, Panel, grid
-from gradloom.train.examples import as_inputs, check_inputs
+from gradloom.train.examples import as_inputs
+from gradloom.train.inputs import check_inputs, only_input
 
 _TOGETHER = 256
 """How many covered images are predicted at a time."""
@@ -48,6 +49,7 @@ def occlusion(
 
     Source: Zeiler and Fergus, "Visualizing and understanding convolutional networks" (2014).
     """
+    only_input(run.input_type, "occlusion")
     x = as_inputs(np.asarray(image)[np.newaxis], "occlusion", run.dtype)
     check_inputs(x, run.input_type, "occlusion")
     seen = pixels.images("occlusion", x)[0]

@@ -11,6 +11,7 @@ from gradloom.records import dataclass
 from gradloom.report import decisions
 from gradloom.tensor import tensor
 from gradloom.train.examples import as_examples
+from gradloom.train.inputs import Inputs
 from gradloom.train.preprocessing import probabilities_of
 from gradloom.train.step import gives_probabilities
 from gradloom.train.targets import in_the_middle
@@ -27,18 +28,23 @@ class Rated:
         said: probabilities (n, classes), chosen classes (n, H, W), or numbers (n,).
         classes: their names; empty for numbers.
         confidence: for pixels, the probability of the class that was chosen, (n, H, W).
-        inputs: of the model.
+        inputs: of the model, one array or several.
     """
 
     kind: str
     truth: np.ndarray
     said: np.ndarray
     classes: tuple[str, ...]
-    inputs: np.ndarray
+    inputs: Inputs
     confidence: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.truth)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of an example; empty where the model has several inputs."""
+        return self.inputs.shape[1:] if isinstance(self.inputs, np.ndarray) else ()
 
     @property
     def chosen(self) -> np.ndarray:
@@ -59,7 +65,7 @@ def rated(run: Any, who: str, data: Any) -> Rated:
         ShapeError: the model gives more than one number an example.
     """
     examples = as_examples(data, who, run.dtype)
-    inputs, targets = np.asarray(examples.inputs), np.asarray(examples.targets)
+    inputs, targets = examples.inputs, examples.targets
     outputs = run.predict(inputs)
     if run.loss.kind == "numbers":
         return Rated("numbers", _numbers(run, who, targets), _numbers(run, who, outputs), (), inputs)
@@ -80,7 +86,7 @@ def _numbers(run: Any, who: str, values: np.ndarray) -> np.ndarray:
     return flat if target is None else target.decode(flat)
 
 
-def _pixels(run: Any, who: str, outputs: np.ndarray, targets: np.ndarray, inputs: np.ndarray) -> Rated:
+def _pixels(run: Any, who: str, outputs: np.ndarray, targets: np.ndarray, inputs: Inputs) -> Rated:
     found = decisions.shares(run, outputs)
     truth = targets[..., 0] if targets.ndim == found.ndim and targets.shape[-1] == 1 else targets
     truth = truth.argmax(-1) if truth.ndim == found.ndim else truth

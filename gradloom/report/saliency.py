@@ -12,7 +12,8 @@ from gradloom.report import pixels
 from gradloom.report.attribution import chosen_outputs, labelled
 from gradloom.report.figure import Figure, Panel, grid
 from gradloom.tensor import Tensor
-from gradloom.train.examples import as_inputs, check_inputs
+from gradloom.train.examples import as_inputs
+from gradloom.train.inputs import check_inputs, only_input
 from gradloom.transforms import grad, jit
 
 
@@ -38,6 +39,7 @@ def saliency(run: Any, inputs: Any, *, of: Any = None, method: str = "gradient")
     Source: Simonyan, Vedaldi and Zisserman, "Deep inside convolutional networks" (2014).
     """
     options.choice("saliency", "method", method, ("gradient", "gradient_times_input"))
+    only_input(run.input_type, "saliency")
     given = as_inputs(inputs, "saliency", run.dtype)
     check_inputs(given, run.input_type, "saliency")
     images = pixels.images("saliency", given)

@@ -10,7 +10,8 @@ from gradloom.data.augment.base import Augmentation
 from gradloom.data.augment.mixture import Mixture
 from gradloom.ir.graph import scope
 from gradloom.tensor import Tensor, tensor
-from gradloom.train.examples import Examples, two_examples
+from gradloom.train.examples import Examples
+from gradloom.train.inputs import only_input, two_examples, type_of
 from gradloom.transforms import trace
 
 START = (0, 0)
@@ -64,8 +65,10 @@ def check(augment: Augmentation | None, examples: Examples) -> None:
     """Refuse examples that an augmentation cannot change, before anything is compiled.
 
     Raises:
+        OptionError: there are several inputs.
         ShapeError: inputs are no images, targets that are images have another size, or as the augmentation has it.
     """
     if augment is not None:
+        only_input(type_of(examples.inputs), "augment")
         given = (two_examples(a.dtype, a.shape[1:]) for a in (examples.inputs, examples.targets, examples.weights))
         trace(lambda *batch: changed(augment, batch, random.key(0), None)[0], *given)

@@ -103,7 +103,8 @@ class ChunkedRecipe:
         of_batch = gl.where(counted, gl.take(weights, rows), 0.0)
         places = chunk * size + gl.arange(size)
         chosen = gl.take(rows, places)
-        batch: Any = gl.take(inputs, chosen), gl.take(targets, chosen), gl.take(of_batch, places)
+        taken = tree.map(lambda whole: gl.take(whole, chosen), (inputs, targets))
+        batch: Any = *taken, gl.take(of_batch, places)
         mixture, augment = None, self.recipe.augment
         if augment is not None:
             batch, mixture = augmenting.changed(augment, batch, augmenting.key_of(key, origin), chosen)

@@ -14,6 +14,7 @@ from gradloom.data import augment
 from gradloom.errors import ModelFileError
 from gradloom.records import dataclass
 from gradloom.train import settings
+from gradloom.train.inputs import InputType, is_one
 from gradloom.train.precision import FLOATS, PRECISIONS
 
 MOST = 2**63 - 1  # counters are int64 in the graph
@@ -43,10 +44,35 @@ def _class_weight(value: Any) -> bool:
 
 
 def _input(value: Any) -> bool:
+    """One input is [type, shape]; several are a list or an object of such, and not empty."""
+    if isinstance(value, dict):
+        return bool(value) and all(map(_one_input, value.values()))
+    return _one_input(value) or (isinstance(value, list) and bool(value) and all(map(_one_input, value)))
+
+
+def _one_input(value: Any) -> bool:
     if not isinstance(value, list) or len(value) != 2 or value[0] not in (*FLOATS, "int64", "uint8"):
         return False
     shape = value[1]
     return isinstance(shape, list) and all(map(_whole, shape))
+
+
+def input_as_json(kind: InputType) -> Any:
+    """The type of the inputs for a header."""
+    if is_one(kind):
+        return [kind[0], list(kind[1])]
+    return (
+        {name: input_as_json(one) for name, one in kind.items()}
+        if isinstance(kind, dict)
+        else [*map(input_as_json, kind)]
+    )
+
+
+def input_from_json(value: Any) -> InputType:
+    """The same, read."""
+    if isinstance(value, dict):
+        return {name: input_from_json(one) for name, one in value.items()}
+    return (value[0], tuple(value[1])) if _one_input(value) else tuple(map(input_from_json, value))
 
 
 def _history(value: Any) -> bool:
@@ -80,7 +106,7 @@ FIELDS: dict[str, Field] = {
     "augment": Field("null or an object", lambda value: value is None or isinstance(value, dict)),
     "dtype": Field("float32 or float64", lambda value: value in FLOATS),
     "precision": Field("null or 'bfloat16'", lambda value: value in PRECISIONS),
-    "input": Field("the data type and the shape of an example", _input),
+    "input": Field("the data type and the shape of an example, or those of several inputs", _input),
     "epoch": _COUNTER,
     "step": _COUNTER,
     "position": _COUNTER,
@@ -106,7 +132,7 @@ def described(run: Any) -> dict[str, Any]:
         "augment": None if run.augment is None else augment.describe(run.augment),
         "dtype": run.dtype,
         "precision": run.precision,
-        "input": [run.input_type[0], list(run.input_type[1])],
+        "input": input_as_json(run.input_type),
         "epoch": run.epoch,
         "step": run.step,
         "position": run.position,

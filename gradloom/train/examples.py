@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from gradloom import random
+from gradloom import random, tree
 from gradloom.errors import DataError, OptionError, ShapeError
-from gradloom.functional import zeros
 from gradloom.ir.tensortype import is_float, kind_of
 from gradloom.records import dataclass
 from gradloom.semantics import unevenness
 from gradloom.tensor import Tensor
+from gradloom.train.inputs import Inputs, checked_inputs
 
 _ONE_THREAD = 8192
 """Numbers that BLAS squares and sums without waking threads, which would look for more work for a while and be in the
@@ -23,28 +23,35 @@ way of the program's own."""
 
 @dataclass(frozen=True)
 class Examples:
-    """A data set: inputs (n, ...), targets (n, ...), weights (n,) or maps of weights (n, ...)."""
+    """A data set: inputs (n, ...), targets (n, ...), weights (n,) or maps of weights (n, ...).
 
-    inputs: np.ndarray
+    Several inputs are a dict or a tuple of arrays, see train/inputs.py.
+    """
+
+    inputs: Inputs
     targets: np.ndarray
     weights: np.ndarray
 
     def __len__(self) -> int:
-        return len(self.inputs)
+        return len(self.targets)
 
-    def take(self, rows: slice | np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def take(self, rows: slice | np.ndarray) -> tuple[Inputs, np.ndarray, np.ndarray]:
         """The batch of these rows."""
-        return self.inputs[rows], self.targets[rows], self.weights[rows]
+        return tree.map(lambda array: array[rows], (self.inputs, self.targets, self.weights))
 
     @cached_property
-    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def arrays(self) -> tuple[Inputs, np.ndarray, np.ndarray]:
         """All of it, for programs that take their batches out of it themselves."""
-        inputs, targets, weights = (np.ascontiguousarray(a) for a in (self.inputs, self.targets, self.weights))
-        return inputs, targets, weights
+        return tree.map(np.ascontiguousarray, (self.inputs, self.targets, self.weights))
+
+    @cached_property
+    def leaves(self) -> list[np.ndarray]:
+        """The same arrays one after the other, as programs take them."""
+        return tree.leaves(self.arrays)
 
 
 def as_examples(data: Any, who: str, dtype: Any = "float32") -> Examples:
-    """A data set from (x, y), (x, y, weights), or anything with ``inputs`` and ``targets``.
+    """A data set from (x, y), (x, y, weights), or anything with ``inputs`` and ``targets``; x may be several arrays.
 
     Booleans and integers become int64; uint8, the type of images, is kept.
 
@@ -59,11 +66,12 @@ def as_examples(data: Any, who: str, dtype: Any = "float32") -> Examples:
     """
     inputs, targets, weights = parts_of(data, who)
     floats = np.dtype(dtype)
-    x, y = _checked(inputs, f"{who} inputs", floats), _checked(targets, f"{who} targets", floats)
-    w = np.ones(len(x), floats) if weights is None else _checked(weights, f"{who} weights", floats).astype(floats)
-    if not len(x) == len(y) == len(w):
+    x, y = as_inputs(inputs, who, dtype), _checked(targets, f"{who} targets", floats)
+    rows = len(tree.leaves(x)[0])
+    w = np.ones(rows, floats) if weights is None else _checked(weights, f"{who} weights", floats).astype(floats)
+    if not rows == len(y) == len(w):
         raise ShapeError(
-            who, rule="inputs, targets and weights must have equal lengths", got=f"{len(x)}, {len(y)} and {len(w)}"
+            who, rule="inputs, targets and weights must have equal lengths", got=f"{rows}, {len(y)} and {len(w)}"
         )
     if w.ndim != 1 and w.shape not in (y.shape, y.shape[:-1]):
         also, of = (", or for each position of the targets", f" for {y.shape}") if y.ndim > 1 else ("", "")
@@ -74,19 +82,10 @@ def as_examples(data: Any, who: str, dtype: Any = "float32") -> Examples:
     return Examples(x, y, w)
 
 
-def as_inputs(values: Any, who: str, dtype: Any = "float32") -> np.ndarray:
+def as_inputs(values: Any, who: str, dtype: Any = "float32") -> Inputs:
     """Inputs alone, likewise checked."""
-    return _checked(values, f"{who} inputs", np.dtype(dtype))
-
-
-def two_examples(dtype: Any, shape: tuple[int, ...]) -> Tensor:
-    """Inputs of a type, for tracing; they take no memory, whatever the shape.
-
-    Args:
-        dtype: of the inputs.
-        shape: of one example.
-    """
-    return zeros((2, *shape), dtype)
+    floats = np.dtype(dtype)
+    return checked_inputs(values, f"{who} inputs", lambda array, name: _checked(array, name, floats))
 
 
 def hold_out(examples: Examples, share: float, key: Tensor) -> tuple[Examples, Examples]:
@@ -207,36 +206,3 @@ def _refuse_where(wrong: np.ndarray, array: np.ndarray, who: str, *, rule: str, 
     if wrong.any():
         place = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise DataError(who, rule=rule, got=f"{array[place]:g} at {place} ({wrong.sum()} such values)", fix=fix)
-
-
-def untrained(who: str) -> OptionError:
-    """The error for a model that cannot be used yet."""
-    return OptionError(
-        who,
-        rule="the model must be trained or loaded first",
-        got="a model without parameters",
-        fix="Call fit before, or load a model file.",
-    )
-
-
-def check_inputs(inputs: np.ndarray, trained_on: tuple[str, tuple[int, ...]] | None, who: str) -> None:
-    """See that a model takes these inputs.
-
-    Args:
-        inputs: examples along the first axis.
-        trained_on: type and shape of the examples that the model was trained on; None where it was not.
-        who: for the message.
-
-    Raises:
-        OptionError: it was not trained.
-        DataError: the shape is another.
-    """
-    if trained_on is None:
-        raise untrained(who)
-    if inputs.shape[1:] != trained_on[1]:
-        raise DataError(
-            who,
-            rule="each example must have the shape that the model was trained on",
-            got=f"{inputs.shape[1:]}, not {trained_on[1]}",
-            fix="Prepare the inputs as those of training were.",
-        )

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from gradloom import options
+from gradloom import options, tree
 from gradloom.gradient_check import GradientReport, check_gradients
 from gradloom.ir.tensortype import is_float
 from gradloom.tensor import Tensor, tensor
@@ -64,12 +64,12 @@ def check_model(
         A report with a row for each parameter.
     """
     options.whole("check_gradients", "after", after, least=0)
-    given = tuple(map(tensor, batch))
+    given = tree.map(tensor, tuple(batch))
     if after:
         update = jit(recipe.train, executor)
         for _ in range(after):
             carry, _ = update(carry, given, key, hyper)
-    exact = tuple(_in_float64(x) for x in given)
+    exact = tree.map(_in_float64, given)
 
     def objective(parameters: Tensors) -> Tensor:
         return recipe.objective(parameters, carry["state"], exact, hyper, None)[0]
@@ -77,7 +77,7 @@ def check_model(
     report = check_gradients(objective, carry["parameters"], executor=executor, **how)
     step = int(carry["step"].numpy())
     rows = [replace(row, name=row.name.removeprefix("parameters.")) for row in report.rows]
-    title = f"gradient check of the model after {step} steps, {len(batch[0])} examples"
+    title = f"gradient check of the model after {step} steps, {len(batch[1])} examples"
     return replace(report, rows=rows, title=title)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gradloom import inspecting
+from gradloom import inspecting, tree
 from gradloom.ir.graph import Graph
 from gradloom.transforms import trace
 
@@ -21,7 +21,7 @@ def graph(run: Any, train: Any, *, batch_size: int | str = "auto") -> Graph:
         batch_size: examples of the step, as ``fit`` takes it.
     """
     recipe, (carry, data, _, _, key, hyper) = run.first_steps(train, batch_size)
-    batch = tuple(whole[: run.batch_size] for whole in data)
+    batch = tree.map(lambda whole: whole[: run.batch_size], data)
     return trace(recipe.train, carry, batch, key, hyper)
 
 

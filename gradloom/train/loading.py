@@ -18,9 +18,9 @@ from gradloom.nn.metrics import Metric, StreamingMetric
 from gradloom.nn.regularizers import Regularizer
 from gradloom.optim import Optimizer
 from gradloom.train import checkpoint
-from gradloom.train.description import REMEDY
-from gradloom.train.examples import two_examples
+from gradloom.train.description import REMEDY, input_from_json
 from gradloom.train.history import History
+from gradloom.train.inputs import stand_ins
 from gradloom.train.precision import in_floats
 from gradloom.train.preprocessing import Preprocessing
 from gradloom.train.trainer import Trainer
@@ -118,9 +118,8 @@ def _settings(description: dict[str, Any]) -> dict[str, Any]:
 
 def _restore(run: Trainer, description: dict[str, Any], arrays: dict[str, np.ndarray], who: str) -> None:
     """Put tensors, counters and history in place."""
-    dtype, shape = description["input"]
-    run.input_type = dtype, tuple(shape)
-    run.model.initialize(two_examples(dtype, tuple(shape)), blank=True)
+    run.input_type = input_from_json(description["input"])
+    run.model.initialize(stand_ins(run.input_type), blank=True)
     parameters, state = (
         checkpoint.nested(in_floats(blank, run.dtype), arrays, name, who)
         for name, blank in (("parameters", run.model.parameters()), ("state", run.model.state()))

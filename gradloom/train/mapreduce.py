@@ -23,7 +23,8 @@ from gradloom.records import dataclass
 from gradloom.tensor import Tensor
 from gradloom.train.advice import Advice, Machine, Work, advise
 from gradloom.train.chunks import ChunkedRecipe
-from gradloom.train.examples import Examples, two_examples
+from gradloom.train.examples import Examples
+from gradloom.train.inputs import stand_ins
 from gradloom.train.pace import operations
 from gradloom.train.source import Call
 from gradloom.train.step import Recipe, Tensors
@@ -78,7 +79,7 @@ class MapReduce:
 
     def _advice(self, recipe: Recipe, carry: Tensors, input_type: Any, size: int, machine: Machine | None) -> Advice:
         parameters, optimizer = (_bytes(carry[name]) for name in ("parameters", "optimizer"))
-        forward = trace(recipe.model, two_examples(*input_type))
+        forward = trace(recipe.model, stand_ins(input_type))
         work = Work(3 * operations(forward) * size / 2, parameters, optimizer)
         known = Machine.measured(8 * parameters) if machine is None else machine
         return advise(work, self.workers, min(self.chunks, size), known)
@@ -163,11 +164,11 @@ class MapReduceSteps(Steps):
 
     def _share(self, carry: Arrays, examples: Examples) -> None:
         """Put examples where all processes see them; where their kinds are new, a program is made for them."""
-        kinds = parallel.kinds_of(examples.arrays)
+        kinds = parallel.kinds_of(examples.leaves)
         if kinds != self._kinds:
             self._begin(self.nested(carry), examples)
             self._kinds = kinds
-        for shared, array in zip(self._memory.data, examples.arrays):
+        for shared, array in zip(self._memory.data, examples.leaves):
             np.copyto(shared, array)
         self._examples = examples
 
@@ -183,12 +184,12 @@ class MapReduceSteps(Steps):
             cut = f"Workers cut this batch of {self._size} into {self._chunks} chunks"
             error.add_note(f"{cut}; see train.MapReduce(chunks=...).")
             raise
-        common, slot = graph.input_types[:-4], graph.output_types
+        common, slot = graph.input_types[: -len(examples.leaves) - 1], graph.output_types
         task = parallel.Task(
             graph,
             self._executor,
             [(t.shape, t.dtype) for t in common],
-            parallel.kinds_of(examples.arrays),
+            parallel.kinds_of(examples.leaves),
             [(t.shape, t.dtype) for t in slot],
             self._chunks,
         )

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from itertools import chain
 from operator import is_
 from typing import Any
 
 import numpy as np
 
-from gradloom import nn
+from gradloom import nn, tree
 from gradloom.executors.base import Call
 from gradloom.ir.graph import Graph
 from gradloom.nn.metrics import Metric, WholeSetMetric
 from gradloom.nn.module import assignments
-from gradloom.tensor import Tensor
 from gradloom.tracing import Arguments, graph_and_results
 from gradloom.train.examples import Examples, first_weights
+from gradloom.train.inputs import Inputs, InputType, numbers_of_one, stand_ins
 from gradloom.train.step import Place, Recipe
 from gradloom.transforms import jit
+from gradloom.tree import TreeDef
 
 EVALUATION_BATCH = 1024
 """The most examples that a call takes."""
@@ -27,16 +27,16 @@ EVALUATION_ELEMENTS = 2**20
 """The most numbers that the inputs of a call have, so that the outputs of all layers fit into memory."""
 
 
-def whole_batches(inputs: np.ndarray) -> Iterator[tuple[slice | np.ndarray, int]]:
+def whole_batches(inputs: Inputs) -> Iterator[tuple[slice | np.ndarray, int]]:
     """Rows in batches of powers of two, so that a few programs serve data of every length.
 
     Args:
-        inputs: the examples, shape (rows, ...).
+        inputs: the examples, shape (rows, ...); or several of them.
 
     Yields:
         The rows of a batch, and how many of them count: what is left over is filled up with the first.
     """
-    rows, size_of_one = len(inputs), max(math.prod(inputs.shape[1:]), 1)
+    rows, size_of_one = len(tree.leaves(inputs)[0]), max(numbers_of_one(inputs), 1)
     fitting = 1 << (max(EVALUATION_ELEMENTS // size_of_one, 1).bit_length() - 1)
     most = min(EVALUATION_BATCH, fitting)
     for start in range(0, rows, most):
@@ -102,29 +102,32 @@ class Forward:
         self._watch: _Watch | None = None
         self._ready: dict[Any, Call] = {}
 
-    def __call__(self, x: np.ndarray) -> np.ndarray:
+    def __call__(self, x: Inputs) -> np.ndarray:
         """The outputs for inputs of shape (n, ...)."""
-        if len(x) == 1:
-            return self._batch(x)
-        return np.concatenate([self._batch(x[rows])[:count] for rows, count in whole_batches(x)])
+        arrays, definition = tree.flatten(x)
+        if len(arrays[0]) == 1:
+            return self._batch(arrays, definition)
+        batches = whole_batches(x)
+        return np.concatenate([self._batch([a[rows] for a in arrays], definition)[:count] for rows, count in batches])
 
-    def graph(self, x: Tensor) -> Graph:
+    def graph(self, kind: InputType) -> Graph:
         """The graph of the outputs for inputs of a type; traced, like programs, once for each."""
-        arguments = Arguments("fit", (self._model.parameters(), self._model.state(), x))
+        arguments = Arguments("fit", (self._model.parameters(), self._model.state(), stand_ins(kind)))
         signature = arguments.signature
         if signature not in self._graphs:
             self._graphs[signature] = graph_and_results(self._outputs, arguments)[0]
         return self._graphs[signature]
 
-    def _batch(self, x: np.ndarray) -> np.ndarray:
+    def _batch(self, arrays: Sequence[np.ndarray], definition: TreeDef) -> np.ndarray:
         if self._watch is None or self._watch.sees_changes():
             self._watch, self._ready = _Watch(self._model), {}
-        kind = x.shape, x.dtype.char  # the hash of a type takes a microsecond
+        kind = definition, *((x.shape, x.dtype.char) for x in arrays)  # the hash of a type takes a microsecond
         program = self._ready.get(kind)
         if program is None:
-            prepared = self._forward.prepare(self._model.parameters(), self._model.state(), x)
-            program = self._ready[kind] = prepared.program.bound(prepared.arrays[:-1])
-        return program([x])[0]
+            inputs = tree.unflatten(definition, arrays)
+            prepared = self._forward.prepare(self._model.parameters(), self._model.state(), inputs)
+            program = self._ready[kind] = prepared.program.bound(prepared.arrays[: -len(arrays)])
+        return program(arrays)[0]
 
 
 class _Watch:

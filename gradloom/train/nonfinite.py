@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from gradloom import tree
 from gradloom.debug import search
 from gradloom.errors import NonFiniteError
 from gradloom.ir.graph import constant
@@ -86,7 +87,7 @@ def where_it_began(recipe: Recipe, steps: Steps, before: Place, call: Call) -> s
     """
     carry = steps.nested(before.carry)
     for offset, (rows, batch) in enumerate(call.each_batch()):
-        given = carry, tuple(map(tensor, batch)), steps.key, steps.hyper, tensor(rows), tensor(call.origin)
+        given = carry, tree.map(tensor, batch), steps.key, steps.hyper, tensor(rows), tensor(call.origin)
         arguments = Arguments("fit", given)
         graph, results = graph_and_results(recipe.train, arguments)
         report, found = search(graph, [x.value for x in arguments.nodes])

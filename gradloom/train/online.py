@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from gradloom import options, random
+from gradloom import options, random, tree
 from gradloom.compiling import Compiled
 from gradloom.errors import OptionError, unknown_name
 from gradloom.ir.graph import Graph
@@ -170,7 +170,7 @@ class _Learner:
 
     def _step(self, run: Learning, examples: Examples) -> Sums:
         carry = self._steps.flat(run.snapshot())
-        found = self._program([*carry, *self._batch(examples), *self._steps.numbers])
+        found = self._program([*carry, *tree.leaves(self._batch(examples)), *self._steps.numbers])
         sums = [s.astype(np.float64) for s in found[len(carry) :]]
         check_loss(sums[1], f"update {run.step + 1}")
         run.restore(self._steps.nested(found[: len(carry)]))

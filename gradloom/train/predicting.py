@@ -9,7 +9,8 @@ import numpy as np
 from gradloom import data
 from gradloom.errors import OptionError
 from gradloom.nn.losses import Loss
-from gradloom.train.examples import as_inputs, check_inputs
+from gradloom.train.examples import as_inputs
+from gradloom.train.inputs import InputType, check_inputs, only_input
 from gradloom.train.measuring import Forward
 from gradloom.train.preprocessing import Predictions, Preprocessing, predictions
 from gradloom.train.step import gives_probabilities
@@ -22,14 +23,14 @@ class Predicting:
     loss: Loss
     preprocessing: Preprocessing | None
     dtype: str
-    input_type: tuple[str, tuple[int, ...]] | None
+    input_type: InputType | None
     _forward: Forward
 
     def predict(self, inputs: Any, *, augment: int | str | None = None) -> np.ndarray:
         """The model's outputs (logits or values), in predict mode.
 
         Args:
-            inputs: shape (n, ...).
+            inputs: shape (n, ...); several in a dict or a tuple, as in training.
             augment: for images: give the mean of the outputs over views of each image, "mirror" (itself and its
                 mirror image), "flips" (left and right, top and bottom, both), "turns" (by multiples of 90 degrees),
                 "all" (these eight) or a number of them.  Outputs for every pixel are turned back before.
@@ -44,7 +45,10 @@ class Predicting:
         """
         x = as_inputs(inputs, "predict", self.dtype)
         check_inputs(x, self.input_type, "predict")
-        return self._forward(x) if augment is None else mean_of_views(self._forward, x, augment)
+        if augment is None:
+            return self._forward(x)
+        only_input(self.input_type, "predict(augment=...)")
+        return mean_of_views(self._forward, x, augment)
 
     def predict_table(self, table: data.Table) -> Predictions:
         """Predictions for the rows of a table, in the target's own terms.

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from gradloom import functional as gl
-from gradloom import options, random
+from gradloom import options, random, tree
 from gradloom.errors import DataError, OptionError, ShapeError
 from gradloom.records import dataclass
 from gradloom.tensor import Tensor
 from gradloom.train.ahead import ahead
 from gradloom.train.batches import Batches, even_share
 from gradloom.train.examples import Examples, as_examples, first_weights, parts_of
+from gradloom.train.inputs import Inputs, are_several, checked_inputs
 from gradloom.train.shuffling import shuffled
 
 SLICE_BYTES = 64 * 2**20
@@ -91,12 +92,12 @@ class MappedRows(Sequence[Any]):
     """Arrays on disk as a sequence of slices, each copied into memory when it is asked for.
 
     Args:
-        arrays: of one length; None in place of weights.
+        arrays: inputs, targets and weights, of one length; None in place of weights.
     """
 
-    def __init__(self, *arrays: np.ndarray | None) -> None:
+    def __init__(self, *arrays: Any) -> None:
         self._arrays = arrays
-        present = [a for a in arrays if a is not None]
+        present = tree.leaves(arrays)
         self._rows = len(present[0])
         of_a_row = sum(a[:1].nbytes for a in present)
         fitting = max(SLICE_BYTES // max(of_a_row, 1), LEAST_ROWS)
@@ -107,7 +108,7 @@ class MappedRows(Sequence[Any]):
 
     def __getitem__(self, place: Any) -> Any:
         rows = slice(place * self._step, (place + 1) * self._step)
-        return tuple(None if a is None else np.array(a[rows]) for a in self._arrays)
+        return tree.map(lambda a: np.array(a[rows]), self._arrays)
 
 
 @dataclass(frozen=True)
@@ -313,7 +314,7 @@ class Call:
         """Which part of a stream this is, for messages."""
         return f" in {self.portion.name}" if self.portion.name else ""
 
-    def each_batch(self) -> Iterator[tuple[np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]]:
+    def each_batch(self) -> Iterator[tuple[np.ndarray, tuple[Inputs, np.ndarray, np.ndarray]]]:
         """The rows of each batch, and its inputs, targets and weights."""
         counts = self.portion.batches.counts(self.start, self.turns).numpy()
         for rows, count in zip(self.rows, counts):
@@ -364,19 +365,26 @@ def as_stream(data: Any, who: str) -> Stream:
     if isinstance(data, Stream):
         return data
     inputs, targets, weights = parts_of(data, who)
-    arrays = [a if a is None or isinstance(a, np.memmap) else np.asarray(a) for a in (inputs, targets, weights)]
-    lengths = [len(a) for a in arrays if a is not None]
+    inputs = checked_inputs(inputs, f"{who} inputs", lambda array, _: _mapped(array))
+    arrays = inputs, *(None if a is None else _mapped(a) for a in (targets, weights))
+    lengths = [len(a) for a in tree.leaves(arrays)]
     if len(set(lengths)) > 1:
         got = ", ".join(map(str, lengths))
         raise ShapeError(who, rule="inputs, targets and weights must have equal lengths", got=got)
     return Stream(MappedRows(*arrays), rows=lengths[0])
 
 
+def _mapped(array: Any) -> np.ndarray:
+    """An array; a memory map stays one."""
+    return array if isinstance(array, np.memmap) else np.asarray(array)
+
+
 def _large_map(data: Any) -> bool:
     parts = (getattr(data, "inputs", None),) if hasattr(data, "inputs") else data
     if not isinstance(parts, (tuple, list)):
         return False
-    return any(isinstance(part, np.memmap) and part.nbytes > SLICE_BYTES for part in parts)
+    arrays = [*(tree.leaves(parts[0]) if are_several(parts[0]) else parts[:1]), *parts[1:]]
+    return any(isinstance(array, np.memmap) and array.nbytes > SLICE_BYTES for array in arrays)
 
 
 def _lengthened(examples: Examples, rows: int) -> Examples:
@@ -385,4 +393,4 @@ def _lengthened(examples: Examples, rows: int) -> Examples:
     if not missing:
         return examples
     arrays = examples.inputs, examples.targets, examples.weights
-    return Examples(*(np.concatenate([a, np.zeros((missing, *a.shape[1:]), a.dtype)]) for a in arrays))
+    return Examples(*tree.map(lambda a: np.concatenate([a, np.zeros((missing, *a.shape[1:]), a.dtype)]), arrays))

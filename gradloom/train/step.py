@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from gradloom import functional as gl
-from gradloom import nn, random
+from gradloom import nn, random, tree
 from gradloom.data.augment.base import Augmentation
 from gradloom.data.augment.mixture import Mixture
 from gradloom.ir.graph import scope
@@ -219,7 +219,7 @@ class Recipe:
 
         def step(carry: Tensors, chosen: Any) -> tuple[Tensors, list[Tensor]]:
             taken, count = chosen if isinstance(chosen, tuple) else (chosen, None)
-            inputs, targets, weights = (gl.take(whole, taken) for whole in data)
+            inputs, targets, weights = tree.map(lambda whole: gl.take(whole, taken), data)
             if count is not None:
                 places = gl.arange(weights.shape[0]).reshape(-1, *[1] * (weights.ndim - 1))
                 weights = gl.where(places < count, weights, 0.0)

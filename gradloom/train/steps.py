@@ -65,12 +65,12 @@ class Steps:
 
     def arguments(self, carry: Tensors, call: Call) -> tuple[Any, ...]:
         """What ``Recipe.train_call`` is called with."""
-        whole = tuple(Tensor(constant(a)) for a in call.portion.examples.arrays)  # copies nothing, unlike arrays
+        whole = tree.map(lambda a: Tensor(constant(a)), call.portion.examples.arrays)  # copies nothing, unlike arrays
         return carry, whole, call.cut, call.given, self.key, self.hyper
 
     def __call__(self, carry: Arrays, call: Call) -> tuple[Arrays, Arrays]:
         """Take the steps of a call; gives the new carry, and the sums of each step."""
-        data, cut, given = call.portion.examples.arrays, call.cut, call.given
+        data, cut, given = call.portion.examples.leaves, call.cut, call.given
         kind = cut, *((a.shape, a.dtype) for a in (*data, *given))
         if kind not in self._ready:
             self._ready[kind] = self._compiled.prepare(*self.arguments(self.nested(carry), call)).program

@@ -19,7 +19,8 @@ import numpy as np
 from gradloom import options
 from gradloom.errors import DataError, GradloomError, OptionError, ShapeError
 from gradloom.records import dataclass
-from gradloom.train.examples import as_inputs, two_examples, untrained
+from gradloom.train.examples import as_inputs
+from gradloom.train.inputs import only_input, two_examples
 from gradloom.train.sight import receptive_radius
 from gradloom.transforms import trace
 
@@ -106,9 +107,7 @@ class _Plan:
 def _planned(run: Any, image: Any, tile: int | Sequence[int] | None, overlap: int | str) -> tuple[_Plan, np.ndarray]:
     """The division of an image, and the image with its axis of channels."""
     picture = image if isinstance(image, np.ndarray) else np.asarray(image)
-    if run.input_type is None:
-        raise untrained("predict_tiles")
-    *sides, channels = run.input_type[1]
+    *sides, channels = only_input(run.input_type, "predict_tiles")[1]
     picture = picture[..., np.newaxis] if picture.ndim == len(sides) and channels == 1 else picture
     if picture.ndim != len(sides) + 1 or picture.shape[-1] != channels or not picture.size:
         rule = f"the image has {len(sides)} axes of space and then the channels of training, {channels}"
@@ -159,9 +158,7 @@ def tile_overlap(run: Any) -> int:
     Raises:
         OptionError: the model has no parameters yet, or gives no output for every pixel.
     """
-    if run.input_type is None:
-        raise untrained("tile_overlap")
-    sides = run.input_type[1][:-1]
+    sides = only_input(run.input_type, "tile_overlap")[1][:-1]
     given = _outputs(run, sides)
     if given is None:
         raise _refusal(run, sides, "it refuses it")

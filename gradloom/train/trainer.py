@@ -32,9 +32,10 @@ from gradloom.train import checkpoint as checkpoint_file
 from gradloom.train.batches import check_goes_on, choose_batch_size
 from gradloom.train.callbacks import Callback, Checkpoint
 from gradloom.train.description import described
-from gradloom.train.examples import Examples, as_examples, check_inputs, hold_out, two_examples
+from gradloom.train.examples import Examples, as_examples, hold_out
 from gradloom.train.gradient_check import check_trainer
 from gradloom.train.history import History, reason_of
+from gradloom.train.inputs import InputType, check_inputs, stand_ins, type_of
 from gradloom.train.landscape import Landscape
 from gradloom.train.mapreduce import MapReduce, MapReduceSteps
 from gradloom.train.measuring import Forward, Measure
@@ -132,7 +133,7 @@ class Trainer(Landscape, Predicting, Learning):
         self.totals: tuple[np.ndarray, ...] = ()
         self.batch_size: int | None = None
         self.rows: int | None = None
-        self.input_type: tuple[str, tuple[int, ...]] | None = None
+        self.input_type: InputType | None = None
         self.optimizer_state: Any = None
         self.debug_nans = options.flag("Trainer", "debug_nans", debug_nans)
         self._stop = ""
@@ -187,8 +188,8 @@ class Trainer(Landscape, Predicting, Learning):
         penalties are not part of the loss that is shown.
 
         Args:
-            train: (inputs, targets) or (inputs, targets, weights), or an object with these attributes; or a
-                ``Stream`` of such.  A large memory map is read slice by slice.
+            train: (inputs, targets) or (inputs, targets, weights), or an object with these attributes; or a ``Stream``
+                of such.  Several inputs are a dict or a tuple of arrays.  A large memory map is read slice by slice.
             validation: the same, measured after each epoch; or the share of ``train``, between 0 and 1, that is
                 held out at random for it.
             epochs: how often to go through the data.
@@ -278,7 +279,6 @@ class Trainer(Landscape, Predicting, Learning):
 
     def _sources(self, train: Any, validation: Any) -> tuple[Source, Source | None]:
         """The examples to train on, weighted by their classes, and those to validate on."""
-        held_out: Source | None = None
         if not isinstance(validation, (int, float)):
             held_out = None if validation is None else self._source(validation, "validation")
             return self._source(train, "fit", self.class_weight), held_out
@@ -318,11 +318,11 @@ class Trainer(Landscape, Predicting, Learning):
         assert self.batch_size is not None, "a position counts batches"
         self._batches = -(-self.rows // self.batch_size) if self.rows else None
         if self.input_type is None:
-            inputs = sample.inputs
-            self.model.initialize(two_examples(inputs.dtype, inputs.shape[1:]), seed=self.seed)
+            kind = type_of(sample.inputs)
+            self.model.initialize(stand_ins(kind), seed=self.seed)
             self.model.load(*(in_floats(part, self.dtype) for part in (self.model.parameters(), self.model.state())))
-            check_trainable(self.model, two_examples(inputs.dtype, inputs.shape[1:]))
-            self.input_type = inputs.dtype.name, inputs.shape[1:]
+            check_trainable(self.model, stand_ins(kind))
+            self.input_type = kind
         if self.optimizer_state is None:
             self.optimizer_state = self.optimizer.init(self.model.parameters())
         forward = self._check_data(sample, "fit")
@@ -342,7 +342,7 @@ class Trainer(Landscape, Predicting, Learning):
         """Refuse what the compiled steps could only stumble over; gives the model's graph for two examples."""
         check_inputs(examples.inputs, self.input_type, who)
         if graph is None:
-            graph = self._forward.graph(two_examples(examples.inputs.dtype, examples.inputs.shape[1:]))
+            graph = self._forward.graph(type_of(examples.inputs))
         outputs = graph.output_types
         if len(outputs) == 1:
             check_targets(examples.targets, outputs[0], self.loss, who)

@@ -78,7 +78,7 @@ def test_a_budget_of_nothing_leaves_experiments_out(cli, tmp_path: Path):
     prices(tmp_path)
     cli("train", "prices.csv", "--target", "price", "--out", "run", "--lr", "0.000001", "--epochs", "5", "--quiet")
     said = cli("doctor", "run", "--budget", "0").out
-    assert "Left out: the range test of learning rates. Nothing is left of the budget of 0 s." in said
+    assert "rates, restraint, loss. The budget of 0 s is spent." in " ".join(said.split())
     refused = cli("doctor", "run", "--budget", "-1")
     assert (refused.code, refused.err) == (
         2,

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from cli_files import flowers
 
+from gradloom import nn, train
+
 
 def test_a_table_is_described_column_by_column(cli, tmp_path: Path):
     flowers(tmp_path)
@@ -45,6 +47,21 @@ def test_a_model_is_described_with_its_layers(cli, trained: Path):
     assert ["layers.0", "Dense", "(1,", "128)", f"{6 * 128 + 128}", f"{6 * 128}"] in lines
     products = 6 * 128 + 128 * 64 + 64
     assert lines[-1] == [f"{products + 128 + 64 + 1:,}", f"{products:,}"]
+
+
+def test_a_model_of_several_inputs(cli, tmp_path: Path):
+    """It is described; what reads one table says that it was not trained on one."""
+    branches = nn.Branches(nn.Flatten(), nn.Dense(2), names=["image", "table"])
+    run = train.Trainer(nn.Sequential(branches, nn.Dense(2)), executor="reference")
+    run.fit(({"image": np.ones((4, 2, 2)), "table": np.eye(4)}, [0, 1, 0, 1]), epochs=1, progress="silent")
+    run.save(tmp_path / "m.safetensors")
+    shown = [" ".join(line.split()) for line in cli("info", "m.safetensors").out.splitlines()]
+    assert "inputs image: float32[2, 2], table: float32[4]" in shown
+    assert f"{4 * 2 + 2 + 6 * 2 + 2} {4 * 2 + 6 * 2}" in shown
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n3,4\n")
+    refused = cli("predict", "m.safetensors", "t.csv")
+    assert refused.code == 2
+    assert "the model must have been trained from a table" in refused.err
 
 
 def test_a_model_as_json(cli, trained: Path):

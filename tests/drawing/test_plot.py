@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
@@ -33,6 +34,21 @@ def test_powers_stand_evenly_on_a_logarithmic_axis() -> None:
     axis = Axis(1e-3, 1e3, 0.0, 60.0, is_log=True)
     assert [axis(10.0**k) for k in range(-3, 4)] == pytest.approx([0, 10, 20, 30, 40, 50, 60])
     assert axis.ticks() == pytest.approx([1e-3, 1e-2, 0.1, 1, 10, 100, 1000])
+
+
+@given(st.integers(0, 500), st.integers(0, 5000))
+def test_what_counts_has_whole_ticks(first: int, width: int) -> None:
+    """Epochs are whole numbers: none is 1.25."""
+    epochs = range(first, first + width + 1)
+    svg = Plot("loss", "epoch", "", [Line([(e, 1.0 / (1 + e)) for e in (epochs[0], epochs[-1])])]).to_svg()
+    below = [float(t) for t in re.findall(r'text-anchor="middle">([^<]*)<', svg)]
+    assert 1 <= len(below) <= 7
+    assert all(t.is_integer() for t in below)
+
+
+def test_other_axes_have_fractions_between_whole_numbers() -> None:
+    svg = Plot("", "x", "", [Line([(0.0, 0.0), (0.5, 1.0), (1.0, 0.0)])]).to_svg()
+    assert ">0.25<" in svg
 
 
 @given(st.floats(-1e9, 1e9), st.floats(1e-6, 1e9))

@@ -257,3 +257,10 @@ def test_no_perceptron_computes_exclusive_or_but_a_network_does():
 def test_several_perceptrons_tell_each_class_from_the_rest():
     x, y = datasets.load_iris(return_X_y=True)
     assert Perceptron(average=True, random_state=0).fit(x, y).score(x, y) > 0.85
+
+
+@pytest.mark.parametrize("several", [{"a": np.ones((4, 2))}, (np.ones((4, 2)), np.ones((4, 2)))], ids=["dict", "tuple"])
+def test_several_inputs_are_refused_in_our_words(several):
+    for use in (lambda: NeuralClassifier().fit(several, [0, 1, 0, 1]), lambda: NeuralTransformer().fit(several)):
+        with pytest.raises(OptionError, match=r"take one matrix of features; got a .* arrays. Train a network"):
+            use()

@@ -7,7 +7,7 @@ import pytest
 
 import gradloom as gl
 from gradloom import nn, optim, train
-from gradloom.errors import OptionError, ShapeError
+from gradloom.errors import DataError, OptionError, ShapeError
 
 RNG = np.random.default_rng(2)
 
@@ -19,6 +19,18 @@ def test_each_kind_goes_through_its_own_network() -> None:
     found = hybrid(np.hstack([images.reshape(5, -1), table])).numpy()
     np.testing.assert_array_equal(found, np.hstack([seeing(images).numpy(), reading(table).numpy()]))
     np.testing.assert_array_equal(nn.Branches(reading, shapes=[(3,)])(table).numpy(), reading(table).numpy())
+
+
+def test_inputs_go_to_branches_by_name_or_by_place() -> None:
+    images, table = RNG.standard_normal((5, 4, 4, 2)), RNG.standard_normal((5, 3))
+    seeing, reading = nn.Sequential(nn.Conv(2, 3), nn.GlobalMaxPool()), nn.Dense(4, activation="tanh")
+    wanted = np.hstack([seeing(images).numpy(), reading(table).numpy()])
+    named = nn.Branches(seeing, reading, names=["image", "table"])
+    np.testing.assert_array_equal(named({"table": table, "image": images}).numpy(), wanted)
+    np.testing.assert_array_equal(nn.Branches(seeing, reading)((images, table)).numpy(), wanted)
+    again = nn.registry.build(nn.registry.describe(named))
+    assert isinstance(again, nn.Branches)
+    assert (again.names, again.shapes) == (("image", "table"), None)
 
 
 def test_it_learns_what_neither_input_tells() -> None:
@@ -49,3 +61,13 @@ def test_errors() -> None:
         nn.Branches(nn.Flatten(), nn.Flatten(), shapes=[(2, 2), (1,)])(gl.zeros((2, 4), "float64"))
     with pytest.raises(ShapeError, match=r"a branch gives \(n, features\).*GlobalAvgPool"):
         nn.Branches(nn.Conv(1, 1), shapes=[(2, 2, 1)])(gl.zeros((2, 4)))
+    with pytest.raises(OptionError, match=r"names are different texts; got \["):
+        nn.Branches(nn.Flatten(), nn.Flatten(), names=["a", "a"])
+    with pytest.raises(OptionError, match="each branch needs the name of its input; got 1 branches and 2 names"):
+        nn.Branches(nn.Flatten(), names=["a", "b"])
+    with pytest.raises(OptionError, match="names are for a dict of inputs, shapes for rows"):
+        nn.Branches(nn.Flatten(), names=["a"], shapes=[(1,)])
+    with pytest.raises(DataError, match=r"its inputs are a tuple of 2; got float32\[2,4\]"):
+        nn.Branches(nn.Flatten(), nn.Flatten())(gl.zeros((2, 4)))
+    with pytest.raises(DataError, match="the inputs are 'a', 'b'; got no 'b'"):
+        nn.Branches(nn.Flatten(), nn.Flatten(), names=["a", "b"])({"a": gl.zeros((2, 4))})

@@ -102,6 +102,18 @@ def other_pages() -> dict[str, report.Page]:
     }
 
 
+def test_images_are_called_wrong_only_where_some_are() -> None:
+    run = train.Trainer(nn.Sequential(nn.Flatten(), nn.Dense(2)), executor="reference")
+    x = np.repeat([0.0, 1.0], 6).reshape(12, 1, 1, 1).astype(np.float32) * np.ones((1, 8, 8, 1), np.float32)
+    run.fit((x, np.repeat([0, 1], 6)), epochs=60, progress="silent")
+    answers = run.predict(x).argmax(1)
+    assert "Images it is least sure of" in report.page(run, {"test": (x, answers)}).html
+    assert (
+        "Images it is most wrong about"
+        in report.page(run, {"test": (x, np.where(np.arange(12) > 0, answers, 1 - answers))}).html
+    )
+
+
 @pytest.fixture(params=["flowers", "images", "pixels", "numbers", "no data"])
 def text(request: pytest.FixtureRequest) -> str:
     return flower_page().html if request.param == "flowers" else other_pages()[request.param].html

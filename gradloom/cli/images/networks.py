@@ -11,7 +11,7 @@ from gradloom.cli.networks import dropout_rate
 from gradloom.data.images import Images
 from gradloom.errors import DataError, OptionError, ShapeError, unknown_name
 from gradloom.train.batches import choose_batch_size
-from gradloom.train.examples import two_examples
+from gradloom.train.inputs import two_examples
 
 Builder = Callable[[int], nn.Module]
 

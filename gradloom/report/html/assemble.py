@@ -140,9 +140,9 @@ def _rating(
 
 def _importance(run: Any, answers: Rated, repeats: int, seed: int) -> Section | None:
     x = answers.inputs
-    if x.ndim != 2 or answers.kind == "pixels":
+    if len(answers.shape) != 1 or answers.kind == "pixels":
         return None
-    groups = inputs.groups(run, x.shape[1])
+    groups = inputs.groups(run, *answers.shape)
     if not 1 < len(groups) <= _MOST_COLUMNS:
         return None
     some = np.arange(0, len(x), -(-len(x) // _MOST_ROWS))

@@ -61,7 +61,7 @@ def _cells(column: ColumnSummary) -> list[str]:
 
 def plane(run: Any, rated: Rated, part: str) -> Section | None:
     """The map of decisions, where the model takes two numbers."""
-    if rated.kind == "pixels" or rated.inputs.ndim != 2 or rated.inputs.shape[1] != 2:
+    if rated.kind == "pixels" or rated.shape != (2,):
         return None
     names, scales = _axes(run)
     low, slope = np.array([s[0] for s in scales]), np.array([s[1] for s in scales])
@@ -97,8 +97,8 @@ def _axes(run: Any) -> tuple[tuple[str, str], list[tuple[float, float]]]:
 
 
 def images(run: Any, rated: Rated, targets: Any) -> Section | None:
-    """What the model says of images: the worst mistakes, or masks."""
-    if rated.kind == "numbers" or rated.inputs.ndim != 4 or rated.inputs.shape[-1] not in (1, 3):
+    """What the model says of images: the worst mistakes (or, without any, the least sure answers), or masks."""
+    if rated.kind == "numbers" or len(rated.shape) != 3 or rated.shape[-1] not in (1, 3):
         return None
     if rated.kind == "pixels":
         wrong = (rated.chosen != rated.truth).reshape(len(rated), -1).mean(1)
@@ -107,7 +107,8 @@ def images(run: Any, rated: Rated, targets: Any) -> Section | None:
         text = "The images with the most pixels wrong, their masks, and what the model says."
         return Section("images", "Masks", [Picture(shown.to_svg(), text, True)])
     shown = mistakes(run, rated.inputs, targets, count=_PICTURES, labels=rated.classes)
-    return Section("images", "Images it is most wrong about", [Picture(to_svg(shown.canvas), "", True)])
+    title = "Images it is most wrong about" if (rated.chosen != rated.truth).any() else "Images it is least sure of"
+    return Section("images", title, [Picture(to_svg(shown.canvas))])
 
 
 def groups(run: Any, width: int) -> dict[str, Sequence[int]]:

@@ -19,7 +19,8 @@ from gradloom.train.diagnosis.courses import Courses, learning_rate, recipe_of
 from gradloom.train.diagnosis.images import are_images, reduced
 from gradloom.train.diagnosis.neighbours import Opinion, ask
 from gradloom.train.diagnosis.probe import Measured, Probe, entering
-from gradloom.train.examples import Examples, as_examples, check_inputs, hold_out, two_examples
+from gradloom.train.examples import Examples, as_examples, hold_out
+from gradloom.train.inputs import check_inputs, only_input, two_examples
 from gradloom.train.measuring import whole_batches
 from gradloom.train.precision import in_floats
 from gradloom.train.regularising import Regularization
@@ -30,6 +31,8 @@ from gradloom.transforms import jit
 
 SAMPLE = 256
 """So many training examples go through the probe."""
+CONFIRMING = 4096
+"""Of at most so many it is asked whether units that look dead ever fire."""
 ENTERING = 2**21
 """So many numbers of the inputs are looked at for their scales."""
 HIGH_ERROR = 0.05
@@ -132,6 +135,32 @@ class Case:
         """What went on in them at the first weights."""
         return None if self.start is None else self._probe(self.start, self.sample, self.hyper)
 
+    def ever_active(self, carry: Tensors, share: float = 0.0) -> tuple[dict[str, np.ndarray], int]:
+        """Which units of ReLUs are above 0 at any example or position, by layer, and how many examples were looked at.
+
+        All training examples are, up to ``CONFIRMING``, as long as there is time: a unit that a few of a thousand wake
+        is no dead one.  The unit of a convolution is a channel, wherever in an image it is above 0.
+
+        Args:
+            carry: the weights.
+            share: of silent units that is nothing to look for: where no layer has more, the rest is not asked.
+        """
+        order = np.random.default_rng(0).permutation(len(self.training))[:CONFIRMING]
+        found: dict[str, np.ndarray] = {}
+        seen = 0
+        for start in range(0, len(order), SAMPLE):
+            if seen and not self.budget.left:
+                break
+            rows = order[start : start + SAMPLE]
+            filled = np.resize(rows, min(SAMPLE, len(order)))  # of one size, for one program
+            for layer in self._probe(carry, self.training.take(filled), self.hyper).layers:
+                if layer.alive is not None:
+                    found[layer.path] = found.get(layer.path, False) | (layer.alive > 0)
+            seen += len(rows)
+            if all(np.mean(~active) <= share for active in found.values()):
+                break
+        return found, seen
+
     @cached_property
     def entering(self) -> np.ndarray:
         """What the first layer with weights is given, one row an example (or position); empty where it is no floats."""
@@ -231,7 +260,9 @@ class Case:
 
     @cached_property
     def neighbours(self) -> Opinion | None:
-        """What the nearest neighbours make of the training data; None where they cannot be asked."""
+        """What the nearest neighbours make of the training data; None where they cannot be asked, or the time is up."""
+        if not self.budget.left:
+            return None
         inputs, labels = self.training.inputs, self.labels("training")
         if are_images(inputs):
             inputs = reduced(inputs)
@@ -311,6 +342,7 @@ def as_case(run: Trainer, data: Any, *, validation: Any, test: Any, **settings: 
         raise OptionError(
             "diagnose", rule="the run must have begun", got="a model without parameters", fix="Call fit before."
         )
+    only_input(run.input_type, "diagnose")
     whole = as_examples(data, "diagnose", run.dtype)
     parts: dict[str, Examples] = {"training": whole}
     if isinstance(validation, (int, float)):

@@ -6,6 +6,7 @@ are inputs.  The trainer and its model stay as they are.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +22,7 @@ from gradloom.optim.optimizers import NamedOptimizer
 from gradloom.optim.schedules import as_schedule
 from gradloom.records import dataclass
 from gradloom.tensor import Tensor, tensor
-from gradloom.train.diagnosis.budget import Budget
+from gradloom.train.diagnosis.budget import Budget, TimeIsUp
 from gradloom.train.regularising import regularization
 from gradloom.train.step import Recipe, Tensors
 from gradloom.train.trainer import Trainer
@@ -30,6 +31,8 @@ from gradloom.transforms import jit, scan
 STEPS = 100
 """How many steps one call of the program takes at most."""
 _PACE = 2
+_CALL = 0.25
+"""Seconds that a call takes where time is bounded, for between calls a training can be broken off."""
 
 
 @dataclass(frozen=True)
@@ -89,10 +92,11 @@ class Courses:
             whole: whether fewer steps are of no use.
         """
         if not self._seconds and self._budget.left and math.isfinite(self._budget.seconds):
-            self(carry, np.zeros(1), {})  # which compiles the program
-            started = time.perf_counter()
-            self(carry, np.zeros(_PACE), {})
-            self._seconds = (time.perf_counter() - started) / _PACE
+            with contextlib.suppress(TimeIsUp):
+                self(carry, np.zeros(1), {})  # which compiles the program
+                started = time.perf_counter()
+                self(carry, np.zeros(_PACE), {})
+                self._seconds = (time.perf_counter() - started) / _PACE
         return self._budget.grant(what, steps, self._seconds, whole=whole)
 
     def __call__(
@@ -114,6 +118,9 @@ class Courses:
             seed: of the order of the examples, and of dropout.
             rows: the examples to train on; None for all.
             fixed: take one batch again and again.
+
+        Raises:
+            TimeIsUp: the budget is spent before its end.
         """
         draw = np.random.default_rng(seed)
         from_rows = np.arange(len(self._data[0])) if rows is None else rows
@@ -122,18 +129,23 @@ class Courses:
         carry["step"] = tensor(0)
         usual, names = (self._recipe.hyperparameters(rate, rate) for rate in (0.0, 1.0))  # a rate of 0 has no name
         given = {n: tensor(v, "float64") for n, v in {**usual, **hyper}.items() if n in names}
-        chosen = _batches(draw, from_rows, -(-len(rates) // STEPS) * STEPS, self._size)
+        chosen = _batches(draw, from_rows, len(rates) + STEPS, self._size)  # a call is given STEPS, used or not
         each = np.resize(rates, len(chosen))
         if fixed:
             chosen = np.broadcast_to(chosen[:1], chosen.shape)
         losses = []
-        with self._budget.spending():
-            for start in range(0, len(rates), STEPS):
-                now, count = slice(start, start + STEPS), min(len(rates) - start, STEPS)
-                turn = np.ascontiguousarray(chosen[now]), np.asarray(each[now], np.float64)
-                carry, found = self._program(carry, self._data, turn, np.asarray(count), random.key(seed), given)
-                losses.append(found.numpy().astype(np.float64)[:count])
+        for start in range(0, len(rates), self._at_once):
+            self._budget.check()
+            now, count = slice(start, start + STEPS), min(len(rates) - start, self._at_once)
+            turn = np.ascontiguousarray(chosen[now]), np.asarray(each[now], np.float64)
+            carry, found = self._program(carry, self._data, turn, np.asarray(count), random.key(seed), given)
+            losses.append(found.numpy().astype(np.float64)[:count])
         return Course(np.concatenate(losses), carry)
+
+    @property
+    def _at_once(self) -> int:
+        """Steps of a call."""
+        return min(max(int(_CALL / self._seconds), 1), STEPS) if self._seconds else STEPS
 
     def _steps(
         self, carry: Tensors, data: Any, turns: Any, count: Tensor, key: Tensor, hyper: Mapping[str, Any]

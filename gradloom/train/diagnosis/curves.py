@@ -74,16 +74,14 @@ def learning_curve(case: Case) -> LearningCurve | None:
     steps = min(max(case.run.step, STEPS), MOST_STEPS)
     if not case.courses.granted("the learning curve", len(SHARES) * steps, case.start, whole=True):
         return None
-    order = np.random.default_rng(0).permutation(rows)
-    errors = []
-    for share in SHARES:
-        taken = order[: max(int(share * rows), 2)]
-        course = case.courses(case.start, np.full(steps, case.rate), case.hyper, rows=taken)
-        errors.append(_error_at(case, course.carry))
-    counts = *(max(int(share * rows), 2) for share in SHARES), rows
-    return LearningCurve(counts, (*errors, case.errors["validation"]))
+    counts = [max(int(share * rows), 2) for share in SHARES]
+    errors = case.budget.tried("the learning curve", lambda: [_error_with(case, count, steps) for count in counts])
+    return None if errors is None else LearningCurve((*counts, rows), (*errors, case.errors["validation"]))
 
 
-def _error_at(case: Case, carry: dict[str, object]) -> float:
-    """The error on the validation part with other weights than the run's."""
-    return case.error("validation", case.forward(carry, case.parts["validation"].inputs))
+def _error_with(case: Case, count: int, steps: int) -> float:
+    """The error on the validation part after training on so many examples."""
+    assert case.start is not None, "the network can be made anew"
+    taken = np.random.default_rng(0).permutation(len(case.training))[:count]
+    course = case.courses(case.start, np.full(steps, case.rate), case.hyper, rows=taken)
+    return case.error("validation", case.forward(course.carry, case.parts["validation"].inputs))

@@ -25,10 +25,10 @@ from gradloom.train.diagnosis.units import units
 from gradloom.train.trainer import Trainer
 
 BUDGET = 60.0
-"""Seconds for experiments, if not said."""
+"""Seconds, if not said."""
 
 CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
-    *(leakage, drift, scales, labels, structure, units, flow, rates, restraint, loss, bias_variance),
+    *(leakage, drift, scales, labels, structure, units, flow, rates, restraint, loss),
 )
 
 
@@ -54,8 +54,9 @@ def diagnose(
         optimal_error: the error of the best that can be hoped for, such as that of people.
         experiments: make short trainings where there is trouble that they can explain: a range test, some hundred steps
             with another learning rate, without penalties, without dropout, on fewer examples.
-        budget: seconds that these may take together; None for no bound.  For what it does not suffice is shortened or
-            left out, and ``Diagnosis.left_out`` says it.
+        budget: seconds that all of it may take; None for no bound.  The errors of the parts are always measured.  Once
+            the time is spent an experiment is broken off and no other check begun; ``Diagnosis.left_out`` says which.
+            What can be foreseen not to suffice for an experiment shortens it.
 
     Raises:
         OptionError: the run has no parameters yet, or an option is out of range.
@@ -66,5 +67,19 @@ def diagnose(
     purse = Budget(math.inf if budget is None else options.number("diagnose", "budget", budget, low=0))
     settings = {"optimal_error": best, "experiments": trying, "budget": purse}
     case = as_case(run, data, validation=validation, test=test, **settings)
-    findings = [finding for check in CHECKS for finding in check(case)]
-    return Diagnosis(in_order(findings), verdict(case), case.errors, tuple(purse.notes))
+    found = verdict(case)  # measures the errors
+    findings = list(_findings(case))
+    return Diagnosis(in_order(findings), found, case.errors, tuple(purse.notes))
+
+
+def _findings(case: Case) -> Iterator[Finding]:
+    """What the checks find for which there is time, and what the errors say."""
+    late = []
+    for check in CHECKS:
+        if case.budget.left:
+            yield from check(case)
+        else:
+            late.append(check.__name__)
+    if late:
+        case.budget.skip(", ".join(late), f"The budget of {case.budget.seconds:g} s is spent.")
+    yield from bias_variance(case)

@@ -21,7 +21,11 @@ def loss(case: Case) -> Iterator[Finding]:
     steps = courses.granted("one batch again and again", 2 * STEPS, begin)
     if not steps:
         return
-    course = courses(begin, np.full(steps, rate), case.hyper, fixed=True)
+    course = case.budget.tried(
+        "one batch again and again", lambda: courses(begin, np.full(steps, rate), case.hyper, fixed=True)
+    )
+    if course is None:
+        return
     chart = Chart("One batch, no dropout", "step", "loss", curves={"loss": list(enumerate(course.losses))})
     rises = int(np.sum(np.diff(course.losses) > 1e-3 * np.abs(course.losses[:-1])))
     if not course.end < 0.98 * course.losses[0]:

@@ -59,8 +59,13 @@ def rates(case: Case) -> Iterator[Finding]:
     steps = case.courses.granted("trainings at another learning rate", 8 * STEPS, begin) // 2
     if not steps:
         return
-    mine = case.courses(begin, np.full(steps, own), case.hyper)
-    other = case.courses(begin, np.full(steps, test.best), case.hyper)
+    both = case.budget.tried(
+        "trainings at another learning rate",
+        lambda: [case.courses(begin, np.full(steps, rate), case.hyper) for rate in (own, test.best)],
+    )
+    if both is None:
+        return
+    mine, other = both
     if not math.isfinite(other.end) or other.losses[0] - other.end <= 0.2 * other.losses[0]:
         return
     proof = (
@@ -98,8 +103,8 @@ def range_test(case: Case) -> RangeTest | None:
     if not steps:
         return None
     tried = np.geomspace(LEAST, greatest, steps)
-    course = case.courses(begin, tried, case.hyper)
-    losses = smoothed(course.losses)
+    course = case.budget.tried("the range test of learning rates", lambda: case.courses(begin, tried, case.hyper))
+    losses = np.empty(0) if course is None else smoothed(course.losses)
     if not np.isfinite(losses).any():
         return None
     finite = np.where(np.isfinite(losses), losses, np.inf)

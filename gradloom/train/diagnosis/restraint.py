@@ -38,7 +38,13 @@ def _penalties(case: Case) -> Iterator[Finding]:
     if not steps:
         return
     rates = np.full(steps, case.rate)
-    kept, freed = case.courses(begin, rates, case.hyper), case.courses_without_regularizers(begin, rates, free)
+    both = case.budget.tried(
+        "trainings without penalties",
+        lambda: (case.courses(begin, rates, case.hyper), case.courses_without_regularizers(begin, rates, free)),
+    )
+    if both is None:
+        return
+    kept, freed = both
     if freed.end < 0.6 * kept.end:
         names = [*strong, *(type(regularizer).__name__ for regularizer in more)]
         shown = ", ".join([*(f"{name} {value:g}" for name, value in strong.items()), *map(str, more)])
@@ -62,8 +68,13 @@ def _dropout(case: Case) -> Iterator[Finding]:
     if not steps:
         return
     rates = np.full(steps, case.rate)
-    kept = case.courses(begin, rates, case.hyper)
-    freed = case.courses_without_dropout(begin, rates, case.hyper)
+    both = case.budget.tried(
+        "trainings without dropout",
+        lambda: [courses(begin, rates, case.hyper) for courses in (case.courses, case.courses_without_dropout)],
+    )
+    if both is None:
+        return
+    kept, freed = both
     if freed.end < 0.4 * kept.end:
         strongest = max(m.rate for m in dropping)
         yield Finding(

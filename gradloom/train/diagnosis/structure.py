@@ -14,7 +14,7 @@ from gradloom.train.diagnosis.case import Case
 from gradloom.train.diagnosis.finding import SERIOUS, WARNING, Finding
 from gradloom.train.diagnosis.flow import by_layer
 from gradloom.train.diagnosis.images import are_images
-from gradloom.train.examples import two_examples
+from gradloom.train.inputs import two_examples
 from gradloom.transforms import jvp, trace
 
 

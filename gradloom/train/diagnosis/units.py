@@ -1,6 +1,7 @@
 """Units that do not take part: ReLUs that are 0 for every example, sigmoids and tanhs at the ends of their range.
 
-Catalogue 59: a large step can push a ReLU to where it never fires again.
+Catalogue 59: a large step can push a ReLU to where it never fires again.  What is 0 for all of a sample may still stand
+for something rare, so where a layer looks dead all examples are asked.
 """
 
 from __future__ import annotations
@@ -21,16 +22,28 @@ SATURATED = 0.5
 
 def units(case: Case) -> Iterator[Finding]:
     """``dead_units`` and ``saturated_units``, with ``_at_start`` where the first weights were so already."""
-    for name, find, limit, tell in (
-        ("dead_units", dead, DEAD, _dead),
-        ("saturated_units", saturated, SATURATED, _full),
+    yield from _dead_units(case)
+    now = saturated(case.layers_now)
+    start = {} if case.layers_at_start is None else saturated(case.layers_at_start)
+    if max(start.values(), default=0) > SATURATED:
+        yield _full(case, "saturated_units_at_start", start, " at the first weights")
+    elif max(now.values(), default=0) > SATURATED:
+        yield _full(case, "saturated_units", now, "")
+
+
+def _dead_units(case: Case) -> Iterator[Finding]:
+    """The layers where too many units are dead, at the first weights or else now."""
+    for name, carry, measured, when in (
+        ("dead_units_at_start", case.start, case.layers_at_start, " at the first weights"),
+        ("dead_units", case.now, case.layers_now, ""),
     ):
-        now = find(case.layers_now)
-        start = {} if case.layers_at_start is None else find(case.layers_at_start)
-        if max(start.values(), default=0) > limit:
-            yield tell(case, f"{name}_at_start", start, " at the first weights")
-        elif max(now.values(), default=0) > limit:
-            yield tell(case, name, now, "")
+        if carry is None or measured is None or max(dead(measured).values(), default=0) <= DEAD:
+            continue
+        active, examples = case.ever_active(carry, DEAD)
+        shares = {path: float(np.mean(~units)) for path, units in active.items()}
+        if max(shares.values()) > DEAD:
+            yield _dead(case, name, shares, examples, when)
+            return
 
 
 def dead(measured: Measured) -> dict[str, float]:
@@ -49,18 +62,19 @@ def _severity(case: Case, share: float) -> str:
     return SERIOUS if share > 0.8 or case.has_failed else WARNING
 
 
-def _dead(case: Case, name: str, shares: dict[str, float], when: str) -> Finding:
+def _dead(case: Case, name: str, shares: dict[str, float], examples: int, when: str) -> Finding:
     worst = max(shares, key=lambda path: shares[path])
     cause = (
         "Begin with biases at 0 and weights by the rule of He (init='he_normal'); scale the inputs."
         if when
         else "Lower the learning rate and train anew, for a dead unit does not come back; or use leaky_relu or elu."
     )
+    if not case.has_bias:
+        cause = f"Nothing need be done: the training error is low without them. If it was to be lower still: {cause}"
     return Finding(
         name,
         _severity(case, shares[worst]),
-        f"In layer {worst} {shares[worst]:.0%} of the ReLUs are 0 for all {len(case.sample[0])} examples of a "
-        f"sample{when}.",
+        f"In layer {worst} {shares[worst]:.0%} of the ReLUs are 0 for all of {examples} training examples{when}.",
         "Such a unit has a gradient of 0 and learns nothing: the network is smaller than it looks.",
         cause,
         by_layer("Share of dead units", shares, limit=DEAD),

@@ -13,9 +13,12 @@ from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
+import gradloom as gl
 from gradloom import nn, optim, train
+from gradloom.nn.init import Constant
 from gradloom.tensor import tensor
 from gradloom.train.diagnosis.budget import Budget
+from gradloom.train.diagnosis.case import Case, as_case
 from gradloom.train.diagnosis.courses import STEPS, Courses
 from gradloom.train.diagnosis.curves import LearningCurve
 from gradloom.train.diagnosis.drift import two_sample
@@ -23,6 +26,7 @@ from gradloom.train.diagnosis.neighbours import NEIGHBOURS, ask
 from gradloom.train.diagnosis.probe import Measured, Probe
 from gradloom.train.diagnosis.rates import smoothed
 from gradloom.train.diagnosis.scales import condition_number
+from gradloom.train.diagnosis.units import units
 from gradloom.train.step import Recipe
 
 stats: Any = _stats  # its stubs hide the fields of results
@@ -151,3 +155,60 @@ def test_a_learning_curve_that_has_levelled_off_promises_nothing():
 def test_smoothing_corrects_its_start():
     assert_allclose(smoothed(np.full(5, 3.0)), 3.0)
     assert_allclose(smoothed(np.array([1.0, 2.0]), keep=0.5), [1.0, (0.25 + 1.0) / 0.75])
+
+
+# Dead units ---------------------------------------------------------------------------------------------------------
+
+
+def silent_case(model: nn.Module, x: np.ndarray) -> Case:
+    """The case of a run that stands at the weights that the model began with."""
+    y = np.zeros((len(x), 1), np.float32)
+    run = train.Trainer(model, "squared_error", optim.SGD(0.0), executor="reference")
+    run.fit((x, y), epochs=1, batch_size=len(x), progress="silent")
+    return as_case(run, (x, y), validation=None, test=None, optimal_error=0.0, experiments=False, budget=Budget())
+
+
+def test_a_unit_that_stands_for_something_rare_is_not_dead():
+    """Each of 8 units fires at one of 2000 examples alone: a sample of 256 holds hardly any of these."""
+    draw = np.random.default_rng(3).permutation(2000)
+    x = np.zeros((2000, 8), np.float32)
+    x[draw[:8], np.arange(8)] = 1
+    case = silent_case(by_itself(-0.5), x)
+    (layer,) = [layer for layer in case.layers_now.layers if layer.alive is not None]
+    assert np.mean(layer.alive == 0) > 0.4  # of the sample
+    active, examples = case.ever_active(case.now)
+    np.testing.assert_array_equal(active[layer.path], np.ones(8, bool))
+    assert 256 < examples <= 2000
+    assert list(units(case)) == []
+    silenced = silent_case(by_itself(-2.0), x)
+    (found,) = units(silenced)
+    assert "100% of the ReLUs are 0 for all of 2000 training examples" in found.measured
+
+
+def by_itself(bias: float) -> nn.Module:
+    """A network whose first units each see one input."""
+    seeing = nn.Dense(8, activation="relu", init=lambda key, shape: gl.eye(shape[0]), bias_init=Constant(bias))
+    return nn.Sequential(seeing, nn.Dense(1))
+
+
+def test_the_unit_of_a_convolution_is_a_channel():
+    """Every channel is 0 at all positions but one, and of one channel in two at that as well."""
+    x = np.zeros((40, 6, 6, 1), np.float32)
+    x[:, 2, 3] = 1
+    conv = nn.Conv(10, 1, activation="relu", init=Constant(1.0), bias_init=Constant(-0.5))
+    model = nn.Sequential(conv, nn.Flatten(), nn.Dense(1))
+    case = silent_case(model, x)
+    assert list(units(case)) == []
+    conv.bias = tensor(np.where(np.arange(10) < 5, -0.5, -2.0).astype(np.float32))
+    again = as_case(
+        case.run,
+        (x, np.zeros((40, 1), np.float32)),
+        validation=None,
+        test=None,
+        optimal_error=0.0,
+        experiments=False,
+        budget=Budget(),
+    )
+    (found,) = units(again)
+    assert found.name == "dead_units"
+    assert "50% of the ReLUs" in found.measured
