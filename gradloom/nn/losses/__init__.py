@@ -6,14 +6,16 @@ from collections.abc import Mapping
 
 from gradloom import description, options
 from gradloom.description import Description
+from gradloom.equations import written_in
 from gradloom.later import Table
-from gradloom.nn.losses import formulas as formulas
 from gradloom.nn.losses.base import Loss, MappedLoss
 from gradloom.nn.losses.classification import BinaryCrossEntropy, CrossEntropy, Focal
 from gradloom.nn.losses.custom import Custom, Function
 from gradloom.nn.losses.labels import ClassLoss
 from gradloom.nn.losses.overlap import Dice, IoU, OverlapLoss, Tversky
 from gradloom.nn.losses.regression import AbsoluteError, Huber, SquaredError
+
+written_in("gradloom.nn.losses.formulas")
 
 __all__ = [
     "NAMES",

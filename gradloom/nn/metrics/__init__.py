@@ -6,13 +6,15 @@ from collections.abc import Mapping
 
 from gradloom import description, options
 from gradloom.description import Description
+from gradloom.equations import written_in
 from gradloom.later import Table
-from gradloom.nn.metrics import formulas as formulas
 from gradloom.nn.metrics.base import Metric, StreamingMetric, WholeSetMetric
 from gradloom.nn.metrics.classification import F1, Accuracy, ConfusionMatrix, ErrorRate, Precision, Recall, TopK
 from gradloom.nn.metrics.overlap import ClassDice, ClassIoU, Dice, IoU, MeanIoU
 from gradloom.nn.metrics.ranking import RocAuc
 from gradloom.nn.metrics.regression import MAE, MSE, R2, RMSE
+
+written_in("gradloom.nn.metrics.formulas")
 
 __all__ = [
     "F1",
