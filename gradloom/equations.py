@@ -12,6 +12,7 @@ import ast
 from collections.abc import Mapping
 from dataclasses import field
 from functools import singledispatch
+from importlib import import_module
 from types import MappingProxyType
 from typing import Any
 
@@ -71,6 +72,14 @@ def equations(value: Any) -> Equations:
     raise UnsupportedError("describe", rule="the class has a formula", got=type(value).__name__, fix=fix)
 
 
+_WRITTEN_IN: list[str] = []
+
+
+def written_in(module: str) -> None:
+    """Say which module registers the formulas of a room; it is loaded when a formula is first asked for."""
+    _WRITTEN_IN.append(module)
+
+
 class Described:
     """Base of what can say its formula."""
 
@@ -80,6 +89,8 @@ class Described:
         Raises:
             UnsupportedError: a class of your own has none.
         """
+        for module in _WRITTEN_IN:
+            import_module(module)
         return equations(self)
 
 

@@ -1,4 +1,4 @@
-"""Names of a package that are loaded when they are first asked for (PEP 562).
+"""What is made when it is first asked for: names of a package (PEP 562), entries of a table.
 
 A program that trains a network needs few of the modules of its packages, and each module costs part of a millisecond
 before the first step.  Such a package imports its names under ``TYPE_CHECKING``, for readers and their tools, and says
@@ -8,9 +8,11 @@ here where they are when the program runs.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
+
+Entry = TypeVar("Entry")
 
 
 def later(
@@ -36,3 +38,32 @@ def later(
         return value
 
     return load, lambda: sorted({*vars(sys.modules[package]), *exported})
+
+
+class Table(Mapping[str, Entry]):
+    """Objects by name; each is made when it is first asked for, and once.
+
+    Args:
+        makers: what makes each of them.
+    """
+
+    def __init__(self, makers: Mapping[str, Callable[[], Entry]]) -> None:
+        self._makers = makers
+        self._made: dict[str, Entry] = {}
+
+    def __getitem__(self, name: str) -> Entry:
+        if name not in self._made:
+            self._made.setdefault(name, self._makers[name]())
+        return self._made[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._makers
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._makers)
+
+    def __len__(self) -> int:
+        return len(self._makers)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))

@@ -1,8 +1,9 @@
 """Data classes whose methods are written when they are first used.
 
 The standard decorator compiles the text of up to eight methods for every class, which takes longer than importing the
-rest of the module.  A run needs few of the classes that it imports.  So this decorator only leaves a descriptor in the
-place of each attribute that the standard one would make; whoever first asks for one of them has all of them made.
+rest of the module.  A run needs few of the classes that it imports, and of most only what makes instances.  So this
+decorator only leaves a descriptor in the place of each attribute that the standard one would make; whoever first asks
+for one of them has it made, with all others or with those that making an instance takes.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ _WRITTEN = {
 _DEFAULT = {"init", "repr", "eq", "match_args"}
 """The options that are on unless they are turned off."""
 _ALWAYS = ("__dataclass_fields__", "__dataclass_params__", "__replace__")
+_OF_INSTANCES = {"__init__", "__setattr__", "__delattr__", "__dataclass_fields__", "__match_args__"}
+"""What is made without the rest, once an instance is."""
+_WITHOUT = {"repr": False, "eq": False}
 _MISSING = object()
 
 
@@ -83,25 +87,26 @@ class _Record:
         compared = self.on("eq") and not self.on("frozen") and not self.on("unsafe_hash")
         return compared and not self.chosen_hash()
 
-    def write(self) -> None:
-        """Put what the standard decorator makes in the places of the descriptors.
+    def write(self, name: str) -> None:
+        """Put what the standard decorator makes in the places of descriptors, that of ``name`` among them.
 
         It works on a copy, so that another thread never meets the class without an ``__init__``.  Two threads that do
         this at once write the same.
         """
-        body = {
-            name: value for name, value in self.body.items() if name not in ("__dict__", "__weakref__", "_abc_impl")
-        }
+        body = {key: value for key, value in self.body.items() if key not in ("__dict__", "__weakref__", "_abc_impl")}
         body["__qualname__"] = self.cls.__qualname__
         bases = [base for base in self.cls.__bases__ if base is not object]
-        copy = dataclasses.dataclass(**self.options)(type(self.cls)(self.cls.__name__, (_Unannounced, *bases), body))
-        made = vars(copy)
-        for name, place in tuple(vars(self.cls).items()):
-            if isinstance(place, _Unwritten) and name in made:
-                setattr(self.cls, name, _of(self.cls, copy, made[name]))
-            elif isinstance(place, _Unwritten):
+        copy: type = type(self.cls)(self.cls.__name__, (_Unannounced, *bases), body)
+        part = name in _OF_INSTANCES and not self.on("order") and not self.on("unsafe_hash")
+        made = vars(dataclasses.dataclass(**self.options | (_WITHOUT if part else {}))(copy))
+        for key, place in tuple(vars(self.cls).items()):
+            if not isinstance(place, _Unwritten) or (part and key not in _OF_INSTANCES):
+                continue
+            if key in made:
+                setattr(self.cls, key, _of(self.cls, copy, made[key]))
+            else:
                 with suppress(AttributeError):  # another thread was here first
-                    delattr(self.cls, name)
+                    delattr(self.cls, key)
 
 
 class _Unannounced:
@@ -131,9 +136,11 @@ class _Unwritten:
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         cls = self.record.cls
-        self.record.write()
+        self.record.write(self.name)
         if self.name not in vars(cls):
-            return getattr(super(cls, owner if instance is None else instance), self.name)
+            asked: Any = owner if instance is None else instance
+            inherited = getattr(super(cls, asked), self.name, _MISSING)
+            return getattr(asked, self.name) if inherited is _MISSING else inherited  # the usual error, if none
         value = vars(cls)[self.name]
         bind: Callable[[Any, Any, type | None], Any] | None = getattr(type(value), "__get__", None)
         return value if bind is None else bind(value, instance, owner)

@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from gradloom import data
+from gradloom.later import Table
 
 LATE = ["gradloom.train", "gradloom.parallel", "gradloom.data", "gradloom.data.augment", "gradloom.data.images"]
 
@@ -41,3 +42,24 @@ def test_training_loads_no_room_that_it_does_not_need():
     assert "gradloom.train.trainer" in loaded
     unneeded = "drawing.plot", "train.diagnosis.diagnose", "data.pipeline", "parallel.workers"
     assert not {f"gradloom.{name}" for name in unneeded} & set(loaded)
+
+
+def test_an_entry_is_made_when_it_is_asked_for_and_once():
+    made: list[str] = []
+
+    def maker(name: str):
+        return lambda: made.append(name) or [name]
+
+    table = Table({name: maker(name) for name in "abc"})
+    assert list(table) == ["a", "b", "c"]
+    assert len(table) == 3
+    assert "a" in table
+    assert "z" not in table
+    assert made == []
+    assert table["b"] is table.get("b")
+    assert made == ["b"]
+    assert dict(table) == {"a": ["a"], "b": ["b"], "c": ["c"]}
+    assert repr(table) == repr(dict(table))
+    assert made == ["b", "a", "c"]
+    with pytest.raises(KeyError):
+        _ = table["z"]

@@ -459,10 +459,12 @@ def test_a_drawn_class_has_the_standard_answers(
 def test_nothing_is_written_before_it_is_asked_for():
     cls, make = frozen(LATER)
     before = dict(vars(cls))
-    assert not inspect.isfunction(before["__init__"])
-    make()
-    after = vars(cls)
-    assert all(inspect.isfunction(after[name]) for name in ("__init__", "__repr__", "__eq__", "__hash__"))
+    names = "__init__", "__setattr__", "__repr__", "__eq__", "__hash__"
+    assert not any(inspect.isfunction(before[name]) for name in names)
+    made = make()
+    assert [inspect.isfunction(vars(cls)[name]) for name in names] == [True, True, False, False, False]
+    assert made == make()
+    assert all(inspect.isfunction(vars(cls)[name]) for name in names)
 
 
 def test_a_mistake_is_an_error_at_every_use():

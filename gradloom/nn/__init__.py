@@ -1,6 +1,6 @@
 """Layers, networks, losses and metrics."""
 
-from gradloom.nn import formulas as formulas
+from gradloom.equations import written_in
 from gradloom.nn import init, losses, metrics, registry, regularizers
 from gradloom.nn.activations import (
     ELU,
@@ -46,6 +46,8 @@ from gradloom.nn.response_norm import LocalResponseNorm
 from gradloom.nn.summary import summary
 from gradloom.nn.upsample import Upsample
 from gradloom.nn.whitening import Whitening
+
+written_in("gradloom.nn.formulas")
 
 __all__ = [
     "ELU",

@@ -18,22 +18,22 @@ _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = np.uint32(0x1BD11BDA)
 
 
-def _rotate(x: np.ndarray, places: int) -> np.ndarray:
-    return (x << np.uint32(places)) | (x >> np.uint32(32 - places))
-
-
 def threefry2x32(
     key: tuple[np.ndarray, np.ndarray], counter: tuple[np.ndarray, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Encrypt a counter of two 32-bit words under a key of two: two words of random bits."""
     keys = (key[0], key[1], key[0] ^ key[1] ^ _PARITY)
     x0, x1 = counter[0] + keys[0], counter[1] + keys[1]
+    high = np.empty_like(x1)
     for block in range(5):
-        for places in _ROTATIONS[block % 2]:
-            x0 = x0 + x1
-            x1 = _rotate(x1, places) ^ x0
-        x0 = x0 + keys[(block + 1) % 3]
-        x1 = x1 + keys[(block + 2) % 3] + np.uint32(block + 1)
+        for places in _ROTATIONS[block % 2]:  # in place: new memory would take longer than the arithmetic
+            x0 += x1
+            np.left_shift(x1, np.uint32(places), out=high)
+            x1 >>= np.uint32(32 - places)
+            x1 |= high
+            x1 ^= x0
+        x0 += keys[(block + 1) % 3]
+        x1 += keys[(block + 2) % 3] + np.uint32(block + 1)
     return x0, x1
 
 

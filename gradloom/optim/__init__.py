@@ -6,7 +6,7 @@ The named ones (:class:`Adam`, ...) are chains of pieces (:class:`ScaleByAdam`, 
 
 from __future__ import annotations
 
-from gradloom.optim import formulas as formulas
+from gradloom.equations import written_in
 from gradloom.optim import schedules
 from gradloom.optim.adaptive import ScaleByAdaDelta, ScaleByAdaGrad, ScaleByAdam, ScaleByRms
 from gradloom.optim.averaging import ExponentialAverage
@@ -27,6 +27,8 @@ from gradloom.optim.piece import Piece
 from gradloom.optim.registry import NAMES, build, describe, get
 from gradloom.optim.schedules import Schedule
 from gradloom.optim.second_order import SecondOrder
+
+written_in("gradloom.optim.formulas")
 
 __all__ = [
     "LBFGS",

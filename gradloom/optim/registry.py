@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gradloom import description
 from gradloom.description import Description
 from gradloom.errors import OptionError, unknown_name
+from gradloom.later import Table
 from gradloom.optim import adaptive, schedules
 from gradloom.optim.base import Optimizer
 from gradloom.optim.by_name import ScaleByName
@@ -24,18 +25,20 @@ from gradloom.optim.optimizers import SGD, AdaDelta, AdaGrad, Adam, AdamW, Compo
 from gradloom.optim.schedules import LearningRate
 from gradloom.options import Options
 
-NAMES: dict[str, Optimizer] = {
-    "sgd": SGD(),
-    "momentum": SGD(momentum=0.9),
-    "nesterov": SGD(momentum=0.9, nesterov=True),
-    "adagrad": AdaGrad(),
-    "adadelta": AdaDelta(),
-    "rmsprop": RMSProp(),
-    "adam": Adam(),
-    "adamw": AdamW(),
-    "newton": Newton(),
-    "lbfgs": LBFGS(),
-}
+NAMES: Mapping[str, Optimizer] = Table[Optimizer](
+    {
+        "sgd": SGD,
+        "momentum": lambda: SGD(momentum=0.9),
+        "nesterov": lambda: SGD(momentum=0.9, nesterov=True),
+        "adagrad": AdaGrad,
+        "adadelta": AdaDelta,
+        "rmsprop": RMSProp,
+        "adam": Adam,
+        "adamw": AdamW,
+        "newton": Newton,
+        "lbfgs": LBFGS,
+    }
+)
 
 OPTIMIZERS = (SGD, AdaGrad, AdaDelta, RMSProp, Adam, AdamW, Newton, LBFGS, Composed)
 

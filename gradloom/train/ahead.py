@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -17,14 +18,32 @@ def ahead(items: Iterable[T]) -> Iterator[Iterator[T]]:
     NumPy and compiled programs let go of the interpreter while they compute, so both threads run at once.  At most
     one item is made that nobody takes.
     """
-    supply = iter(items)
-    done = object()
-    with ThreadPoolExecutor(1, thread_name_prefix="gradloom-ahead") as pool:
+    supply, done = iter(items), object()
+    wanted: SimpleQueue[bool] = SimpleQueue()
+    made: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
 
-        def delivered() -> Iterator[T]:
-            coming = pool.submit(next, supply, done)
-            while (item := coming.result()) is not done:
-                coming = pool.submit(next, supply, done)
-                yield item  # type: ignore[misc]
+    def make() -> None:
+        while wanted.get():
+            try:
+                made.put((next(supply, done), None))
+            except BaseException as problem:
+                made.put((done, problem))
 
+    def delivered() -> Iterator[T]:
+        wanted.put(True)
+        while True:
+            item, problem = made.get()
+            if problem is not None:
+                raise problem
+            if item is done:
+                return
+            wanted.put(True)
+            yield item
+
+    thread = Thread(target=make, name="gradloom-ahead")
+    thread.start()
+    try:
         yield delivered()
+    finally:
+        wanted.put(False)
+        thread.join()

@@ -15,7 +15,6 @@ import contextlib
 import hashlib
 import json
 import os
-import secrets
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -79,7 +78,7 @@ def write(path: str | Path, description: Mapping[str, Any], tensors: Mapping[str
 def _replace(target: Path, data: bytes) -> None:
     """Write beside the target, sync, rename, sync the folder."""
     mode = _mode_of(target)
-    part = target.with_name(f".{secrets.token_hex(8)}.part")
+    part = target.with_name(f".{os.urandom(8).hex()}.part")
     try:
         with open(part, "xb") as file:
             if mode is not None:

@@ -21,7 +21,7 @@ from gradloom.transforms import jit
 
 Tensors = Any  # nested dicts of tensors
 
-_SHORTHANDS = {"l1": L1(0.0), "l2": L2(0.0)}  # the trainer's own, whose rates come with every step
+_SHORTHANDS = {"l1": L1, "l2": L2}  # the trainer's own, whose rates come with every step
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def regularization(given: Sequence[Regularizer]) -> Regularization:
 def penalty(parameters: Tensors, hyper: Mapping[str, Any]) -> Tensor:
     """λ₁ Σ|w| + λ₂ Σw² over weights, each where its rate is among the numbers; vectors (biases, scales) are left out,
     as is usual (catalogue 136, 138, 142)."""
-    terms = [term.penalty(parameters, hyper={"rate": hyper[n]}) for n, term in _SHORTHANDS.items() if n in hyper]
+    terms = [term(0.0).penalty(parameters, hyper={"rate": hyper[n]}) for n, term in _SHORTHANDS.items() if n in hyper]
     return sum(terms, gl.zeros(()))
 
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
+from threading import Thread
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
@@ -152,15 +153,25 @@ def _translated(parts: Sequence[Part], target: Target) -> list[bytes]:
     if not parts:
         return []
     made, waiting = [b""] * len(parts), iter(enumerate(parts))  # each thread takes the next
+    problems: list[BaseException] = []
 
     def work(generator: Any) -> None:
-        for place, part in waiting:
-            made[place] = _translate(part, generator)
+        try:
+            for place, part in waiting:
+                made[place] = _translate(part, generator)
+        except BaseException as problem:
+            problems.append(problem)
 
-    threads = min(config.threads(), len(parts))
-    with ThreadPoolExecutor(threads) as team:
-        for done in [team.submit(work, machine(target)) for _ in range(threads)]:
-            done.result()
+    team = [Thread(target=work, args=(machine(target),)) for _ in range(min(config.threads(), len(parts)))]
+    for thread in team:
+        thread.start()
+    try:
+        for thread in team:
+            thread.join()
+    finally:
+        deque(waiting, maxlen=0)  # after Ctrl-C the threads find nothing more to do
+    if problems:
+        raise problems[0]
     return made
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from gradloom import description, options
 from gradloom.description import Description
-from gradloom.nn.losses import formulas as formulas
+from gradloom.equations import written_in
+from gradloom.later import Table
 from gradloom.nn.losses.base import Loss, MappedLoss
 from gradloom.nn.losses.classification import BinaryCrossEntropy, CrossEntropy, Focal
 from gradloom.nn.losses.custom import Custom, Function
 from gradloom.nn.losses.labels import ClassLoss
 from gradloom.nn.losses.overlap import Dice, IoU, OverlapLoss, Tversky
 from gradloom.nn.losses.regression import AbsoluteError, Huber, SquaredError
+
+written_in("gradloom.nn.losses.formulas")
 
 __all__ = [
     "NAMES",
@@ -37,25 +42,27 @@ _TABLE = description.table_of(
     (SquaredError, AbsoluteError, Huber, BinaryCrossEntropy, CrossEntropy, Focal, Dice, IoU, Tversky)
 )
 
-NAMES: dict[str, Loss] = {
-    "squared_error": SquaredError(),
-    "half_squared_error": SquaredError("half"),
-    "sum_squared_error": SquaredError("sum"),
-    "mse": SquaredError(),
-    "absolute_error": AbsoluteError(),
-    "mae": AbsoluteError(),
-    "huber": Huber(),
-    "binary_cross_entropy": BinaryCrossEntropy(),
-    "cross_entropy": CrossEntropy(),
-    "focal": Focal(),
-    "binary_focal": Focal(binary=True),
-    "dice": Dice(),
-    "binary_dice": Dice(binary=True),
-    "iou": IoU(),
-    "binary_iou": IoU(binary=True),
-    "tversky": Tversky(),
-    "binary_tversky": Tversky(binary=True),
-}
+NAMES: Mapping[str, Loss] = Table[Loss](
+    {
+        "squared_error": SquaredError,
+        "half_squared_error": lambda: SquaredError("half"),
+        "sum_squared_error": lambda: SquaredError("sum"),
+        "mse": SquaredError,
+        "absolute_error": AbsoluteError,
+        "mae": AbsoluteError,
+        "huber": Huber,
+        "binary_cross_entropy": BinaryCrossEntropy,
+        "cross_entropy": CrossEntropy,
+        "focal": Focal,
+        "binary_focal": lambda: Focal(binary=True),
+        "dice": Dice,
+        "binary_dice": lambda: Dice(binary=True),
+        "iou": IoU,
+        "binary_iou": lambda: IoU(binary=True),
+        "tversky": Tversky,
+        "binary_tversky": lambda: Tversky(binary=True),
+    }
+)
 
 
 def get(loss: str | Loss | Function) -> Loss:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from gradloom import description, options
 from gradloom.description import Description
-from gradloom.nn.metrics import formulas as formulas
+from gradloom.equations import written_in
+from gradloom.later import Table
 from gradloom.nn.metrics.base import Metric, StreamingMetric, WholeSetMetric
 from gradloom.nn.metrics.classification import F1, Accuracy, ConfusionMatrix, ErrorRate, Precision, Recall, TopK
 from gradloom.nn.metrics.overlap import ClassDice, ClassIoU, Dice, IoU, MeanIoU
 from gradloom.nn.metrics.ranking import RocAuc
 from gradloom.nn.metrics.regression import MAE, MSE, R2, RMSE
+
+written_in("gradloom.nn.metrics.formulas")
 
 __all__ = [
     "F1",
@@ -43,14 +48,28 @@ _OF_REGIONS = (IoU, MeanIoU, Dice, ClassIoU, ClassDice)
 CLASSES = (*_OF_CLASSES, *_OF_REGIONS, MSE, RMSE, MAE, R2)
 _TABLE = description.table_of(CLASSES)
 
-NAMES: dict[str, Metric] = {
-    metric.name: metric
-    for metric in (
-        *(Accuracy(), ErrorRate(), TopK(3), TopK(5), Precision(), Recall(), F1(), ConfusionMatrix()),
-        *(IoU(), MeanIoU(), Dice(), ClassIoU(), ClassDice()),
-        *(MSE(), RMSE(), MAE(), R2(), RocAuc()),
-    )
-}
+NAMES: Mapping[str, Metric] = Table[Metric](
+    {
+        "accuracy": Accuracy,
+        "error_rate": ErrorRate,
+        "top_3": lambda: TopK(3),
+        "top_5": lambda: TopK(5),
+        "precision": Precision,
+        "recall": Recall,
+        "f1": F1,
+        "confusion_matrix": ConfusionMatrix,
+        "iou": IoU,
+        "mean_iou": MeanIoU,
+        "dice": Dice,
+        "class_iou": ClassIoU,
+        "class_dice": ClassDice,
+        "mse": MSE,
+        "rmse": RMSE,
+        "mae": MAE,
+        "r2": R2,
+        "roc_auc": RocAuc,
+    }
+)
 
 
 def get(metric: str | Metric) -> Metric:

@@ -6,10 +6,12 @@ from collections.abc import Iterable
 
 from gradloom import description
 from gradloom.description import Description
-from gradloom.nn.regularizers import formulas as formulas
+from gradloom.equations import written_in
 from gradloom.nn.regularizers.base import Constraint, Penalty, Regularizer
 from gradloom.nn.regularizers.constraints import Box, L1Ball, MaxNorm, NonNegative, UnitNorm
 from gradloom.nn.regularizers.penalties import L1, L2, Elastic
+
+written_in("gradloom.nn.regularizers.formulas")
 
 __all__ = [
     "L1",
