@@ -7,6 +7,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from gradloom import saving
 from gradloom.cli.options import MODEL_FILE
 from gradloom.errors import OptionError
 from gradloom.train import Trainer
@@ -34,8 +35,7 @@ def make_folder(asked: Path | None, data: str) -> Path:
         data: the name of the data set.
     """
     if asked is not None:
-        asked.mkdir(parents=True, exist_ok=True)
-        return asked
+        return saving.make_folder(asked, who="--out", error=OptionError)
     name = Path(data).name.split(".")[0] or "data"
     for number in count(1):
         folder = RUNS / f"{name}-{number:03}"
@@ -64,5 +64,5 @@ def write_run(folder: Path, run: Trainer, metrics: dict[str, Any]) -> tuple[Path
     run.save(model)
     run.history.write_csv(table)
     run.history.write_json(history)
-    figures.write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
+    saving.save(figures, json.dumps(metrics, indent=1) + "\n")
     return model, table, history, figures
