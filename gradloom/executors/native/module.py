@@ -279,7 +279,7 @@ class _Writer:
         inputs = body.graph.inputs
 
         def element(whole: Address, like: Node) -> Address:
-            size = like.tensor_type.size * like.dtype.itemsize
+            size = like.tensor_type.nbytes
             return whole.element(size, self.depth, length, reverse=node.attrs["reverse"])
 
         given = dict(constants)
