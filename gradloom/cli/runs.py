@@ -33,14 +33,18 @@ def make_folder(asked: Path | None, data: str) -> Path:
     Args:
         asked: what ``--out`` says.
         data: the name of the data set.
+
+    Raises:
+        OptionError: a folder cannot be made there.
     """
     if asked is not None:
         return saving.make_folder(asked, who="--out", error=OptionError)
+    saving.make_folder(RUNS, who="--out", error=OptionError)
     name = Path(data).name.split(".")[0] or "data"
     for number in count(1):
         folder = RUNS / f"{name}-{number:03}"
         try:
-            folder.mkdir(parents=True)  # one step: of two runs at once, only one gets this number
+            folder.mkdir()  # one step: of two runs at once, only one gets this number
         except FileExistsError:
             continue
         return folder
