@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.measured import Found, Goal, from_json, to_json
 from benchmarks.parts import PARTS
 from benchmarks.tables import table
-from gradloom import config
+from gradloom import config, saving
 
 FOLDER = Path(__file__).parent
 PACKAGES = ("gradloom", "numpy", "llvmlite", "torch", "jax", "keras", "scikit-learn", "autograd")
@@ -36,8 +36,8 @@ def keep(name: str, found: Found, rounds: int, took: float, folder: Path = FOLDE
     folder.mkdir(parents=True, exist_ok=True)
     kept = _kept(folder)
     kept[name] = {"machine": machine(), "rounds": rounds, "took": round(took), "found": to_json(found)}
-    (folder / "results.json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-    (folder / "RESULTS.md").write_text(_text(kept), encoding="utf-8")
+    saving.save(folder / "results.json", json.dumps(kept, indent=1) + "\n")
+    saving.save(folder / "RESULTS.md", _text(kept))
 
 
 def _kept(folder: Path) -> dict[str, Any]:

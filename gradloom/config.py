@@ -40,12 +40,22 @@ def for_a_process(threads: int) -> dict[str, str]:
 def data_folder() -> Path | None:
     """Folder that is looked at first for data sets, or None when it is not set."""
     asked = os.environ.get("GRADLOOM_DATA")
-    return Path(asked).expanduser() if asked else None
+    return _expanded("GRADLOOM_DATA", asked) if asked else None
 
 
 def download_folder() -> Path:
-    """Folder that data sets are downloaded into, also where compiled programs are not kept."""
-    return (cache_folder() or _usual_cache()) / "data"
+    """Folder that data sets are downloaded into, also where compiled programs are not kept.
+
+    Raises:
+        OptionError: the user has no home, and no other place is named.
+    """
+    folder = cache_folder() or _usual_cache()
+    if folder is None:
+        fix = "Set XDG_CACHE_HOME to a folder that you may write to."
+        raise OptionError(
+            "downloads", rule="the folder that they go into must be known; this user has no home", fix=fix
+        )
+    return folder / "data"
 
 
 def cpu() -> str | None:
@@ -59,10 +69,27 @@ def cache_folder() -> Path | None:
     if asked == "off":
         return None
     if asked:
-        return Path(asked).expanduser()
+        return _expanded("GRADLOOM_CACHE", asked)
     return _usual_cache()
 
 
-def _usual_cache() -> Path:
+def _usual_cache() -> Path | None:
+    """The user's cache folder; None for a user without a home, as in some containers."""
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "gradloom"
+    home = Path(base) if base else _home()
+    return home and home / "gradloom"
+
+
+def _home() -> Path | None:
+    try:
+        return Path.home() / ".cache"
+    except RuntimeError:
+        return None
+
+
+def _expanded(variable: str, asked: str) -> Path:
+    try:
+        return Path(asked).expanduser()
+    except RuntimeError:
+        rule = "a folder that begins with ~ is in the home of a user who has one"
+        raise OptionError(variable, rule=rule, got=repr(asked), fix="Write the whole path.") from None

@@ -85,6 +85,10 @@ class ModelFileError(GradloomError, ValueError):
     """A model file is unreadable, damaged, hostile or of an unknown version."""
 
 
+class WriteError(GradloomError, OSError):
+    """A file or a folder cannot be written."""
+
+
 class NonFiniteError(GradloomError, ArithmeticError):
     """A NaN or an infinity appeared where training cannot go on with one."""
 

@@ -28,7 +28,7 @@ def processors(root: Path = _ROOT) -> int:
 
 
 def memory(root: Path = _ROOT) -> float:
-    """How many bytes this process may still take: what is free with swapping, or the container's limit.
+    """How many bytes this process may still take: what is free with swapping, or what is left of the container's limit.
 
     Args:
         root: the folder in which ``sys`` and ``proc`` lie.
@@ -40,9 +40,21 @@ def memory(root: Path = _ROOT) -> float:
     free = [int(sizes[name].split()[0]) * 1024 for name in ("MemAvailable", "SwapFree") if name in sizes]
     limits = [float(sum(free))] if "MemAvailable" in sizes else []
     for folder in _groups(root, "memory"):
-        for name in ("memory.max", "memory.limit_in_bytes"):
-            limits += [float(line) for line in _lines(folder / name) if line.isdigit()]
+        for most, taken in (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")):
+            limits += [max(0.0, n - _in_use(folder, taken)) for n in _numbers(folder / most)]
     return min(limits, default=math.inf)
+
+
+def _in_use(folder: Path, name: str) -> float:
+    """Bytes that a control group holds, without copies of files that it would give back."""
+    pairs = [line.split() for line in _lines(folder / "memory.stat")]
+    spare = [float(n) for key, n in pairs if key in ("inactive_file", "total_inactive_file")]
+    return max(0.0, sum(_numbers(folder / name)) - max(spare, default=0.0))
+
+
+def _numbers(path: Path) -> list[float]:
+    """The numbers in a file, one a line; ``max`` is none."""
+    return [float(line) for line in _lines(path) if line.isdigit()]
 
 
 def _quota(root: Path) -> float:

@@ -21,7 +21,8 @@ from gradloom.ir.graph import (
     substitute,
     topological,
 )
-from gradloom.ops import control, core, elementwise
+from gradloom.ops import control, elementwise
+from gradloom.ops.control.saving import unrepeated
 from gradloom.ops.control.segments import near_root
 from gradloom.semantics import cast
 from gradloom.tensor import node_of
@@ -37,13 +38,7 @@ def _outside(outputs: Sequence[Node], inside: set[Node]) -> list[Node]:
     order = topological(outputs)
     unknown = dependents(order, [n for n in order if n.op is PLACEHOLDER])
     used = [x for node in order if node in inside for x in node.inputs] + list(outputs)
-    return list(dict.fromkeys(_unrepeated(x) for x in used if x not in inside and x in unknown))
-
-
-def _unrepeated(node: Node) -> Node:
-    while node.op is core.broadcast:
-        node = node.inputs[0]
-    return node
+    return list(dict.fromkeys(unrepeated(x) for x in used if x not in inside and x in unknown))
 
 
 def _closed_graph(graph: Graph, outside: Sequence[Node]) -> Graph:

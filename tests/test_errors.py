@@ -48,7 +48,7 @@ def test_a_layer_that_only_contains_what_refuses_is_named_beside_it(layer: str):
         ("DataError", ValueError), ("ModelFileError", ValueError), ("NonFiniteError", ArithmeticError),
         ("MissingPackageError", ImportError), ("DomainError", ValueError), ("UnsupportedError", NotImplementedError),
         ("CompileError", RuntimeError), ("OutOfMemoryError", MemoryError), ("WorkerError", RuntimeError),
-        ("TrainingError", RuntimeError),
+        ("TrainingError", RuntimeError), ("WriteError", OSError),
     ],
 )  # fmt: skip
 def test_every_error_is_ours_and_pythons(name: str, base: type):
@@ -59,7 +59,7 @@ def test_every_error_is_ours_and_pythons(name: str, base: type):
 
 def test_the_table_above_is_complete():
     kinds = [v for v in vars(errors).values() if isinstance(v, type) and issubclass(v, GradloomError)]
-    assert len(kinds) == 17
+    assert len(kinds) == 18
 
 
 def test_unknown_names():

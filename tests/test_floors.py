@@ -12,7 +12,7 @@ FLOORS = """
 records
 errors limits collection drawing later
 equations
-config description options tree
+config description options saving tree
 ir
 ops
 autodiff

@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -131,3 +134,28 @@ def test_golden_messages(call, kind, message: str):
     with pytest.raises(kind) as caught:
         call()
     assert str(caught.value) == message
+
+
+ENDLESS = """
+import os, signal, threading
+import gradloom as gl
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+
+plain = gl.jit(lambda x: gl.while_loop(lambda v: v[0] >= 0, lambda v: (v[0] * 0.5 + 1,), (x,)))
+inner = lambda x: gl.while_loop(lambda v: v[0] < 5, lambda v: (v[0] + 1,), (x,))[0] * 0
+nested = gl.jit(lambda x: gl.while_loop(lambda v: v[0] < 1, lambda v: (inner(v[0]),), (x,)))
+for endless in (plain, nested, plain):
+    threading.Timer(0.1, interrupt).start()
+    try:
+        endless(gl.tensor(0.5))
+    except KeyboardInterrupt:
+        print("interrupted")
+print(gl.jit(inner)(gl.tensor(0.5)).item())
+"""
+
+
+def test_ctrl_c_ends_a_loop_that_has_no_end():
+    found = subprocess.run([sys.executable, "-c", ENDLESS], capture_output=True, text=True, timeout=60, check=False)
+    assert (found.stdout.split(), found.stderr) == (["interrupted"] * 3 + ["0.0"], "")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
-import os
+import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
 
+from gradloom import saving
 from gradloom.drawing.chart import finite
 from gradloom.errors import OptionError
 from gradloom.train import Predictions
@@ -42,19 +43,10 @@ def write_csv_file(path: Path, lines: Lines) -> None:
     Raises:
         OptionError: the file cannot be written there.
     """
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with open(part, "w", newline="", encoding="utf-8") as stream:
-            write_csv(stream, lines)
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise OptionError(
-            "-o",
-            rule="predictions must go to a file that can be written",
-            got=f"{path}: {error.strerror}",
-            fix="Create its folder first, or choose another place.",
-        ) from None
+    text = io.StringIO()
+    write_csv(text, lines)
+    rule = "predictions must go to a file that can be written"
+    saving.save(path, text.getvalue(), who="-o", rule=rule, error=OptionError)
 
 
 def as_json(found: Predictions, files: Sequence[str] = ()) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from gradloom import saving
 from gradloom.cli.options import Debug, Json, Quiet, model_path
 from gradloom.cli.origin import GIVEN, Parts, given_data, of_training, read_figures
 from gradloom.cli.prepare import TEST, TRAINING, VALIDATION
@@ -93,12 +94,12 @@ def _of_run(run: Path, data: str | None) -> tuple[Parts, tuple[str, ...]]:
 def _write_pictures(found: Diagnosis, folder: Path | None) -> list[Path]:
     if folder is None:
         return []
-    folder.mkdir(parents=True, exist_ok=True)
+    saving.make_folder(folder, who="--pictures", error=OptionError)
     written = []
     for finding in found.findings:
         if finding.picture is not None:
             path = folder / f"{finding.name}.svg"
-            path.write_text(finding.to_svg() + "\n", encoding="utf-8")
+            saving.save(path, finding.to_svg() + "\n")
             written.append(path)
     return written
 

@@ -21,7 +21,7 @@ from gradloom.cli.options import (
     kinds_of,
     model_path,
 )
-from gradloom.cli.render import Screen, number
+from gradloom.cli.render import Screen, listed, number
 from gradloom.data.delimited import UTF_8
 from gradloom.data.images.folders import files_by_class
 from gradloom.data.images.stack import common_kind
@@ -34,8 +34,6 @@ from gradloom.nn.summary import HEAD, layers
 from gradloom.train import Preprocessing, read_header
 from gradloom.train.description import input_from_json
 from gradloom.train.inputs import is_one, one_example
-
-MOST_NAMES = 12
 
 
 def info(
@@ -122,7 +120,7 @@ def _facts(description: dict[str, Any]) -> dict[str, str]:
     if target is not None:
         facts |= {"target": target.name, "task": target.task}
         if target.classes:
-            facts["classes"] = _listed(target.classes)
+            facts["classes"] = listed(target.classes)
     inputs = input_from_json(description["input"])
     if not is_one(inputs):
         of = inputs if isinstance(inputs, dict) else dict(enumerate(inputs, 1))
@@ -130,7 +128,7 @@ def _facts(description: dict[str, Any]) -> dict[str, str]:
     if preprocessing.images is not None:
         facts["images"] = str(preprocessing.images)
     if features is not None:
-        facts["columns"] = _listed(tuple(dict.fromkeys(block.column for block in features.blocks)))
+        facts["columns"] = listed(tuple(dict.fromkeys(block.column for block in features.blocks)))
     best = "" if history["best_epoch"] is None else f", the weights are those of epoch {history['best_epoch']}"
     return facts | {
         "loss": description["loss"]["type"],
@@ -138,10 +136,6 @@ def _facts(description: dict[str, Any]) -> dict[str, str]:
         "trained": f"{description['epoch']} epochs, batch size {description['batch_size']}{best}",
         "stopped": str(history["stopped"]),
     }
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:MOST_NAMES]) + (f", ... ({len(names)})" if len(names) > MOST_NAMES else "")
 
 
 def _layers(description: dict[str, Any]) -> list[list[str]]:

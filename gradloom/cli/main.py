@@ -12,6 +12,8 @@ A user never sees a traceback, unless with ``--debug``.
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -31,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code, see above.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    _make_writable()
     try:
         code = _run(words)
         sys.stdout.flush()  # here, where a broken pipe can still be dealt with
@@ -45,6 +48,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         _complain(_message(error))
         return _exit_code(error)
+
+
+def _make_writable() -> None:
+    """Let everything be printed: onto a closed stream (``>&-``) nothing, a character without a code as its number."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  until the process ends
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _run(words: list[str]) -> int:
@@ -68,7 +81,8 @@ def _message(error: Exception) -> str:
         return "there is not enough memory. Use fewer rows, a smaller network or a smaller batch."
     if isinstance(error, OSError) and error.strerror:
         place = f"{error.filename}: " if error.filename else ""
-        return f"{place}{error.strerror}"
+        remedy = ". Free some space or choose another place." if error.errno == errno.ENOSPC else ""
+        return f"{place}{error.strerror}{remedy}"
     said = " ".join(str(error).split())
     return f"a mistake in gradloom itself: {type(error).__name__}: {said}. Run again with --debug and report it."
 

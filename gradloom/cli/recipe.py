@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import builtins
 import hashlib
 import shlex
+import types
+import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -67,6 +70,10 @@ class Recipe:
             options, data, machine = value["options"], value["data"], value["environment"]
             sound = all(isinstance(k, str) and isinstance(v, str) for m in (data, machine) for k, v in m.items())
             made = {name: _read(name, v) for name, v in options.items()}
+            kinds = get_type_hints(TrainOptions)
+            for name, option in made.items():
+                if name in kinds and not _is_of(option, kinds[name]):
+                    raise TypeError(f"{name}: {option!r}")
             if not sound or not isinstance(made["data"], str):
                 raise TypeError("texts are needed")
             return cls(TrainOptions(**made), data, machine)
@@ -114,6 +121,22 @@ def _read(name: str, value: Any) -> Any:
     if name in _PATHS:
         return Path(value)
     return tuple(value) if name in _TUPLES else value
+
+
+def _is_of(value: Any, kind: Any) -> bool:
+    """Whether a value is of the type that is written at an option; a whole number is a float too."""
+    parts = get_args(kind)
+    match get_origin(kind):
+        case typing.Union | types.UnionType:
+            return any(_is_of(value, part) for part in parts)
+        case typing.Literal:
+            return value in parts
+        case builtins.tuple:
+            return isinstance(value, tuple) and all(_is_of(item, parts[0]) for item in value)
+        case builtins.dict:
+            key, item = parts
+            return isinstance(value, dict) and all(_is_of(k, key) and _is_of(v, item) for k, v in value.items())
+    return isinstance(value, Path) if kind is Path else type(value) is kind or (kind is float and type(value) is int)
 
 
 def _option(name: str) -> str:

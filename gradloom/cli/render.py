@@ -73,6 +73,11 @@ def number(value: float | None) -> str:
     return f"{value:.4f}" if 0 < abs(value) < 1 else f"{value:.4g}"
 
 
+def listed(names: Sequence[str], most: int = 12) -> str:
+    """Names with commas between them, the first ones where there are more than ``most``, and how many there are."""
+    return ", ".join(names[:most]) + (f", ... ({len(names)})" if len(names) > most else "")
+
+
 def _write(text: str) -> None:
     print(text, flush=True)  # noqa: T201  at once, also into a pipe
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from gradloom import saving
 from gradloom.cli.options import (
     Debug,
     EncodingOption,
@@ -25,7 +26,7 @@ from gradloom.cli.render import Screen
 from gradloom.data.delimited import UTF_8
 from gradloom.data.table import Table
 from gradloom.errors import OptionError
-from gradloom.report import Origin, Page, page
+from gradloom.report import Origin, page
 from gradloom.train import Diagnosis, Trainer, diagnose, load
 
 PAGE_FILE = "report.html"
@@ -62,7 +63,8 @@ def report(
         screen.note(sentence)
     made = page(trainer, parts, title=_title(run, recipe), findings=_diagnosed(trainer, parts), origin=origin)
     place = out or (run / PAGE_FILE if run.is_dir() else run.with_suffix(".html"))
-    _write(made, place)
+    rule = "the page must go to a file that can be written"
+    saving.save(place, made.html, who="-o", rule=rule, error=OptionError)
     screen.result(f"Written: {place}")
     scores = {s.name: {"value": s.value, "low": s.interval[0], "high": s.interval[1]} for s in made.scores}
     screen.json({"file": str(place), "part": list(parts)[-1] if parts else None, "metrics": scores})
@@ -103,15 +105,3 @@ def _title(run: Path, recipe: Recipe | None) -> str:
         return run.resolve().name
     name = Path(recipe.options.data).name
     return name if recipe.options.target is None else f"{name}: {recipe.options.target}"
-
-
-def _write(made: Page, place: Path) -> None:
-    try:
-        made.save(place)
-    except OSError as error:
-        raise OptionError(
-            "-o",
-            rule="the page must go to a file that can be written",
-            got=f"{place}: {error.strerror}",
-            fix="Create its folder first, or choose another place.",
-        ) from None

@@ -7,6 +7,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from gradloom import saving
 from gradloom.cli.options import MODEL_FILE
 from gradloom.errors import OptionError
 from gradloom.train import Trainer
@@ -32,15 +33,18 @@ def make_folder(asked: Path | None, data: str) -> Path:
     Args:
         asked: what ``--out`` says.
         data: the name of the data set.
+
+    Raises:
+        OptionError: a folder cannot be made there.
     """
     if asked is not None:
-        asked.mkdir(parents=True, exist_ok=True)
-        return asked
+        return saving.make_folder(asked, who="--out", error=OptionError)
+    saving.make_folder(RUNS, who="--out", error=OptionError)
     name = Path(data).name.split(".")[0] or "data"
     for number in count(1):
         folder = RUNS / f"{name}-{number:03}"
         try:
-            folder.mkdir(parents=True)  # one step: of two runs at once, only one gets this number
+            folder.mkdir()  # one step: of two runs at once, only one gets this number
         except FileExistsError:
             continue
         return folder
@@ -64,5 +68,5 @@ def write_run(folder: Path, run: Trainer, metrics: dict[str, Any]) -> tuple[Path
     run.save(model)
     run.history.write_csv(table)
     run.history.write_json(history)
-    figures.write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
+    saving.save(figures, json.dumps(metrics, indent=1) + "\n")
     return model, table, history, figures

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from gradloom import nn, report
+from gradloom import nn, report, saving
 from gradloom.cli.images.sources import pipelines, read_known
 from gradloom.cli.options import Data, Debug, Json, MasksOption, Model, Quiet, model_path
 from gradloom.cli.render import Screen
@@ -103,7 +103,7 @@ def see(
     images = read_known(data, masks, pipeline, target.classes)
     for sentence in images.notes:
         screen.note(sentence)
-    folder = _folder(out)
+    folder = saving.make_folder(out, who="--out", error=OptionError)
     files = []
     seen = Seen(run, images, count, layer or _first_convolution(run.model))
     for name in names:
@@ -133,14 +133,6 @@ def _chosen(what: str | None, offered: dict[str, Any]) -> Sequence[str]:
     if not names:
         raise OptionError("--what", rule="at least one picture must be named", got=repr(what), fix="Or leave it out.")
     return names
-
-
-def _folder(out: Path) -> Path:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        raise OptionError("--out", rule="this must be a folder, and it is a file", got=str(out)) from None
-    return out
 
 
 def _first_convolution(module: nn.Module, path: tuple[str, ...] = ()) -> str:

@@ -179,7 +179,8 @@ def _even_rows(text: io.TextIOWrapper, delimiter: str, source: str) -> Iterator[
     except csv.Error as error:
         raise DataError(
             source,
-            rule="a quoted cell must be closed, and a delimiter or the line's end must follow it",
+            rule=f"a quoted cell must be closed within {csv.field_size_limit():,} characters, and a delimiter or the "
+            "line's end must follow it",
             got=f"{error} in the row that begins on line {line}",
             fix='Close the quote; write a quote inside a quoted cell twice ("").',
         ) from None

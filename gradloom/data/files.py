@@ -61,7 +61,8 @@ def neighbours(path: Path) -> str:
     folder = path.parent
     if not folder.is_dir():
         return f"The folder {folder} does not exist either."
-    return nearest_hint(path.name, files_in(folder))
+    files = files_in(folder)
+    return nearest_hint(path.name, files) if files else f"The folder {folder} holds no files."
 
 
 def _unzipped(raw: bytes, path: Path) -> bytes:

@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from gradloom import limits
+from gradloom.errors import OutOfMemoryError
 from gradloom.ir.tensortype import TensorType, TupleType, is_bfloat16
 from gradloom.ir.text import to_dot, to_text
 from gradloom.ir.verify import verify
@@ -79,6 +81,8 @@ class Op:
         """The same where the type of the result is known, as it is when a node is made anew."""
         if not self.fold or not all(map(_is_known, inputs)):
             return Node(self, inputs, attrs, result_type)
+        if not self.moves and result_type.nbytes >= _LARGE:  # what moves is often a view, which takes no memory
+            _check_room(self.name, result_type)
         with np.errstate(all="ignore"):
             value = self.compute(*[x.value for x in inputs], **attrs)
         if isinstance(result_type, TensorType):
@@ -97,6 +101,25 @@ class Op:
     def __repr__(self) -> str:
         return f"Op({self.name})"
 
+
+def _check_room(who: str, type: Type) -> None:
+    """Refuse a value that cannot fit before anything is computed: a system that promised the memory ends the process.
+
+    Raises:
+        OutOfMemoryError: it is larger than the memory that this process may still take.
+    """
+    free = limits.memory()
+    if type.nbytes > free:
+        raise OutOfMemoryError(
+            who,
+            rule="a value must fit into memory",
+            got=f"{type} of {type.nbytes / 2**30:,.1f} GiB, where {free / 2**30:,.1f} GiB are free",
+            fix="Use fewer or smaller values.",
+        )
+
+
+_LARGE = 2**28
+"""Bytes from which a value is held against the free memory: to ask how much there is takes long."""
 
 PRIMITIVES: dict[str, Op] = {}
 """Every primitive by name, in the order of declaration."""

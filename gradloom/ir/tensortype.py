@@ -56,6 +56,11 @@ class TensorType:
         return math.prod(self.shape)
 
     @property
+    def nbytes(self) -> int:
+        """Number of bytes."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    @property
     def is_float(self) -> bool:
         """Whether a derivative with respect to such a tensor exists."""
         return is_float(self.dtype)
@@ -80,6 +85,11 @@ class TupleType:
     """The result of an operation with several results (loops and branches)."""
 
     parts: tuple[TensorType, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Number of bytes of all."""
+        return sum(part.nbytes for part in self.parts)
 
     def __str__(self) -> str:
         return f"({', '.join(map(str, self.parts))})"

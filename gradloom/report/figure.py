@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from gradloom import saving
 from gradloom.errors import OptionError
 from gradloom.records import dataclass
 from gradloom.report.canvas import SMALL, TEXT, Bitmap, Box, Canvas, Text, fitting
@@ -57,13 +58,14 @@ class Figure:
 
         Raises:
             OptionError: the file has another ending.
+            WriteError: it cannot be written; an old file is kept.
             MissingPackageError: Pillow is not installed, which .png needs.
         """
         file = Path(path)
         if file.suffix not in (".svg", ".png"):
             raise OptionError("Figure.save", rule="the file ends in .svg or .png", got=repr(str(path)))
         drawn = self.to_png(**options) if file.suffix == ".png" else self.to_svg().encode()
-        file.write_bytes(drawn)
+        saving.save(file, drawn, rule="the picture cannot be written")
 
     def _repr_svg_(self) -> str:
         return self.to_svg()

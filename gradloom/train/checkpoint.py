@@ -1,8 +1,7 @@
 """Model files: one safetensors file whose header holds a JSON description.
 
 Loading one runs no code and imports nothing by name: layers, losses and optimisers are looked up in closed tables.
-Writing goes to a temporary name in the same folder, is synced to the disk and then takes the file's place in one
-step, so whatever happens there is the old file or the new one.
+Whatever happens while one is written, there is the old file or the new one (see ``gradloom/saving.py``).
 
 Layout: 8 bytes with the length of the header, the header (JSON: name, type, shape and place of every tensor, and
 under ``__metadata__`` the two entries ``gradloom`` and ``checksum``), then the tensors.
@@ -15,7 +14,6 @@ import contextlib
 import hashlib
 import json
 import os
-import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,7 +22,7 @@ import numpy as np
 from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save as serialize_tensors
 
-from gradloom import tree
+from gradloom import saving, tree
 from gradloom.data.files import neighbours
 from gradloom.errors import ModelFileError
 from gradloom.ir.tensortype import as_dtype
@@ -62,56 +60,8 @@ def write(path: str | Path, description: Mapping[str, Any], tensors: Mapping[str
     arrays = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     text = json.dumps({**description, "format": FORMAT_VERSION})
     metadata = {"gradloom": text, "checksum": _checksum(text, arrays)}
-    try:
-        target = Path(os.path.realpath(path))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _replace(target, serialize_tensors(arrays, metadata=metadata))
-    except (OSError, ValueError) as problem:  # a ValueError: a null character in the path
-        raise ModelFileError(
-            str(path),
-            rule="the model could not be saved",
-            got=getattr(problem, "strerror", None) or str(problem),
-            fix="Free some space or choose another place; an earlier file of this name is unchanged.",
-        ) from None
-
-
-def _replace(target: Path, data: bytes) -> None:
-    """Write beside the target, sync, rename, sync the folder."""
-    mode = _mode_of(target)
-    part = target.with_name(f".{os.urandom(8).hex()}.part")
-    try:
-        with open(part, "xb") as file:
-            if mode is not None:
-                os.fchmod(file.fileno(), mode)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, target)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-    # The file is in place.  Some file systems cannot sync folders; there a power cut may bring the old file back.
-    with contextlib.suppress(OSError):
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
-def _mode_of(target: Path) -> int | None:
-    """The permissions of the file that is to be replaced; None if there is none.
-
-    Raises:
-        OSError: it is no file: a folder, or a device, whose place a file must not take.
-    """
-    try:
-        found = target.stat().st_mode
-    except FileNotFoundError:
-        return None
-    if not stat.S_ISREG(found):
-        raise OSError("there is something else than a file in this place")
-    return stat.S_IMODE(found)
+    contents = serialize_tensors(arrays, metadata=metadata)
+    saving.save(path, contents, rule="the model could not be saved", error=ModelFileError, folders=True)
 
 
 def _checksum(text: str, arrays: Mapping[str, np.ndarray]) -> str:

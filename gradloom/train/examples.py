@@ -138,6 +138,7 @@ def parts_of(data: Any, who: str) -> tuple[Any, Any, Any]:
             who,
             rule="a data set is (inputs, targets) or (inputs, targets, weights)",
             got=type(data).__name__ + (f" of {len(data)}" if isinstance(data, (tuple, list)) else ""),
+            fix="Chunks that come one after the other are train.Stream(function)." if callable(data) else "",
         )
     if parts[1] is None:
         raise DataError(who, rule="training and evaluation need targets", got="none")

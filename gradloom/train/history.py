@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gradloom import options
+from gradloom import options, saving
 from gradloom.errors import unknown_name
 from gradloom.records import dataclass
 
@@ -105,11 +106,12 @@ class History:
     def write_csv(self, path: str | Path) -> None:
         """One line an epoch."""
         names = list(dict.fromkeys(name for row in self.rows for name in row))
-        with open(path, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, names)
-            writer.writeheader()
-            writer.writerows(self.rows)
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, names)
+        writer.writeheader()
+        writer.writerows(self.rows)
+        saving.save(path, text.getvalue())
 
     def write_json(self, path: str | Path) -> None:
         """All of it."""
-        Path(path).write_text(json.dumps(self.as_json(), indent=1), encoding="utf-8")
+        saving.save(path, json.dumps(self.as_json(), indent=1))

@@ -90,7 +90,7 @@ def _refusing_damage(who: str) -> Iterator[None]:
         raise ModelFileError(
             who,
             rule="the description in the header does not describe a model",
-            got=f"{type(problem).__name__}: {str(problem)[:200]}",
+            got=f"{type(problem).__name__}: {str(problem)[:200].rstrip('.')}",
             fix=REMEDY,
         ) from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import sys
 import time
@@ -32,7 +33,7 @@ class Progress:
 
     def __init__(self, style: str, epochs: int, stream: TextIO | None = None) -> None:
         options.choice("fit", "progress", style, STYLES)
-        self.stream = stream or sys.stderr
+        self.stream = stream or sys.stderr or io.StringIO()  # Python has none where the console is missing
         self.style = ("bar" if self.stream.isatty() else "lines") if style == "auto" else style
         self.epochs = epochs
         self.has_open_line = False

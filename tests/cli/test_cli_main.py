@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -76,7 +77,10 @@ def test_debug_shows_the_traceback(cli):
 def test_no_memory_and_a_full_disk_are_told_as_such(cli, monkeypatch):
     for error, told in [
         (MemoryError(), "there is not enough memory. Use fewer rows, a smaller network or a smaller batch."),
-        (OSError(28, "No space left on device", "out.csv"), "out.csv: No space left on device"),
+        (
+            OSError(28, "No space left on device", "out.csv"),
+            "out.csv: No space left on device. Free some space or choose another place.",
+        ),
     ]:
         monkeypatch.setattr(entry, "_run", lambda words, error=error: (_ for _ in ()).throw(error))
         found = cli("info", "iris")
@@ -123,6 +127,27 @@ def test_ctrl_c_keeps_the_best_model_so_far(tmp_path: Path):
     assert "Traceback" not in err
     assert "Interrupted: this is the best model so far." in out
     assert train.load(tmp_path / "run" / "model.safetensors").epoch >= 3
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_closed_stream_is_no_trouble(stream: str, trained: Path, tmp_path: Path):
+    closing = {"stdout": ">&-", "stderr": "2>&-"}[stream]
+    words = ["train", str(trained / "flowers.csv"), "--target", "kind", "--epochs", "1"]
+    command = f"{shlex.join([*GRADLOOM, *words])} {closing}"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, "mistake" in done.stderr) == (0, False)
+    assert (tmp_path / "runs" / "flowers-001" / "model.safetensors").exists()
+
+
+def test_characters_that_the_terminal_has_no_code_for(tmp_path: Path):
+    rows = "".join(f"{i}.5,{'ü' if i % 3 else 'o'}\n" for i in range(12))
+    (tmp_path / "t.csv").write_text(f"a,y\n{rows}", encoding="utf-8")
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(
+        [*GRADLOOM, "info", "t.csv"], capture_output=True, text=True, check=False, cwd=tmp_path, env=environment
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\\xfc" in done.stdout
 
 
 def test_ctrl_c_before_there_is_a_model(cli, monkeypatch):

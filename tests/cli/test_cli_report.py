@@ -17,6 +17,7 @@ from PIL import Image
 from gradloom import train
 from gradloom.cli.recipe import Recipe
 from gradloom.cli.request import TrainOptions
+from gradloom.errors import ModelFileError
 
 FAILURE, USAGE = 1, 2
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -98,6 +99,20 @@ def test_a_page_about_images(cli, classifier: Path, segmenter: Path, monkeypatch
 
 def _damage(text: str) -> Callable[[Path], object]:
     return lambda run: (run / "metrics.json").write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("seed", None), ("seed", "x"), ("seed", True), ("encoding", None), ("kinds", -1), ("kinds", {"a": "colour"}),
+        ("validation", "x"), ("validation", []), ("l2", "x"), ("hidden", [1, "a"]), ("hidden", "12"), ("header", "no"),
+        ("task", "x"), ("out", 3), ("data", None),
+    ],
+)  # fmt: skip
+def test_options_of_a_run_that_no_one_can_have_asked_for(option: str, value: object):
+    asked = {"data": "x", option: value}
+    with pytest.raises(ModelFileError, match=r"run: the field 'recipe' must say how the run was made; got .*\. Train"):
+        Recipe.from_json({"options": asked, "data": {}, "environment": {}}, "run")
 
 
 @pytest.mark.parametrize(

@@ -202,13 +202,13 @@ REFUSALS = {
     ),
     "open quote": (
         b'a,b\n1,"x\n2,y\n',
-        "a quoted cell must be closed, and a delimiter or the line's end must follow it; "
+        "a quoted cell must be closed within 131,072 characters, and a delimiter or the line's end must follow it; "
         "got unexpected end of data in the row that begins on line 2. "
         'Close the quote; write a quote inside a quoted cell twice ("").',
     ),
     "text after a quote": (
         b'a,b\n1,"x"y\n',
-        "a quoted cell must be closed, and a delimiter or the line's end must follow it; "
+        "a quoted cell must be closed within 131,072 characters, and a delimiter or the line's end must follow it; "
         "got ',' expected after '\"' in the row that begins on line 2. "
         'Close the quote; write a quote inside a quoted cell twice ("").',
     ),

@@ -65,6 +65,30 @@ def test_a_bad_entry_is_thrown_away(tmp_path: Path, damage: str):
     assert cache.find("key") == b"new code"
 
 
+@pytest.mark.parametrize("thing", ["folder", "pipe", "endless", "link to itself", "another user's", "huge"])
+def test_what_is_no_entry_is_not_read(tmp_path: Path, thing: str, monkeypatch: pytest.MonkeyPatch):
+    """A pipe would wait for a writer, an endless file fill the memory, a stranger's code do what the stranger likes."""
+    cache, entry = ObjectCache(tmp_path), tmp_path / "key.o"
+    if thing == "folder":
+        entry.mkdir()
+    elif thing == "pipe":
+        os.mkfifo(entry)
+    elif thing == "endless":
+        entry.symlink_to("/dev/zero")
+    elif thing == "link to itself":
+        entry.symlink_to(entry)
+    else:
+        cache.keep("key", b"code")
+    if thing == "another user's":
+        if os.geteuid() == 0:
+            os.chown(entry, 12345, 12345)
+        else:
+            monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    elif thing == "huge":
+        cache = ObjectCache(tmp_path, most_bytes=8)
+    assert cache.find("key") is None
+
+
 def test_the_folder_is_bounded_and_forgets_what_was_not_used(tmp_path: Path):
     cache = ObjectCache(tmp_path, most_bytes=350)
     for i in range(3):

@@ -234,6 +234,20 @@ def test_memory_is_what_is_free_or_the_container_s(tmp_path: Path):
     assert limits.memory(tmp_path) == 5000 * 1024
     put(tmp_path, "sys/fs/cgroup/a/memory.max", "1048576")
     assert limits.memory(tmp_path) == 1048576
+    put(tmp_path, "sys/fs/cgroup/a/memory.current", "1000000")
+    assert limits.memory(tmp_path) == 48576
+    put(tmp_path, "sys/fs/cgroup/a/memory.stat", "anon 600000\ninactive_file 300000\nactive_file 100000")
+    assert limits.memory(tmp_path) == 348576
+    put(tmp_path, "sys/fs/cgroup/a/memory.current", "2000000")
+    assert limits.memory(tmp_path) == 0
+
+
+def test_memory_of_a_container_of_the_first_version(tmp_path: Path):
+    put(tmp_path, "proc/self/cgroup", "8:memory:/b")
+    put(tmp_path, "sys/fs/cgroup/memory/b/memory.limit_in_bytes", "1000")
+    put(tmp_path, "sys/fs/cgroup/memory/b/memory.usage_in_bytes", "900")
+    put(tmp_path, "sys/fs/cgroup/memory/b/memory.stat", "inactive_file 100\ntotal_inactive_file 300")
+    assert limits.memory(tmp_path) == 400
 
 
 def test_an_arena_that_cannot_be_had_is_refused_before_compiling(monkeypatch: pytest.MonkeyPatch):

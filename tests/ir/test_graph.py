@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import gradloom as gl
+from gradloom.errors import OutOfMemoryError
 from gradloom.ir.graph import Graph, Node, Op, constant, inline, placeholder, scope, substitute, topological
 from gradloom.ir.interpret import evaluate
 from gradloom.ir.tensortype import TensorType, as_dtype
@@ -219,3 +220,10 @@ def test_outputs_may_be_inputs_constants_and_repeated(x):
 def test_a_graph_with_outside_values_is_refused(x):
     with pytest.raises(AssertionError, match="depends on values outside it"):
         evaluate(Graph((), (exp(x),), "open"), [])
+
+
+def test_a_value_that_cannot_fit_is_refused_before_it_is_computed():
+    many = gl.zeros((2**44,), "float32")  # which is a view of one number
+    with pytest.raises(OutOfMemoryError, match=r"add: a value must fit .* float32\[17592186044416\] of 65,536\.0 GiB"):
+        _ = many + 1
+    assert gl.reshape(many, (2**22, 2**22)).shape == (2**22, 2**22)

@@ -14,7 +14,7 @@ import pytest
 from small_runs import CLASSES, X, Y, fit, network, same, tensors, trainer
 
 import gradloom as gl
-from gradloom import nn, train
+from gradloom import nn, saving, train
 from gradloom.errors import ModelFileError, OptionError
 from gradloom.ir.tensortype import ORDER, as_dtype
 from gradloom.nn import losses, metrics
@@ -184,7 +184,7 @@ def test_a_disk_that_is_full_in_the_middle_of_the_file(run: train.Trainer, old: 
             self.file.write(data[: len(data) // 2])
             _fail()
 
-    monkeypatch.setattr(checkpoint, "open", lambda path, mode: Full(open(path, mode)), raising=False)  # noqa: SIM115
+    monkeypatch.setattr(saving, "open", lambda path, mode: Full(open(path, mode)), raising=False)  # noqa: SIM115
     with pytest.raises(ModelFileError, match="No space left on device"):
         run.save(old)
     assert old.read_bytes() == b"the old model"
@@ -259,7 +259,7 @@ def test_a_folder_that_refuses_new_files(run: train.Trainer, old: Path, monkeypa
     def refused(*_: Any) -> Any:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
-    monkeypatch.setattr(checkpoint, "open", refused, raising=False)
+    monkeypatch.setattr(saving, "open", refused, raising=False)
     with pytest.raises(ModelFileError, match="Permission denied"):
         run.save(old)
     assert old.read_bytes() == b"the old model"

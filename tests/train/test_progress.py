@@ -109,3 +109,11 @@ def test_no_empty_line_where_nothing_was_drawn():
     terminal = Terminal()
     Progress("bar", 1, terminal).end("at once")
     assert terminal.getvalue() == "stopped: at once\n"
+
+
+def test_without_a_console_nothing_is_shown(monkeypatch: pytest.MonkeyPatch):
+    """As for programs of Windows that have no console, and where standard error is closed."""
+    monkeypatch.setattr(sys, "stderr", None)
+    run = trainer()
+    run.fit((X, Y), epochs=1)
+    assert run.epoch == 1

@@ -55,6 +55,11 @@ REFUSALS: dict[str, tuple[Callable[[], Any], type[GradloomError], str]] = {
         "fit inputs: values must be within the range of float32; got 1e+300 at (2, 0) (1 such values). "
         "Scale them first, e.g. with data.Standardize.",
     ),
+    "a function": (
+        lambda: fit(trainer(), data=lambda: iter([])),
+        DataError,
+        f"fit: {PARTS}; got function. Chunks that come one after the other are train.Stream(function).",
+    ),
     "nothing": (
         lambda: fit(trainer(), data=(X[:0], Y[:0])),
         DataError,

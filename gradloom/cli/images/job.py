@@ -15,6 +15,7 @@ from gradloom.cli.job import Result, Telling, asked_of_trainer, finish, fit, sho
 from gradloom.cli.optimizers import build_optimizer
 from gradloom.cli.prepare import TEST, TRAINING, VALIDATION, Plan
 from gradloom.cli.recipe import RECIPE, Recipe
+from gradloom.cli.render import listed
 from gradloom.cli.request import TrainOptions
 from gradloom.cli.runs import check_folder
 from gradloom.cli.schedules import Length
@@ -111,11 +112,7 @@ def _describe(parts: dict[str, Images]) -> str:
     sizes = ", ".join(f"{len(part)} {name}" for name, part in parts.items())
     height, width, channels = parts[TRAINING].inputs.shape[1:]
     kind = "grey" if channels == 1 else "colour"
-    return f"Images: {sizes}; {height} x {width}, {kind}. Classes: {_listed(parts[TRAINING].classes)}."
-
-
-def _listed(classes: tuple[str, ...]) -> str:
-    return ", ".join(classes[:10]) + (f", ... ({len(classes)})" if len(classes) > 10 else "")
+    return f"Images: {sizes}; {height} x {width}, {kind}. Classes: {listed(parts[TRAINING].classes)}."
 
 
 def _facts(options: TrainOptions, parts: dict[str, Images], notes: tuple[str, ...]) -> dict[str, Any]:

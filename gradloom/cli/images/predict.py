@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from gradloom import saving
 from gradloom.cli.answers import as_json, lines_of, write_csv, write_csv_file
 from gradloom.cli.images.sources import files_of
 from gradloom.cli.render import Screen
@@ -71,7 +72,7 @@ def _places(files: list[Path], out: Path) -> list[Path]:
     if (out.exists() and not out.is_dir()) or out.suffix.lower() == ".png":
         rule = "masks of several images go into a folder"
         raise OptionError("-o", rule=rule, got=f"{out} for {len(files)} images", fix="Name a folder.")
-    out.mkdir(parents=True, exist_ok=True)
+    saving.make_folder(out, who="-o", error=OptionError)
     return [out / f"{path.stem}.png" for path in files]
 
 

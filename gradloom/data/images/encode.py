@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
-import os
 from pathlib import Path
 
 import numpy as np
 
+from gradloom import saving
 from gradloom.data.images.decode import pillow
 from gradloom.errors import OptionError
 
@@ -32,15 +32,5 @@ def write_mask(path: Path, values: np.ndarray, size: tuple[int, int]) -> None:
     image = pillow().fromarray(values.astype(depth)).resize(size[::-1], resample=0)
     content = io.BytesIO()
     image.save(content, "PNG")
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_bytes(content.getvalue())
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise OptionError(
-            "-o",
-            rule="masks must go to a place that can be written",
-            got=f"{path}: {error.strerror}",
-            fix="Create its folder first, or choose another place.",
-        ) from None
+    rule = "masks must go to a place that can be written"
+    saving.save(path, content.getvalue(), who="-o", rule=rule, error=OptionError)

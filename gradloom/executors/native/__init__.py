@@ -6,6 +6,6 @@ a loop; ``loops`` says what a loop nest is, ``kernel`` what a kernel), ``bases``
 (kernels cut and joined), ``plan`` (loops, branches, memory), ``kernels/`` (one file a family, written with
 ``builder``, ``blocks``, ``scalars`` and ``vectormath``), ``module`` (the program that makes the ``calls``),
 ``sharing`` and ``gates`` (how threads share a kernel, how they wait), ``compile`` and ``translate`` (LLVM),
-``program`` (the call, with a ``workspace`` and a ``team``).  ``planning`` goes through all of this; what a call needs
-of it is the ``outline``, which is ``kept`` on disk under the ``digest`` of the graph.
+``program`` (the call, with a ``workspace``, ``signals`` and a ``team``).  ``planning`` goes through all of this; what a
+call needs of it is the ``outline``, which is ``kept`` on disk under the ``digest`` of the graph.
 """

@@ -1,7 +1,8 @@
 """Compiled code on disk, so that a kernel is compiled once and not once a process.
 
 An entry is named by a digest of everything that its code depends on.  It begins with the SHA-256 of its name and its
-code, so one that was cut off, altered or put in another's place is thrown away and made again, never run.  Entries are
+code, so one that was cut off, altered or put in another's place is thrown away and made again, never run.  A checksum
+is no signature: what another user wrote, into a folder that both may write to, is not run either.  Entries are
 written to a temporary name and renamed, so a reader sees a whole one or none, however many processes write it.  When
 the folder grows past its bound the entries that were not used for longest go.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import stat
 import tempfile
 from pathlib import Path
 
@@ -40,7 +42,7 @@ class ObjectCache:
             return None
         path = self.folder / f"{key}.o"
         try:
-            data = path.read_bytes()
+            data = self._read(path)
         except OSError:
             return None
         code = data[_DIGEST:]
@@ -48,6 +50,15 @@ class ObjectCache:
         with contextlib.suppress(OSError):  # the folder may be for reading alone
             os.utime(path) if good else path.unlink()  # used now
         return code if good else None
+
+    def _read(self, path: Path) -> bytes:
+        """The bytes of a file; none of what else lies in its place, is too large, or is of another user's making."""
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe would wait for a writer
+        with os.fdopen(handle, "rb") as file:
+            status = os.fstat(handle)
+            if not stat.S_ISREG(status.st_mode) or status.st_size > self.most_bytes or not _trusted(status):
+                return b""
+            return file.read()
 
     def keep(self, key: str, code: bytes) -> None:
         """Write the code of a key."""
@@ -86,6 +97,11 @@ class ObjectCache:
                 break
             path.unlink(missing_ok=True)
             total -= size
+
+
+def _trusted(status: os.stat_result) -> bool:
+    """Whether a file was made by this user or the system's: its code will run with this user's rights."""
+    return not hasattr(os, "geteuid") or status.st_uid in (os.geteuid(), 0)
 
 
 def _checksum(key: str, code: bytes) -> bytes:

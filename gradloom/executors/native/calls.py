@@ -41,16 +41,20 @@ class Slots:
         fault: the flag for indices out of range.
         board: the address of the board of the team that helps.
         least: the operations from which a kernel is shared with the team; NEVER where there is none.
+        stop: not 0 ends loops whose number of turns is not known.
+        look: what such loops call now and then; see signals.py.
         clock: the first of the kernels' clocks.
     """
 
     fault: int
     board: int
     least: int
+    stop: int
+    look: int
     clock: int
 
 
-SLOTS = Slots(fault=0, board=1, least=2, clock=16)
+SLOTS = Slots(fault=0, board=1, least=2, stop=3, look=4, clock=16)
 """What a program's state is made of."""
 
 DATA = object.__basicsize__

@@ -73,7 +73,7 @@ def _kind(kernel: Kernel) -> str:
 
 def _unshared(plan: Plan) -> int:
     """Bytes of all values in the arena, inner plans included, as if each had a place of its own."""
-    own = sum(n.tensor_type.size * n.dtype.itemsize for n in plan.offsets)
+    own = sum(n.tensor_type.nbytes for n in plan.offsets)
     return own + sum(_unshared(p) for inner in plan.inner.values() for p in inner)
 
 

@@ -53,7 +53,7 @@ class HostKernels:
 
 def _array_at(address: int, like: Node) -> np.ndarray:
     """The buffer at an address as an array."""
-    size = like.tensor_type.size * like.dtype.itemsize
+    size = like.tensor_type.nbytes
     if size == 0:
         return np.empty(like.shape, like.dtype)
     raw = memoryview((ctypes.c_char * size).from_address(address))

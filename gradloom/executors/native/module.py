@@ -15,7 +15,7 @@ from dataclasses import field
 from gradloom.executors.native import kernels
 from gradloom.executors.native.blocks import BlockWriter
 from gradloom.executors.native.builder import Function, Value
-from gradloom.executors.native.calls import DATA, SLOTS, Address, Call, CallLists
+from gradloom.executors.native.calls import DATA, SLOTS, WORK, Address, Call, CallLists
 from gradloom.executors.native.denormals import flush_denormals
 from gradloom.executors.native.half import conversions_for
 from gradloom.executors.native.kernel import Kernel, storage
@@ -104,6 +104,13 @@ FEW_ROWS = 4
 
 _TURNS = 100
 """Turns that are counted of a loop whose number of turns is not known."""
+
+_UNSEEN = 20_000_000
+"""Elementary operations, some milliseconds, in which a loop does not look at signals: to look takes a microsecond, and
+milliseconds where another thread has Python's lock."""
+
+_OF_A_CALL = 100
+"""Elementary operations that take as long as calling a kernel."""
 
 Addresses = Mapping[Node, Address]
 
@@ -275,7 +282,7 @@ class _Writer:
         inputs = body.graph.inputs
 
         def element(whole: Address, like: Node) -> Address:
-            size = like.tensor_type.size * like.dtype.itemsize
+            size = like.tensor_type.nbytes
             return whole.element(size, self.depth, length, reverse=node.attrs["reverse"])
 
         given = dict(constants)
@@ -319,8 +326,24 @@ class _Writer:
             leave(main.binary("xor", self._holds(results[-1]), main.const("i1", 1)))
             if limit is not None:
                 leave(main.compare("eq", turn, main.index(limit)))
+            first = len(self.lists.places)
             work = self.run(body, given, arenas[1])
+            leave(self._interrupted(turn, 1 if body.inner else self._unseen_turns(first)))
         return asking + (asking + work) * min(_TURNS, limit or _TURNS)
+
+    def _unseen_turns(self, first: int) -> int:
+        """After how many turns a loop looks at signals, a power of 2; its calls are those from the first on."""
+        works = [self.lists.records[place + WORK] for place in self.lists.places[first:]]
+        return 1 << max(_UNSEEN // (sum(works) + _OF_A_CALL * (1 + len(works))), 1).bit_length() - 1
+
+    def _interrupted(self, turn: Value, every: int) -> Value:
+        """Let Python handle signals in one of so many turns; whether the loop has to end for one."""
+        main = self.main
+        state, last = main.param("state"), main.index(every - 1)
+        with main.when(main.compare("eq", main.binary("and", turn, last), last)):
+            look = main.load(main.at(state, SLOTS.look, "i64"), "ptr", 8)
+            main.do(f"call void {look.text}()")
+        return main.compare("ne", main.load(main.at(state, SLOTS.stop, "i64"), "i64", 8), main.index(0))
 
     def _holds(self, boolean: Address) -> Value:
         """A boolean in memory."""

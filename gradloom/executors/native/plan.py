@@ -256,7 +256,7 @@ def _place(plan: Plan, target: Target) -> None:
     for step, kernel in enumerate(plan.kernels):
         for node in kernel.results:
             if node not in outside and node not in arena.offsets and node.op is not PLACEHOLDER:
-                arena.put(node, node.tensor_type.size * node.dtype.itemsize)
+                arena.put(node, node.tensor_type.nbytes)
                 dying.setdefault(last_use[node], []).append(node)
         inner = [(kernel, i) for i in range(len(plan.inner.get(kernel, [])))]
         plan.inner_offsets[kernel] = [arena.put(what, plan.inner[kernel][what[1]].size) for what in inner]

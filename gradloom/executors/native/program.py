@@ -122,6 +122,7 @@ class NativeProgram:
         arrays = [*given, *computed, *self._constants]
         space.take(arrays)
         self._run(space)
+        space.signals.check()
         space.host.check()
         if space.fault.value:
             space.fault.value = 0

@@ -18,6 +18,7 @@ from gradloom.errors import OutOfMemoryError
 from gradloom.executors.native.calls import DATA, NEVER, SLOTS
 from gradloom.executors.native.host import HostKernels
 from gradloom.executors.native.outline import Outline
+from gradloom.executors.native.signals import Signals
 
 _BOUNDARY = 128
 _LARGE = 4096  # bytes of an array from which its place matters
@@ -36,6 +37,7 @@ class Workspace:
         fault: not 0 after a position outside its axis was met.
         board: the address of the board of the team that helps.
         least: the operations from which a kernel is shared with it.
+        signals: what lets handlers of signals run.
         arguments: what the program's function is told of all this.
     """
 
@@ -45,11 +47,13 @@ class Workspace:
         self.table = (ctypes.c_size_t * arrays)()
         self.host = host
         self._pack = partial(struct.Struct(f"{arrays}N").pack_into, self.table, 0)
-        self.fault, self.board, self.least = (
+        self.fault, self.board, self.least, stop, look = (
             ctypes.c_int64.from_address(address(self.state) + 8 * slot)
-            for slot in (SLOTS.fault, SLOTS.board, SLOTS.least)
+            for slot in (SLOTS.fault, SLOTS.board, SLOTS.least, SLOTS.stop, SLOTS.look)
         )
         self.least.value = NEVER
+        self.signals = Signals(stop)
+        look.value = self.signals.address
         places = ctypes.addressof(self.table), address(self.arena), address(self.state), host.address
         self.arguments = [ctypes.c_int64(place) for place in places]
 

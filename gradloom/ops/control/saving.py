@@ -48,10 +48,10 @@ def _needed_by(linear: Sequence[Node], seeds: Collection[Node]) -> list[Node]:
     order = topological(linear)
     moving = dependents(order, seeds)
     used = [x for node in order if node in moving and node not in seeds for x in node.inputs if x not in moving]
-    return list(dict.fromkeys(map(_unrepeated, used)))
+    return list(dict.fromkeys(map(unrepeated, used)))
 
 
-def _unrepeated(x: Node) -> Node:
+def unrepeated(x: Node) -> Node:
     """What a repeated value repeats: repeating is cheaper than saving the repeated."""
     while x.op is broadcast:
         x = x.inputs[0]

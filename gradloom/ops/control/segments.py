@@ -36,7 +36,7 @@ def segment_of(loop: Node, saved: Sequence[Node]) -> int:
     """Turns of each segment of a loop that would save these values in each turn; 0 where it stays whole."""
     wanted, length = loop.attrs.get("segment"), loop.attrs["length"]
     if wanted is None:
-        bytes_a_turn = sum(x.tensor_type.size * x.dtype.itemsize for x in saved)
+        bytes_a_turn = sum(x.tensor_type.nbytes for x in saved)
         wanted = near_root(length) if bytes_a_turn * length > AUTOMATIC_FROM else 0
     return wanted if wanted < length else 0
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from gradloom import saving
 from gradloom.data.table import Table
 from gradloom.errors import OptionError
 from gradloom.records import dataclass
@@ -68,7 +69,7 @@ class Page:
 
     def save(self, path: str | Path) -> None:
         """Write the document to a file."""
-        Path(path).write_text(self.html, encoding="utf-8")
+        saving.save(path, self.html, rule="the page cannot be written")
 
 
 def page(
