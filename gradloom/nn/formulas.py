@@ -157,10 +157,18 @@ def _(layer: NoisyDense) -> Equations:
 
 @equations.register
 def _(layer: DropConnect) -> Equations:
-    bias = " + b" if layer.has_bias else ""
-    kept = "M * W / (1 - r)" if layer.mode == "inverted" else "M * W"
-    mean = "1" if layer.mode == "inverted" else "1 - r"
+    bias, is_inverted = " + b" if layer.has_bias else "", layer.mode == "inverted"
+    mean = "1" if is_inverted else "1 - r"
     predicted = f"M∘W has its mean, {mean} times W" if layer.predict == "mean" else "y is its mean over normal sums"
+    if layer.mask == "normal":
+        scaled, spread = ("W", "* r / (1 - r)") if is_inverted else ("(1 - r) * W", "* r * (1 - r)")
+        remark = (
+            "z is standard normal, drawn for each example and unit, as if a mask M dropped weights with probability r; "
+            f"when predicting {predicted}."
+        )
+        what = f"x @ ({scaled}){bias} + z * sqrt((x**2 @ W**2) {spread})"
+        return _activated(what, layer.activation, remark, r=layer.rate)
+    kept = "M * W / (1 - r)" if is_inverted else "M * W"
     remark = f"M is 0 with probability r, else 1, drawn for each {layer.mask}; when predicting {predicted}."
     return _activated(f"x @ ({kept}){bias}", layer.activation, remark, r=layer.rate)
 
