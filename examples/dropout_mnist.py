@@ -63,7 +63,7 @@ METHODS = {
     "max-norm": Method(plain, (MaxNorm(2.0),)),
     "dropout, inverted": Method(dropout),
     "dropout, weight-scaled": Method(partial(dropout, mode="weight_scaled")),
-    "dropout + max-norm": Method(dropout, (MaxNorm(2.0),)),
+    "dropout + max-norm": Method(dropout, (MaxNorm(1.4),)),
     "dropout of inputs too": Method(partial(dropout, inputs=0.2)),
     "dropout of inputs too + max-norm": Method(partial(dropout, inputs=0.2), (MaxNorm(2.0),)),
     "DropConnect": Method(drop_connect),
