@@ -135,6 +135,21 @@ def test_predicting_by_moments_is_a_mean_over_normal_sums(mode: str, activation:
     np.testing.assert_allclose(found, whole(X), rtol=1e-4 if activation == "tanh" else 1e-6)
 
 
+@pytest.mark.parametrize("mode", ["inverted", "weight_scaled"])
+def test_normal_sums_with_the_numbers_that_were_drawn(mode: str) -> None:
+    """One input of 1 with weights of 1 shows z."""
+    probe = nn.DropConnect(4, 0.4, mode=mode, mask="normal", init=nn.init.constant(1.0))
+    ones = np.ones((len(X), 1))
+    probe.initialize(ones)
+    mean, deviation = (1, np.sqrt(0.4 / 0.6)) if mode == "inverted" else (0.6, np.sqrt(0.24))
+    drawn = (drawing(probe, ones) - mean) / deviation
+    layer = nn.DropConnect(4, 0.4, mode=mode, mask="normal")
+    known(layer, X)
+    weight, bias = (layer.parameters()[name].numpy() for name in ("weight", "bias"))
+    found = run(layer.describe(), x=X, W=weight, b=bias, z=drawn)["y"]
+    np.testing.assert_allclose(found, drawing(layer, X), rtol=1e-5, atol=1e-6)
+
+
 def test_noise_on_weights_with_the_numbers_that_were_drawn() -> None:
     layer = nn.NoisyDense(4, 0.2)
     known(layer, X)

@@ -60,7 +60,7 @@ class Recipe:
 
 RECIPES = {
     "mnist-lenet": Recipe("LeNet-5", (28, 28, 1), 10, "mnist", "", 12, 64, "adam", 2e-3, wanted=0.99),
-    "mnist-cnn": Recipe("SmallCNN", (28, 28, 1), 10, "mnist", "digits", 15, 128, "adam", 2e-3, wanted=0.995),
+    "mnist-cnn": Recipe("SmallCNN", (28, 28, 1), 10, "mnist", "digits", 30, 128, "sgd", 0.05, decay=5e-4, wanted=0.995),
     "cifar-resnet": Recipe(
         "ResNet-20", (32, 32, 3), 10, "cifar10 (jpeg)", "shift and mirror", 5, 128, "sgd", 0.2, decay=5e-4
     ),

@@ -168,21 +168,28 @@ def _(layer: NoisyDense) -> Equations:
 
 @equations.register
 def _(layer: DropConnect) -> Equations:
-    bias = " + b" if layer.has_bias else ""
-    kept = "M * W / (1 - r)" if layer.mode == "inverted" else "M * W"
-    mean, spread = ("1", "r / (1 - r)") if layer.mode == "inverted" else ("1 - r", "r * (1 - r)")
+    bias, is_inverted = " + b" if layer.has_bias else "", layer.mode == "inverted"
+    mean, spread = ("1", "r / (1 - r)") if is_inverted else ("1 - r", "r * (1 - r)")
+    sums = f"x @ {'W' if is_inverted else '((1 - r) * W)'}{bias}"
+    variance = f"{spread} * (x**2 @ W**2)"
     is_normal = layer.predict == "moments" and layer.activation is not None
     predicted = (
         "it is ŷ, the squares those of elements and z standard normal"
         if is_normal
         else f"M∘W has its mean, {mean} times W"
     )
-    remark = f"M is 0 with probability r, else 1, drawn for each {layer.mask}; when predicting {predicted}."
-    training = _activated(f"x @ ({kept}){bias}", layer.activation, remark, r=layer.rate)
+    if layer.mask == "normal":
+        what = f"{sums} + z * sqrt({variance})"
+        drawn = (
+            "z is standard normal, drawn for each example and unit, as if a mask M dropped weights with probability r"
+        )
+    else:
+        what = f"x @ ({'M * W / (1 - r)' if is_inverted else 'M * W'}){bias}"
+        drawn = f"M is 0 with probability r, else 1, drawn for each {layer.mask}"
+    training = _activated(what, layer.activation, f"{drawn}; when predicting {predicted}.", r=layer.rate)
     if not is_normal or layer.activation is None:
         return training
-    sums = f"mu = x @ W{bias}" if mean == "1" else f"mu = x @ ((1 - r) * W){bias}"
-    normal = (sums, f"v = {spread} * (x**2 @ W**2)", "u = mu + sqrt(v) * z")
+    normal = (f"mu = {sums}", f"v = {variance}", "u = mu + sqrt(v) * z")
     return replace(
         training, lines=(*training.lines, *normal, *_lines_of(layer.activation, "u", "g"), "y_hat = mean(g, z)")
     )

@@ -48,6 +48,7 @@ CASES = {
     "drop connect scaled": Case(
         lambda: nn.DropConnect(3, 0.4, mode="weight_scaled", mask="example", bias=False), IMAGES, (3, 2, 2, 3), True
     ),
+    "drop connect of sums": Case(lambda: nn.DropConnect(3, 0.4, mask="normal"), IMAGES, (3, 2, 2, 3), random=True),
     "drop connect by moments": Case(
         lambda: nn.DropConnect(3, 0.3, activation="tanh", predict="moments", mask="example"), ROWS, (6, 3), random=True
     ),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+import scipy.stats
 
 import gradloom as gl
 from gradloom import nn
@@ -47,6 +47,72 @@ def test_single_connections_are_dropped_with_the_rate(mask: str, mode: str) -> N
     assert layer(units).numpy().mean() == pytest.approx(0.7 * kept, rel=1e-6)
 
 
+@pytest.mark.parametrize("mask", ["example", "normal"])
+@pytest.mark.parametrize("mode", ["inverted", "weight_scaled"])
+def test_each_example_draws_sums_of_its_own(mask: str, mode: str) -> None:
+    """Beside masks drawn by NumPy: the distribution of the sums, and that units are independent."""
+    rng = np.random.default_rng(5)
+    row = rng.normal(size=40).astype(np.float32)
+    many = np.tile(row, (3000, 1))
+    layer = built(nn.DropConnect(3, 0.3, mode=mode, mask=mask, bias_init=nn.init.constant(0.2)), many)
+    weight = layer.parameters()["weight"].numpy() / (0.7 if mode == "inverted" else 1)
+    wanted = np.array([row @ (weight * (rng.random(weight.shape) < 0.7)) for _ in range(3000)]) + 0.2
+    found = train(layer, many)
+    assert all(scipy.stats.cramervonmises_2samp(found[:, i], wanted[:, i]).pvalue > 1e-3 for i in range(3))
+    assert np.abs(np.corrcoef(found.T) - np.eye(3)).max() < 5 / np.sqrt(3000)
+
+
+@pytest.mark.parametrize("mask", ["batch", "example", "normal"])
+@pytest.mark.parametrize("mode", ["inverted", "weight_scaled"])
+def test_slopes_are_right_on_average(mask: str, mode: str) -> None:
+    """E Σ(x (M ∘ W))² has a closed form, and so its slope: 2 x xᵀW E² + 2 x² W Var of a mask's element."""
+    x, runs = X.astype(float), 300
+    layer = nn.DropConnect(3, 0.3, mode=mode, mask=mask, bias=False)
+    layer.initialize(gl.tensor(x), seed=2)
+    weight = layer.parameters()["weight"].numpy()
+
+    def loss(p: Any, key: Any) -> gl.Tensor:
+        return gl.sum(nn.apply(layer, p, {}, x, training=True, key=key)[0] ** 2)
+
+    slope = gl.jit(gl.grad(loss))
+    found = np.array([slope(layer.parameters(), gl.random.key(seed))["weight"].numpy() for seed in range(runs)])
+    mean, variance = (1, 0.3 / 0.7) if mode == "inverted" else (0.7, 0.21)
+    wanted = 2 * mean**2 * x.T @ x @ weight + 2 * variance * (x**2).sum(0)[:, None] * weight
+    assert (np.abs(found.mean(0) - wanted) < 5 * found.std(0) / np.sqrt(runs)).all()
+
+
+def test_sums_of_nothing_have_a_slope() -> None:
+    layer = built(nn.DropConnect(3, 0.5, mask="normal"))
+
+    def loss(p: Any) -> gl.Tensor:
+        nothing = np.zeros((2, 4), np.float32)
+        return gl.sum(nn.apply(layer, p, {}, nothing, training=True, key=gl.random.key(1))[0])
+
+    slope = gl.grad(loss)(layer.parameters())
+    assert (slope["weight"].numpy() == 0).all()
+    assert (slope["bias"].numpy() == 2).all()
+
+
+@pytest.mark.parametrize("rate", [0.2, 0.5])
+def test_weight_scaled_dropout_is_inverted_dropout_with_a_smaller_step(rate: float) -> None:
+    """With weights p times as large behind it, and a learning rate 1/p² times as large, it makes the same steps."""
+    keep, step = 1 - rate, 0.1
+    nets = {mode: nn.Sequential(nn.Dropout(rate, mode=mode), nn.Dense(3)) for mode in ("inverted", "weight_scaled")}
+    for net in nets.values():
+        built(net)
+    given = nets["inverted"].parameters()["layers.1"]
+    weights = {"inverted": given["weight"], "weight_scaled": given["weight"] / keep}
+    rates = {"inverted": step, "weight_scaled": step / keep**2}
+
+    def loss(w: Any, net: nn.Module, key: gl.Tensor) -> gl.Tensor:
+        own = {"layers.1": {"weight": w, "bias": given["bias"]}}
+        return gl.sum(nn.apply(net, own, {}, X, training=True, key=key)[0] ** 2)
+
+    for key in map(gl.random.key, range(3)):
+        weights = {mode: w - rates[mode] * gl.grad(loss)(w, nets[mode], key) for mode, w in weights.items()}
+    np.testing.assert_allclose(weights["weight_scaled"].numpy() * keep, weights["inverted"].numpy(), rtol=1e-4)
+
+
 @pytest.mark.parametrize("mode", ["inverted", "weight_scaled"])
 @pytest.mark.parametrize("activation", ["relu", "tanh", "softplus"])
 def test_moments_are_the_mean_over_the_normal_distribution(mode: str, activation: str) -> None:
@@ -62,7 +128,7 @@ def test_moments_are_the_mean_over_the_normal_distribution(mode: str, activation
         sums = masks @ (w * row) + 0.2
         mean = float(chances @ sums)
         deviation = float(np.sqrt(chances @ (sums - mean) ** 2))
-        normal = norm(mean, deviation)
+        normal = scipy.stats.norm(mean, deviation)
         wanted = normal.expect(g, lb=mean - 9 * deviation, ub=mean + 9 * deviation)
         assert found == pytest.approx(wanted, abs=1e-4)  # of the quadrature
 
