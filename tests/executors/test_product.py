@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import gradloom as gl
 from gradloom.executors.native.kernels.tiling import Split, cover, tiling
+from gradloom.executors.native.module import write_module
 from gradloom.executors.native.program import NativeProgram
 from gradloom.executors.native.target import host
 from gradloom.ir.interpret import evaluate
@@ -131,6 +132,18 @@ def test_rows_a_multiple_of_pages_apart_are_copied_and_give_the_same():
     assert_close(run(product("x'y"), left, right)[0], wanted, 200)
 
 
+@pytest.mark.parametrize("form", ["xy", "x'y"])
+def test_large_results_are_asked_for_before_they_are_written(form: str):
+    """Lines of the last tiles that do not exist may be asked for as well: that reads nothing."""
+    for m, k, n, asked in ((367, 45, 371, True), (67, 45, 71, False)):
+        left, right, wanted = operands(m, k, n, form, "float32")
+        graph = gl.trace(product(form), gl.tensor(left), gl.tensor(right))
+        program = NativeProgram(graph)
+        assert_close(program([left, right])[0], wanted, k)
+        text = "".join(kernel.text() for kernel in write_module(program.plan, host()).kernels)
+        assert (", i32 1, i32 3, i32 1)" in text) == asked
+
+
 def test_a_scattered_left_operand_of_a_long_sum_is_transposed_first():
     left, right, wanted = operands(130, 261, 530, "x'y", "float32")
     program = NativeProgram(gl.trace(product("x'y"), gl.tensor(left), gl.tensor(right)))
@@ -158,7 +171,8 @@ def test_few_rows_take_short_steps_through_a_large_transposed_right_operand(form
     for m in (1, 2, 12):
         left, right, wanted = operands(m, 520, 410, form, "float32")
         program = NativeProgram(gl.trace(product(form), gl.tensor(left), gl.tensor(right)))
-        assert m == 1 or "y'" not in form or "in 3 steps" in program.explain()
+        one_tile = host().registers > 16  # has all rows
+        assert m == 1 or "y'" not in form or not one_tile or "in 3 steps" in program.explain()
         assert_close(program([left, right])[0], wanted, 520)
 
 

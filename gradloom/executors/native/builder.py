@@ -381,10 +381,10 @@ class Function:
         self.declare(f"declare void @{name}({x.type}, ptr, i32, {mask.type})")
         self.do(f"call void @{name}({x.type} {x.text}, ptr {pointer.text}, i32 {align}, {mask.type} {mask.text})")
 
-    def prefetch(self, pointer: Value) -> None:
-        """Ask for the cache line of an address, which may lie anywhere."""
+    def prefetch(self, pointer: Value, *, write: bool = False) -> None:
+        """Ask for the cache line of an address, which may lie anywhere; ``write`` asks for it alone, to write to it."""
         self.declare("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
-        self.do(f"call void @llvm.prefetch.p0(ptr {pointer.text}, i32 0, i32 3, i32 1)")
+        self.do(f"call void @llvm.prefetch.p0(ptr {pointer.text}, i32 {int(write)}, i32 3, i32 1)")
 
     # Control ----------------------------------------------------------------------------------------------------
 

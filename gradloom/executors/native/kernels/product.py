@@ -32,6 +32,7 @@ from gradloom.records import dataclass
 LINE = 64  # bytes of a cache line
 FEWEST_TURNS = 4  # of the inner loop between requests for lines
 MOST_ASKED = 16  # lines of the left operand in one of these requests
+LARGE_RESULT = 512 * 1024  # bytes from which a result is asked for before it is written
 MOST_UNROLLED = 4  # summed elements that need no inner loop
 HEAVY = 12  # instructions of an epilogue from which it is a loop over the rows of a tile in any case
 SHORT = 64  # summed elements up to which such a loop costs much beside the sum
@@ -330,14 +331,14 @@ class _Product:
         def innermost(x: Value, y: Value, tile: list[Value]) -> list[Value]:
             if n.depth is None:
                 return self._turn(spot.vectors, left, ahead, x, y, tile)
-            asked = self._read_at_the_end()
-            rows = self._lines_of_left()
-            if not (asked or rows) or self.tiles.depth < FEWEST_TURNS * height:
+            asked, rows = self._read_at_the_end(), self._lines_of_left()
+            written = [] if asked else self._written_at_the_end()
+            if not (asked or written or rows) or self.tiles.depth < FEWEST_TURNS * height:
                 return run(0, step.count, x, y, tile)
-            # While the tile sums, the lines that are read after it come in from memory, a row at a time.
+            # While the tile sums, the lines that are needed after it come in from memory, a row at a time.
             i, tile, finish = b.loop_carrying(0, height, 1, tile)
-            for operand in asked:
-                self._ask_for(operand, self._here(spot, i, spot.vectors[0]), spot.vectors)
+            for operand in asked or written:
+                self._ask_for(operand, self._here(spot, i, spot.vectors[0]), spot.vectors, write=bool(written))
             self._ask_for_left(spot, i, rows)
             share = b.imul(b.idiv(step.count, height * TOGETHER), TOGETHER)
             begin = _times(b, i, share)
@@ -395,6 +396,17 @@ class _Product:
         found = [load for load in epilogue if n.stride(load, n.column) == 1 and n.stride(load, n.row)]
         return found if self.tiles.steps == 1 else [n.partial, *found]
 
+    def _written_at_the_end(self) -> list[Load]:
+        """Results that are too large to lie in the nearest caches already.
+
+        Where something is read as well, results take its place in most cases (updates, unfinished sums).
+        """
+        n = self.nest
+        if n.size(n.row) * n.size(n.column) * self.dtype.itemsize < LARGE_RESULT:
+            return []
+        written = [Load(s.buffer, s.place) for s in n.stores]
+        return [w for w in written if n.stride(w, n.column) == 1 and n.stride(w, n.row)]
+
     def _lines_of_left(self) -> int:
         """Lines that a tile asks for of a row of the left operand, one that the next group will read.
 
@@ -413,13 +425,13 @@ class _Product:
         for number in range(lines):
             b.prefetch(b.at(start, number * line, self.kind))
 
-    def _ask_for(self, operand: Load, here: Here, vectors: Sequence[Lanes]) -> None:
+    def _ask_for(self, operand: Load, here: Here, vectors: Sequence[Lanes], *, write: bool) -> None:
         """Ask for the cache lines of a row of the tile."""
         memory = self.writer.memory(operand.buffer)
         start = self.b.at(self.writer.pointers[operand.buffer], self.writer.offset(operand.place, here), memory)
         columns = vectors[-1].first + vectors[-1].valid
         for first in range(0, columns, LINE // operand.buffer.dtype.itemsize):
-            self.b.prefetch(self.b.at(start, first, memory))
+            self.b.prefetch(self.b.at(start, first, memory), write=write)
 
 
 def _times(b: Function, x: Index, y: Index) -> Index:
