@@ -27,7 +27,7 @@ def are_several(values: Any) -> bool:
     """Whether values are several inputs: a dict, or a tuple with arrays in it.  Lists are rows of one array."""
     if isinstance(values, tuple):
         return any(hasattr(value, "shape") and len(value.shape) for value in values)
-    return isinstance(values, dict)
+    return isinstance(values, dict) and not hasattr(values, "shape")  # SciPy has matrices that are dicts
 
 
 def checked_inputs(values: Any, who: str, check: Callable[[Any, str], np.ndarray]) -> Inputs:

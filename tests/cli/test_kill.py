@@ -23,7 +23,7 @@ OPTIONS = ["--target", "kind", "--model", "linear", "--epochs", "3", "--quiet"]
 DRIVER = """
 import json, os, signal, sys
 from pathlib import Path
-from gradloom import train
+from gradloom import saving, train
 from gradloom.cli.main import main
 from gradloom.train import checkpoint
 
@@ -40,8 +40,9 @@ def child(fatal):
             os.kill(os.getpid(), signal.SIGKILL)
         return local
     def calls(frame, event, argument):
-        ours = frame.f_code.co_filename == checkpoint.__file__
-        return local if ours and frame.f_code.co_name in ("write", "_replace") else None
+        ours = frame.f_code in (checkpoint.write.__code__, saving.save.__code__, saving.replace.__code__)
+        place = frame.f_locals.get("path", frame.f_locals.get("target"))
+        return local if ours and Path(place).name == model.name else None
     sys.stdout = open(os.devnull, "w")
     sys.settrace(calls)
     os._exit(main(words))
