@@ -171,7 +171,7 @@ def test_few_rows_take_short_steps_through_a_large_transposed_right_operand(form
     for m in (1, 2, 12):
         left, right, wanted = operands(m, 520, 410, form, "float32")
         program = NativeProgram(gl.trace(product(form), gl.tensor(left), gl.tensor(right)))
-        one_tile = host().registers > 16  # has all rows
+        one_tile = m == 2 or host().registers > 16  # has all rows
         assert m == 1 or "y'" not in form or not one_tile or "in 3 steps" in program.explain()
         assert_close(program([left, right])[0], wanted, 520)
 
