@@ -41,15 +41,39 @@ def from_json(data: dict[str, Any]) -> Found:
     return {w: {s: Measured(tuple(m["values"]), m["problem"]) for s, m in row.items()} for w, row in data.items()}
 
 
+def against(measured: Measured, other: Measured) -> list[float]:
+    """The ratio of each turn to the other's turn beside it, the least first.
+
+    The machine's clock changes by up to two from one second to the next; turns of one round see much the same clock,
+    so their ratio says more than that of two medians.
+    """
+    return sorted(a / b for a, b in zip(measured.values, other.values))
+
+
+def middle(ratios: list[float]) -> tuple[float, float, float]:
+    """The median of ratios, and between which lies the middle half of them."""
+    if len(ratios) < 2:
+        return (ratios * 3)[0], (ratios * 3)[0], (ratios * 3)[0]
+    low, median, high = statistics.quantiles(ratios, n=4, method="inclusive")
+    return median, low, high
+
+
+def ahead(found: Found, work: str, system: str, peer: str) -> float:
+    """How many times as long as a system a peer takes: the median of the rounds' ratios; NaN where one is missing."""
+    row = found.get(work, {})
+    ratios = against(row.get(peer, Measured()), row.get(system, Measured()))
+    return statistics.median(ratios) if ratios else math.nan
+
+
 def median(found: Found, work: str, system: str) -> float:
     """The median of a system at some work; NaN where it was not measured."""
     return found.get(work, {}).get(system, Measured()).median
 
 
-def best(found: Found, work: str, systems: Iterable[str]) -> tuple[str, float]:
-    """The system with the least median, and that median; ("", NaN) where none was measured."""
-    medians = {s: m for s in systems if not math.isnan(m := median(found, work, s))}
-    return min(medians.items(), key=lambda item: item[1]) if medians else ("", math.nan)
+def best(found: Found, work: str, system: str, peers: Iterable[str]) -> tuple[str, float]:
+    """The fastest of a system's peers, and how far the system is :func:`ahead` of it; ("", NaN) without a peer."""
+    ratios = {p: r for p in peers if not math.isnan(r := ahead(found, work, system, p))}
+    return min(ratios.items(), key=lambda item: item[1]) if ratios else ("", math.nan)
 
 
 @dataclass(frozen=True)

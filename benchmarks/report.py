@@ -52,7 +52,8 @@ def _text(kept: dict[str, Any]) -> str:
     minutes = sum(kept[name]["took"] for name in parts) / 60
     opening = (
         "# Results\n\nMade by `make bench`; [how it measures](../docs/benchmarks.md). Every system runs in a process "
-        f"of its own, and they take turns; figures are medians of rounds. All of it took {minutes:.0f} minutes.\n\n"
+        f"of its own, and they take turns; figures are medians of rounds, ratios medians of the ratios within rounds. "
+        f"All of it took {minutes:.0f} minutes.\n\n"
     )
     goals = [goal for name, found in parts.items() for goal in PARTS[name].goals(found)]
     return opening + "\n\n".join([*machines, _goals(goals), *sections]) + "\n"

@@ -16,6 +16,8 @@ from benchmarks.worker import Failed, Worker
 
 RUNS = 3
 """Runs of a turn, of which the median counts: the first finds cold caches and sleeping threads."""
+ENOUGH = 0.5
+"""Seconds after which a turn has no more runs: of such length, the first is as good as the next."""
 SETTLE = 0.1
 """Seconds between turns, in which the threads of the last system stop waiting for work and fall asleep."""
 AGREEMENT = 0.01
@@ -80,7 +82,7 @@ def _one(work: Work, workers: dict[str, Worker], contenders: Contenders, rounds:
         for name in list(workers)[:: 1 if turn % 2 == 0 else -1]:
             if name not in problems:
                 time.sleep(SETTLE)
-                runs = attempt(name, lambda: workers[name].time(RUNS))  # noqa: B023
+                runs = attempt(name, lambda: workers[name].time(RUNS, ENOUGH))  # noqa: B023
                 seconds[name] += [statistics.median(runs)] if runs else []
     problems |= _disagreements(checks)
     return {name: Measured(tuple(seconds[name]), problems.get(name, "")) for name in workers}

@@ -3,7 +3,7 @@
 Where two ways differ by some hundredths, processes that take turns cannot tell: the machine's clock changes from one
 turn to the next, and each process has its own luck with where its memory lies.  Here the ways follow each other within
 fractions of a second, on the same threads, and each turn is compared with its neighbour: what counts is the median of
-these ratios (:func:`against`).
+these ratios (:func:`benchmarks.measured.against`).
 
 ``python -m benchmarks.side_by_side SYSTEM METHODS WORK TURNS`` is the process.
 """
@@ -11,7 +11,6 @@ these ratios (:func:`against`).
 from __future__ import annotations
 
 import json
-import statistics
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -42,19 +41,6 @@ def side_by_side(system: str, methods: Mapping[str, str], work: Work, turns: int
     except Failed as problem:
         return dict.fromkeys(methods, Measured(problem=str(problem)))
     return {name: Measured(tuple(seconds)) for name, seconds in zip(methods, answer["seconds"])}
-
-
-def against(measured: Measured, other: Measured) -> list[float]:
-    """The ratio of each turn to the other's turn beside it, the least first."""
-    return sorted(a / b for a, b in zip(measured.values, other.values))
-
-
-def middle(ratios: list[float]) -> tuple[float, float, float]:
-    """The median of ratios, and between which lies the middle half of them."""
-    if len(ratios) < 2:
-        return (ratios * 3)[0], (ratios * 3)[0], (ratios * 3)[0]
-    low, median, high = statistics.quantiles(ratios, n=4, method="inclusive")
-    return median, low, high
 
 
 def _taking_turns(jobs: list[Any], turns: int) -> list[list[float]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from benchmarks.measured import Found, Measured, best, median
+from benchmarks.measured import Found, Measured, ahead, best
 from benchmarks.systems import NATIVE
 
 
@@ -37,18 +37,19 @@ def by_system(found: Found, unit: str, scale: float, against: str = NATIVE) -> s
     """
     parts = []
     for work, systems in found.items():
-        base = median(found, work, against)
-        rows = [_line(system, measured, scale, base) for system, measured in systems.items()]
+        rows = [
+            _line(system, measured, scale, ahead(found, work, against, system)) for system, measured in systems.items()
+        ]
         parts.append(f"### {work}\n\n{table(('system', unit, 'least - most', f'against {against}'), rows)}")
     return "\n\n".join(parts)
 
 
-def _line(system: str, measured: Measured, scale: float, base: float) -> list[str]:
+def _line(system: str, measured: Measured, scale: float, ratio: float) -> list[str]:
     if not measured.values:
         return [system, f"not measured: {measured.problem}", "", ""]
-    ratio = "" if math.isnan(base) else f"{measured.median / base:.2f}"
     note = f" ({measured.problem})" if measured.problem else ""
-    return [system + note, number(measured.median * scale), spread(measured, scale), ratio]
+    times = "" if math.isnan(ratio) else f"{ratio:.2f}"
+    return [system + note, number(measured.median * scale), spread(measured, scale), times]
 
 
 def by_work(found: Found, unit: str, scale: float, first: str) -> str:
@@ -58,8 +59,7 @@ def by_work(found: Found, unit: str, scale: float, first: str) -> str:
     rows = []
     for work in found:
         cells = [cell(found[work].get(system, Measured()), scale) for system in systems]
-        name, time = best(found, work, peers)
-        ratio = time / median(found, work, NATIVE)
+        name, ratio = best(found, work, NATIVE, peers)
         rows.append([work, *cells, "" if math.isnan(ratio) else f"{ratio:.2f} ({name})"])
     heads = [f"{system}, {unit}" for system in systems]
     return table((first, *heads, f"best peer against {NATIVE}"), rows)

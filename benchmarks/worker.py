@@ -52,13 +52,13 @@ class Worker:
         """
         return self._ask({"method": method, "work": to_json(work)})
 
-    def time(self, repeats: int) -> list[float]:
-        """Seconds a unit of some runs.
+    def time(self, repeats: int, enough: float) -> list[float]:
+        """Seconds a unit of some runs, none of which begins after so many seconds.
 
         Raises:
             Failed: whatever went wrong in the process.
         """
-        return self._ask({"repeats": repeats})
+        return self._ask({"repeats": repeats, "enough": enough})
 
     def close(self) -> None:
         """End the process."""
@@ -110,12 +110,21 @@ def _serve(name: str) -> None:
                 job.run()
                 result: Any = job.check() if job.check else None
             else:
-                result = [job.seconds() if job.seconds else timed(job) for _ in range(question["repeats"])]
+                result = _runs(job, question["repeats"], question["enough"])
             answer = {"result": result}
         except Exception as problem:
             answer = {"error": in_a_line(problem)}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
+
+
+def _runs(job: Any, repeats: int, enough: float) -> list[float]:
+    """Seconds a unit of each run, the last of which begins before there was enough."""
+    end = time.perf_counter() + enough
+    seconds = []
+    while len(seconds) < repeats and (not seconds or time.perf_counter() < end):
+        seconds.append(job.seconds() if job.seconds else timed(job))
+    return seconds
 
 
 def timed(job: Any) -> float:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from pathlib import Path
 
 import pytest
 
 from benchmarks import networks, report
-from benchmarks.measured import Found, Measured, from_json, to_json
+from benchmarks.measured import Found, Measured, against, ahead, best, from_json, middle, to_json
 from benchmarks.parts import (
     PARTS,
     compiling,
@@ -27,9 +28,10 @@ from benchmarks.parts import (
     workers,
 )
 from benchmarks.rounds import _disagreements, interleaved
-from benchmarks.side_by_side import against, middle
 from benchmarks.systems import JAX_BEST, NATIVE, TORCH_BEST
+from benchmarks.tables import by_system
 from benchmarks.work import Convolution, Derivative, Images, Network, Product
+from benchmarks.worker import _runs
 
 TINY = Network((5, 8, 3), 4, 3)
 HAND = "NumPy by hand"
@@ -113,6 +115,23 @@ def test_what_cannot_be_measured_is_named():
     assert "not measured: NotImplementedError" in steps.show({"net": row})
 
 
+class Sleeper:
+    """A job of which every run takes some time."""
+
+    units, seconds = 1, None
+
+    def __init__(self, seconds: float) -> None:
+        self.length = seconds
+
+    def run(self) -> None:
+        time.sleep(self.length)
+
+
+def test_long_runs_are_not_repeated():
+    assert len(_runs(Sleeper(0.0), 3, 60.0)) == 3
+    assert len(_runs(Sleeper(0.01), 3, 0.005)) == 1
+
+
 def test_ways_side_by_side_are_compared_turn_by_turn():
     measured = fit.measure(1, {"net": TINY}, turns=2)
     assert [len(m.values) for m in measured["net"].values()] == [2, 2]
@@ -127,6 +146,11 @@ def test_a_ratio_is_that_of_neighbours():
     assert middle(against(*slower)) == (2.0, 2.0, 2.0)
     assert middle([1.0, 2.0, 3.0, 4.0, 9.0]) == (3.0, 2.0, 4.0)
     assert middle([1.5]) == (1.5, 1.5, 1.5)
+    row = {"work": {"peer": slower[0], NATIVE: slower[1], "other": Measured((9.0,) * 5), "broken": Measured()}}
+    assert ahead(row, "work", NATIVE, "peer") == 2.0
+    assert best(row, "work", NATIVE, ("broken", "other", "peer")) == ("peer", 2.0)
+    assert best(row, "work", NATIVE, ("broken",))[0] == ""
+    assert "| peer | 5 | 2 - 9 | 2.00 |" in by_system(row, "s", 1.0)
 
 
 def test_worker_processes_are_measured_beside_what_is_foreseen():

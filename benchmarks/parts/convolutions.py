@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from benchmarks import networks
-from benchmarks.measured import Found, Goal, at_least, median
+from benchmarks.measured import Found, Goal, ahead, at_least, median
 from benchmarks.parts.vision import NETWORKS
 from benchmarks.rounds import each, interleaved
 from benchmarks.systems import NATIVE
@@ -120,7 +120,7 @@ def _cells(found: Found, title: str) -> list[str]:
 
 def _share(found: Found, title: str) -> float:
     """Our speed as a share of oneDNN's."""
-    return median(found, title, ONEDNN) / median(found, title, NATIVE)
+    return ahead(found, title, NATIVE, ONEDNN)
 
 
 def goals(found: Found) -> list[Goal]:

@@ -13,10 +13,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from benchmarks.measured import Found, Goal, at_most
+from benchmarks.measured import Found, Goal, against, at_most, middle
 from benchmarks.parts.steps import MEDIUM, NETWORKS, TINY
 from benchmarks.rounds import say
-from benchmarks.side_by_side import against, middle, side_by_side
+from benchmarks.side_by_side import side_by_side
 from benchmarks.systems import NATIVE
 from benchmarks.tables import number, spread, table
 from benchmarks.work import Network

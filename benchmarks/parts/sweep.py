@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from benchmarks.measured import Found, Goal, best, median
+from benchmarks.measured import Found, Goal, best
 from benchmarks.rounds import each, interleaved
 from benchmarks.systems import JAX_BEST, NATIVE, TORCH_BEST
 from benchmarks.tables import by_work
@@ -60,8 +60,8 @@ def _compared(found: Found) -> list[tuple[str, str, float]]:
     """For each point the best peer and its time over ours."""
     compared = []
     for point, row in found.items():
-        name, time = best(found, point, [system for system in row if system != NATIVE])
-        compared.append((point, name, time / median(found, point, NATIVE)))
+        name, ratio = best(found, point, NATIVE, [system for system in row if system != NATIVE])
+        compared.append((point, name, ratio))
     return compared
 
 
