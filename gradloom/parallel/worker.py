@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 
 from gradloom.errors import GradloomError
 from gradloom.parallel.memory import Shared
-from gradloom.parallel.records import from_bytes, to_bytes
+from gradloom.parallel.serialisation import from_bytes, to_bytes
 from gradloom.parallel.share import Share, Task
 
 STEP = b"step"

@@ -14,7 +14,7 @@ from typing import Self
 from gradloom import config
 from gradloom.errors import GradloomError, UnsupportedError, WorkerError
 from gradloom.parallel.memory import Shared
-from gradloom.parallel.records import from_bytes, to_bytes
+from gradloom.parallel.serialisation import from_bytes, to_bytes
 from gradloom.parallel.share import Task, shares
 from gradloom.parallel.worker import DONE, STEP
 

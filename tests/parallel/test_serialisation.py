@@ -10,7 +10,7 @@ import pytest
 import gradloom as gl
 from gradloom import executors
 from gradloom.ir.graph import Graph, scope
-from gradloom.parallel.records import from_bytes, to_bytes
+from gradloom.parallel.serialisation import from_bytes, to_bytes
 from gradloom.transforms import trace
 
 X = np.linspace(0.5, 2, 12, dtype=np.float32).reshape(3, 4)
