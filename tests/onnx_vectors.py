@@ -1,6 +1,7 @@
 """The operator vectors that the package onnx carries: for each operator small inputs and the outputs that it must give.
 
-They were computed by the package's own NumPy code, so they are an oracle that shares nothing with this library.
+Those in the folder "node" were computed by the package's own NumPy code, those of "pytorch-converted" and
+"pytorch-operator" by PyTorch: oracles that share nothing with this library.
 """
 
 from __future__ import annotations
@@ -16,44 +17,62 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-FOLDER = Path(onnx.__file__).parent / "backend/test/data/node"
+FOLDER = Path(onnx.__file__).parent / "backend/test/data"
+ONNX, PYTORCH = ("node",), ("pytorch-converted", "pytorch-operator")
 
 Attributes = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Case:
-    """One use of one operator: its name in the package, the operator, its attributes, its inputs ("" if absent)."""
+    """One use of one operator.
 
-    name: str
+    Attributes:
+        path: its folder in the package.
+        op: the operator.
+        attributes: its options.
+        inputs: names of what the operator takes, "" for what is absent.
+        files: names of what is in files, in their order.
+        constants: values that the model itself holds, by name.
+    """
+
+    path: Path
     op: str
     attributes: Attributes
     inputs: tuple[str, ...]
+    files: tuple[str, ...]
+    constants: dict[str, np.ndarray]
+
+    @property
+    def name(self) -> str:
+        return self.path.name
 
     def read(self) -> tuple[list[Any], list[np.ndarray]]:
         """Inputs in their order, None for those that are absent, and the outputs wanted."""
-        given = iter(self._arrays("input"))
-        return [next(given) if name else None for name in self.inputs], self._arrays("output")
+        given = {**self.constants, **dict(zip(self.files, self._arrays("input"), strict=True))}
+        return [given[name] if name else None for name in self.inputs], self._arrays("output")
 
     def _arrays(self, kind: str) -> list[np.ndarray]:
         files = sorted(
-            (FOLDER / self.name / "test_data_set_0").glob(f"{kind}_*.pb"),
+            (self.path / "test_data_set_0").glob(f"{kind}_*.pb"),
             key=lambda file: int(file.stem[len(kind) + 1 :]),
         )
         return [numpy_helper.to_array(onnx.load_tensor(file)) for file in files]
 
 
 @cache
-def _cases() -> tuple[Case, ...]:
+def _cases(source: str) -> tuple[Case, ...]:
     """All models of a single operator, whose inputs and outputs are tensors."""
     found = []
-    for path in sorted(FOLDER.glob("*/model.onnx")):
+    for path in sorted((FOLDER / source).glob("*/model.onnx")):
         graph = onnx.load(path).graph
         is_plain = all(value.type.HasField("tensor_type") for value in (*graph.input, *graph.output))
         if len(graph.node) == 1 and is_plain:
             node = graph.node[0]
             attributes = {a.name: _plain(helper.get_attribute_value(a)) for a in node.attribute}
-            found.append(Case(path.parent.name, node.op_type, attributes, tuple(node.input)))
+            constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+            files = tuple(value.name for value in graph.input if value.name not in constants)
+            found.append(Case(path.parent, node.op_type, attributes, tuple(node.input), files, constants))
     return tuple(found)
 
 
@@ -61,14 +80,14 @@ def _plain(value: Any) -> Any:
     return value.decode() if isinstance(value, bytes) else value
 
 
-def cases(*ops: str) -> list[Case]:
+def cases(*ops: str, sources: tuple[str, ...] = ONNX) -> list[Case]:
     """The cases of some operators."""
-    return [case for case in _cases() if case.op in ops]
+    return [case for source in sources for case in _cases(source) if case.op in ops]
 
 
-def of(*ops: str, where: Callable[[Case], Any] = lambda case: True) -> Any:
+def of(*ops: str, sources: tuple[str, ...] = ONNX, where: Callable[[Case], Any] = lambda case: True) -> Any:
     """Run a test on every case of some operators that fulfils a condition."""
-    return pytest.mark.parametrize("case", list(filter(where, cases(*ops))), ids=lambda case: case.name)
+    return pytest.mark.parametrize("case", list(filter(where, cases(*ops, sources=sources))), ids=lambda c: c.name)
 
 
 def assert_close(found: np.ndarray, wanted: np.ndarray) -> None:
