@@ -17,9 +17,9 @@ from gradloom.creation import ones
 from gradloom.errors import ShapeError
 from gradloom.ir.graph import Node
 from gradloom.ops import window
-from gradloom.ops.geometry import Windows
+from gradloom.ops.geometry import Windows, check_channels_last
 from gradloom.pointwise import abs as absolute
-from gradloom.pointwise import power, where
+from gradloom.pointwise import isnan, power, where
 from gradloom.tensor import Tensor, tensor, unwrap
 from gradloom.windows import Padding, Sizes, conv, geometry, spread
 
@@ -33,9 +33,16 @@ def patches(x: Any, size: Sizes, *, strides: Sizes = 1, padding: Padding = "vali
 def _options(
     who: str, x: Node, size: Sizes, strides: Sizes | None, padding: Padding, dilation: Sizes
 ) -> dict[str, Any]:
+    check_channels_last(who, x.tensor_type)
     sizes = spread(who, "size", size, len(x.shape) - 2)
     steps = sizes if strides is None else strides
-    return {"window": sizes, **geometry(who, x, sizes, steps, padding, dilation)}
+    given = {"window": sizes, **geometry(who, x, sizes, steps, padding, dilation)}
+    _laid_out(x, given).check(who)
+    return given
+
+
+def _laid_out(x: Node, given: Mapping[str, Any]) -> Windows:
+    return Windows(x.shape[1:-1], given["window"], given["strides"], given["padding"], given["dilation"])
 
 
 def max_pool(
@@ -78,17 +85,18 @@ def avg_pool(
 
 def _inside(x: Node, given: Mapping[str, Any]) -> np.ndarray:
     """For every window which of its positions lie inside x: (1, *out, positions, 1); the geometry alone says so."""
-    windows = Windows(x.shape[1:-1], given["window"], given["strides"], given["padding"], given["dilation"])
+    windows = _laid_out(x, given)
     padded = windows.pad(np.ones((1, *windows.spatial, 1), bool))
     return np.stack([padded[place] for _, place in windows.places()], axis=-2)
 
 
 def _counts(who: str, inside: np.ndarray, given: Mapping[str, Any]) -> np.ndarray:
-    """How many elements of x each window holds, (1, *out, 1, 1); a window of none has no value and is refused."""
+    """How many elements of x each window holds, or their weight, (1, *out, 1, 1); 0 has no mean and is refused."""
     counts = inside.sum(axis=-2, keepdims=True)
     if not counts.all():
+        rule = "every window must hold an element of x" + ("" if inside.dtype == bool else ", and weights that count")
         got = f"padding {given['padding']} for windows of {given['window']}"
-        raise ShapeError(who, rule="every window must hold an element of x", got=got, fix="Use less padding.")
+        raise ShapeError(who, rule=rule, got=got, fix="Use less padding.")
     return counts
 
 
@@ -105,7 +113,8 @@ def weighted_avg_pool(
         dilation: steps between elements of a window.
 
     Raises:
-        ShapeError: the weights have not one axis for each spatial axis, or a window holds nothing but padding.
+        ShapeError: the weights have not one axis for each spatial axis, or those of a window's elements inside x,
+            where the weights are known, sum up to 0.
     """
     image = tensor(x)
     image = Tensor(semantics.to_float(image.node))
@@ -114,7 +123,8 @@ def weighted_avg_pool(
         rule = "weights have one axis for each spatial axis"
         raise ShapeError("weighted_avg_pool", rule=rule, got=f"{kernel.type} for {image.type}")
     given = _options("weighted_avg_pool", image.node, kernel.shape, strides, padding, dilation)
-    _counts("weighted_avg_pool", _inside(image.node, given), given)
+    inside = _inside(image.node, given)
+    _counts("weighted_avg_pool", inside if kernel.is_symbolic else inside * kernel.numpy().reshape(-1, 1), given)
     del given["window"]
     everywhere = ones((1, *image.shape[1:-1], 1), image.dtype)
     single = kernel.reshape(*kernel.shape, 1, 1)
@@ -148,8 +158,8 @@ def lp_pool(
     image = absolute(x)
     powers = sum_pool(power(image, exponent), size, strides=strides, padding=padding, dilation=dilation)
     # The root has no derivative at 0: there another number takes its place, and the result is 0 again afterwards.
-    nonzero = powers > 0
-    return where(nonzero, power(where(nonzero, powers, 1), 1 / exponent), 0)
+    is_zero = powers == 0
+    return where(is_zero, 0, power(where(is_zero, 1, powers), 1 / exponent))
 
 
 def median_pool(
@@ -157,7 +167,7 @@ def median_pool(
 ) -> Tensor:
     """The median of each window, over its elements inside ``x``; of an even number the mean of the middle two.
 
-    The gradient goes to the elements that are the median.
+    The gradient goes to the elements that are the median.  NaN in a window makes its median NaN.
 
     Raises:
         ShapeError: a window holds nothing but padding.
@@ -172,4 +182,5 @@ def median_pool(
         take_along_axis(ordered, np.broadcast_to(place, wide), axis=-2)[..., 0, :]
         for place in ((counts - 1) // 2, counts // 2)
     )
-    return low + (high - low) / 2
+    # NaN is sorted to the end.  Halves are taken first: a difference of infinities would be NaN.
+    return where(isnan(ordered[..., -1, :]), np.nan, low / 2 + high / 2)

@@ -70,10 +70,15 @@ def output_size(
         floor: leave out what does not fill a last step, as layers do, rather than refuse it.
 
     Raises:
+        OptionError: an argument is not a whole number, or below 1 (the padding: below 0).
         ShapeError: the window does not fit, or the steps do not end with the axis.
 
     Source: the notes' formula (catalogue row 228).
     """
+    given = {"size": size, "kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation}
+    size, kernel, stride, padding, dilation = (
+        options.whole("output_size", name, value, least=int(name != "padding")) for name, value in given.items()
+    )
     left = size + 2 * padding - dilation * (kernel - 1) - 1
     rule = f"({size} - {dilation * (kernel - 1) + 1} + 2·{padding}) / {stride} + 1"
     if left < 0:

@@ -90,11 +90,11 @@ class BatchNorm(Module):
 
     def _of_batch(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The statistics of the batch, which are also mixed into the running ones."""
-        if x.size == x.shape[-1]:
+        if x.size <= x.shape[-1]:
             raise ShapeError(
                 "BatchNorm",
                 rule="a training batch needs more than one value a channel, for one alone has no variance",
-                got=f"a batch of 1 example, {x.type}",
+                got=f"a batch of 1 example, {x.type}" if x.shape[0] == 1 else str(x.type),
                 fix="Use larger batches, or leave out a last batch of a single example.",
             )
         axes = tuple(range(x.ndim - 1))
@@ -135,11 +135,9 @@ class _Standardized(Module):
 
     def _scaled(self, y: Tensor) -> Tensor:
         if self.affine and y.shape[-1:] != self.scale.shape:
-            rule, fix = (
-                f"expected {self.scale.shape[0]} channels on the last axis",
-                "Give it the width of its first input.",
-            )
-            raise ShapeError(type(self).__name__, rule=rule, got=f"{y.shape[-1]} in {y.type}", fix=fix)
+            who, rule = type(self).__name__, f"expected {self.scale.shape[0]} channels on the last axis"
+            got, fix = f"{y.shape[-1]} in {y.type}", "Give it the width of its first input."
+            raise ShapeError(who, rule=rule, got=got, fix=fix)
         return y * self.scale + self.shift if self.affine else y
 
 

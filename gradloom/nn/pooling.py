@@ -174,7 +174,8 @@ class _AdaptivePool(Module):
         wanted = spread(self.output, check_image(who, x.shape, x.type))
         if len(wanted) != x.ndim - 2 or any(o > n for o, n in zip(wanted, x.shape[1:])):
             rule = "the output has as many axes as the image, none of them longer"
-            raise ShapeError(who, rule=rule, got=f"output {self.output} of {x.type}")
+            fix = "Ask for a smaller output, or make the image larger by nn.Upsample."
+            raise ShapeError(who, rule=rule, got=f"output {self.output} of {x.type}", fix=fix)
         for axis, o in enumerate(wanted, 1):
             n = x.shape[axis]
             parts = [self._part(x, axis, i * n // o, -(-(i + 1) * n // o)) for i in range(o)]

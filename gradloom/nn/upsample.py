@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from gradloom import functional as fn
 from gradloom import options
 from gradloom.errors import ShapeError
@@ -33,7 +31,8 @@ class Upsample(Module):
         factors = spread(self.factor, check_image("Upsample", x.shape, x.type))
         if len(factors) != x.ndim - 2:
             rule = "factor has one number for each spatial axis"
-            raise ShapeError("Upsample", rule=rule, got=f"{self.factor} for {x.type}")
+            fix = "Use one number for all of them, or as many as the image has."
+            raise ShapeError("Upsample", rule=rule, got=f"{self.factor} for {x.type}", fix=fix)
         for axis, factor in enumerate(factors, 1):
             if factor > 1:
                 phases = [self._phase(x, axis, (i + 0.5) / factor - 0.5) for i in range(factor)]
@@ -45,15 +44,7 @@ class Upsample(Module):
         share = abs(shift)
         if self.mode == "nearest" or not share:
             return x
-        step = math.copysign(1, shift) > 0
         n = x.shape[axis]
-        before = (slice(None),) * axis
-        neighbours = (
-            [x[(*before, slice(1, n))], x[(*before, slice(n - 1, n))]]
-            if step
-            else [
-                x[(*before, slice(0, 1))],
-                x[(*before, slice(0, n - 1))],
-            ]
-        )
+        ranges = [(1, n), (n - 1, n)] if shift > 0 else [(0, 1), (0, n - 1)]
+        neighbours = [x[(slice(None),) * axis + (slice(*ends),)] for ends in ranges]
         return (1 - share) * x + share * fn.concatenate(neighbours, axis)

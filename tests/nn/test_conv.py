@@ -129,6 +129,9 @@ def test_output_size() -> None:
     assert nn.output_size(10, 3, stride=2, floor=True) == 4
     with pytest.raises(ShapeError, match="Pad by 2 more"):
         nn.output_size(2, 5)
+    for wrong in ({"stride": 0}, {"padding": -1}, {"padding": "same"}, {"dilation": 0}, {"size": 10.5}, {"kernel": 0}):
+        with pytest.raises(OptionError, match=f"{next(iter(wrong))} is a whole number from"):
+            nn.output_size(**{"size": 10, "kernel": 3, **wrong})
 
 
 def test_errors() -> None:
@@ -143,6 +146,8 @@ def test_errors() -> None:
         nn.Conv(3, 3, groups=3)(x)
     with pytest.raises(ShapeError, match="the groups divide the filters"):
         nn.Conv(4, 3, groups=3)
+    with pytest.raises(ShapeError, match=r"the input has channels; got float32\[1,6,6,0\]"):
+        nn.Conv(4, 3)(x[..., :0])
     with pytest.raises(ShapeError, match="one number for each spatial axis"):
         nn.Conv(4, (3, 3, 3))(x)
     with pytest.raises(ShapeError, match="must fit"):

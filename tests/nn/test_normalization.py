@@ -106,7 +106,10 @@ def test_errors() -> None:
         "one alone has no variance; got a batch of 1 example, float32[1,3]. "
         "Use larger batches, or leave out a last batch of a single example."
     )
+    with pytest.raises(ShapeError, match=r"more than one value a channel, .*; got float32\[0,3\]"):
+        nn.apply(model, model.parameters(), model.state(), one[:0], training=True)
     assert model(one).shape == (1, 3)
+    assert model(one[:0]).shape == (0, 3)
     with pytest.raises(ShapeError, match=r"expected 3 channels on the last axis; got 2 in float32\[4,2\]"):
         model[1](np.ones((4, 2), np.float32))
     with pytest.raises(ShapeError, match=r"the input needs axes of examples and of channels; got float32\[2\]"):

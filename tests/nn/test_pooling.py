@@ -74,6 +74,30 @@ def test_gradients_where_they_are_chosen() -> None:
     np.testing.assert_array_equal(even.numpy()[0, :, 0], [0.5, 0, 0.5, 0, 0, 0, 0.5, 0.5])
 
 
+@pytest.mark.parametrize("executor", ["reference", "native"])
+@pytest.mark.parametrize("special", [np.nan, np.inf, -np.inf])
+def test_nan_and_infinity_come_out_of_every_window_they_are_in(executor: str, special: float) -> None:
+    x = RNG.permutation(np.arange(24.0)).reshape(1, 12, 2)
+    x[0, [4, 5], 0] = special
+    for layer, size, meaning in (
+        (nn.MaxPool(3), 3, np.max),
+        (nn.MedianPool(3), 3, np.median),
+        (nn.MedianPool(2), 2, np.median),
+        (nn.LpPool(3), 3, lambda v, axis: np.sqrt((v**2).sum(axis))),
+        (nn.AvgPool(3), 3, np.mean),
+        (nn.AdaptiveMaxPool(4), 3, np.max),
+    ):
+        wanted = meaning(x.reshape(1, -1, size, 2), axis=2)
+        np.testing.assert_allclose(gl.jit(layer, executor)(x).numpy(), wanted, rtol=1e-12)
+
+
+@pytest.mark.parametrize("mode", ["across", "within"])
+def test_squares_of_bytes_are_not_taken_in_bytes(mode: str) -> None:
+    x = RNG.integers(100, 256, (1, 4, 4, 6), np.uint8)
+    layer = nn.LocalResponseNorm(3, alpha=0.1, mode=mode)
+    np.testing.assert_array_equal(layer(x).numpy(), layer(x.astype(np.float32)).numpy())
+
+
 @pytest.mark.parametrize("output", [1, 3, (5, 2), (7, 8)])
 def test_adaptive_windows(output: int | tuple[int, int]) -> None:
     rows, columns = (output, output) if isinstance(output, int) else output
@@ -148,8 +172,13 @@ def test_errors() -> None:
         nn.MedianPool(2, padding=2, strides=1),
         nn.AvgPool(2, padding=2),
         nn.AvgPool(1, padding=1, weights=[[2]]),
+        nn.AvgPool(2, padding=1, strides=1, weights=[[1, 0], [0, 0]]),
     ):
         with pytest.raises(ShapeError, match="every window must hold an element"):
             layer(X)
-    with pytest.raises(ShapeError, match="channels last"):
-        nn.GlobalAvgPool()(X[0, 0])
+    with pytest.raises(ShapeError, match="max_pool: the window must fit into the padded input"):
+        nn.MaxPool(9)(X)
+    for layer in (nn.GlobalAvgPool(), nn.MaxPool(2), nn.AvgPool(2), nn.MedianPool(2), nn.LpPool(2)):
+        for x in (X[0, 0], X[0, 0, 0]):
+            with pytest.raises(ShapeError, match="channels last"):
+                layer(x)
