@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from gradloom import nn, options
 from gradloom.errors import OptionError
+from gradloom.models.blocks import normed, preactivated
 
 
 def WideResNet(depth: int = 16, width: int = 4, classes: int = 10, *, dropout: float = 0.0) -> nn.Sequential:
     """WRN-depth-width for images of 32 by 32: three stages of (depth - 4) / 6 blocks with 16, 32, 64 times ``width``.
+
+    (N, H, W, C) to (N, classes).  A block normalises, activates and convolves, twice; where its channels or sizes
+    change, the shortcut is a convolution of size 1 and starts from the activated input too.
 
     Args:
         depth: 6n + 4.
@@ -29,24 +33,14 @@ def WideResNet(depth: int = 16, width: int = 4, classes: int = 10, *, dropout: f
         fix = f"Nearest are {6 * n + 4} and {6 * n + 10}."
         raise OptionError("WideResNet", rule="depth is 6n + 4", got=str(depth), fix=fix)
     blocks: list[nn.Module] = []
-    channels = 16
-    for stage, out in enumerate((16 * width, 32 * width, 64 * width)):
+    given = 16
+    for stage, channels in enumerate((16 * width, 32 * width, 64 * width)):
         for i in range(n):
             strides = 2 if stage and not i else 1
-            blocks.append(_block(channels, out, strides, dropout))
-            channels = out
-    return nn.Sequential(
-        nn.Conv(16, (3, 3), bias=False), *blocks, nn.BatchNorm(), nn.ReLU(), nn.GlobalAvgPool(), nn.Dense(classes)
-    )
-
-
-def _block(channels: int, out: int, strides: int, dropout: float) -> nn.Module:
-    """Normalise, activate, convolve, twice; where the channels change the shortcut starts from the activated input."""
-    body = [nn.Conv(out, 3, strides=strides, padding=1, bias=False), nn.BatchNorm(), nn.ReLU()]
-    body += [nn.Dropout(dropout)] if dropout else []
-    body += [nn.Conv(out, 3, bias=False)]
-    before: list[nn.Module] = [nn.BatchNorm(), nn.ReLU()]
-    if channels == out and strides == 1:
-        return nn.Residual(nn.Sequential(*before, *body))
-    projection = nn.Conv(out, 1, strides=strides, padding=0, bias=False)
-    return nn.Sequential(*before, nn.Residual(nn.Sequential(*body), projection))
+            changes = given != channels or strides > 1
+            convolutions = [nn.Conv(channels, 3, strides=strides, padding=1, bias=False)]
+            convolutions += [nn.Conv(channels, 3, bias=False)]
+            shortcut = nn.Conv(channels, 1, strides=strides, padding=0, bias=False) if changes else None
+            blocks.append(preactivated(convolutions, shortcut, shared=changes, dropout=dropout))
+            given = channels
+    return nn.Sequential(nn.Conv(16, (3, 3), bias=False), *blocks, *normed(), nn.GlobalAvgPool(), nn.Dense(classes))

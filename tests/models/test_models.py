@@ -78,6 +78,22 @@ def test_the_work_of_the_papers_unet() -> None:
     assert sum(row.multiply_adds for row in rows) == wanted
 
 
+@pytest.mark.parametrize("shortcut", ["pad", "project"])
+def test_both_ways_of_a_stages_first_block_start_from_its_first_activation(shortcut: str) -> None:
+    """As in the code of the second version's paper; in the other blocks the shortcut is the bare input."""
+    before, *blocks = list(models.ResNet(14, version=2, shortcut=shortcut))[:7]
+    assert isinstance(before, nn.Conv)
+    for place, block in enumerate(blocks):
+        if place % 2:
+            assert isinstance(block, nn.Residual)
+            assert isinstance(block.body, nn.Sequential)
+            assert [type(layer).__name__ for layer in block.body] == 2 * ["BatchNorm", "ReLU", "Conv"]
+        else:
+            assert isinstance(block, nn.Sequential)
+            norm, activation, residual = block
+            assert [type(norm), type(activation), type(residual)] == [nn.BatchNorm, nn.ReLU, nn.Residual]
+
+
 @pytest.mark.parametrize(
     ("make", "shape"),
     [
