@@ -76,8 +76,6 @@ class _Convolution(Module):
                 fix="The input is (N, *spatial, C): add an axis of channels with gl.expand_dims(x, -1), or one of "
                 "examples with gl.expand_dims(x, 0).",
             )
-        if not x.shape[-1]:
-            raise ShapeError(who, rule="the input has channels", got=str(x), fix="Give it at least one channel.")
         if x.shape[-1] % self.groups:
             raise ShapeError(
                 who,

@@ -112,4 +112,6 @@ def check_image(who: str, shape: Sequence[int], described: object) -> int:
             got=str(described),
             fix="Add the missing axes with gl.expand_dims, or move the channels with gl.moveaxis.",
         )
+    if not shape[-1]:
+        raise ShapeError(who, rule="the input has channels", got=str(described), fix="Give it at least one channel.")
     return len(shape) - 2

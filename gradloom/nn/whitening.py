@@ -11,7 +11,9 @@ from gradloom import functional as fn
 from gradloom import options, windows
 from gradloom.errors import ShapeError
 from gradloom.ir.tensortype import TensorType
+from gradloom.nn.geometry import check_image
 from gradloom.nn.module import Module
+from gradloom.nn.single import as_given, in_single
 from gradloom.tensor import Tensor, tensor
 
 
@@ -48,10 +50,7 @@ class Whitening(Module):
 
     def build(self, x: TensorType) -> None:
         """Make filters that give the elements of a patch themselves, and b."""
-        if not 3 <= x.rank <= 5:
-            fix = "Add an axis of channels with gl.expand_dims(x, -1)."
-            raise ShapeError("Whitening", rule="the input is (N, *spatial, C), channels last", got=str(x), fix=fix)
-        window = (self.size,) * (x.rank - 2)
+        window = (self.size,) * check_image("Whitening", x.shape, x)
         count = math.prod(window) * x.shape[-1]
         self.add_state("weight", _both_signs(np.eye(count), (*window, x.shape[-1])))
         if self.has_bias:
@@ -88,8 +87,8 @@ class Whitening(Module):
         if x.ndim != self.weight.ndim or x.shape[-1] != self.weight.shape[-2]:
             rule = f"expected (N, *spatial, C) of rank {self.weight.ndim} with {self.weight.shape[-2]} channels"
             raise ShapeError("Whitening", rule=rule, got=str(x.type), fix="Give it images like its first ones.")
-        y = windows.conv(x, self.weight)
-        return y if self.bias is None else y + self.bias
+        y = windows.conv(in_single(x), self.weight)
+        return as_given(y if self.bias is None else y + self.bias, x)
 
 
 def _both_signs(columns: np.ndarray, shape: tuple[int, ...]) -> Tensor:

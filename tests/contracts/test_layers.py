@@ -256,6 +256,18 @@ def test_jit(case: Case) -> None:
         np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-5, atol=1e-6)
 
 
+def test_bfloat16_comes_out_where_it_goes_in(case: Case) -> None:
+    """So a network of any layers computes in it, whatever the layers do inside."""
+    module = built(case)
+    parameters = tree.map(lambda t: t.astype("bfloat16"), module.parameters())
+    x = gl.tensor(case.x).astype("bfloat16") if case.x.dtype.kind == "f" else gl.tensor(case.x)
+
+    def run(parameters: Tensors, x: gl.Tensor) -> gl.Tensor:
+        return nn.apply(module, parameters, module.state(), x, training=True, key=gl.random.key(5))[0]
+
+    assert gl.trace(run, parameters, x).output_types[0].dtype == gl.bfloat16
+
+
 def test_vmap(case: Case) -> None:
     module = built(case)
     batches = np.stack([case.x, case.x[::-1]])
