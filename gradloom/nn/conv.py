@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from gradloom import functional as fn
 from gradloom import options, windows
 from gradloom.errors import ShapeError
 from gradloom.ir.tensortype import TensorType
 from gradloom.nn import activations, geometry
+from gradloom.nn.bias import Biased
 from gradloom.nn.geometry import Padding, Sizes
 from gradloom.nn.init import Initializer
 from gradloom.nn.init import get as initializer
@@ -17,7 +16,7 @@ from gradloom.tensor import Tensor
 from gradloom.transforms import vjp
 
 
-class _Convolution(Module):
+class _Convolution(Biased):
     """The options of both kinds, the bias and the activation, and the check of the input's channels."""
 
     weight: Tensor
@@ -39,6 +38,7 @@ class _Convolution(Module):
         init: str | Initializer = "he_normal",
         bias_init: str | Initializer = "zeros",
     ) -> None:
+        super().__init__(bias, bias_init)
         who = type(self).__name__
         self.filters = options.whole(who, "filters", filters)
         self.size, self.strides = geometry.sizes(who, "size", size), geometry.sizes(who, "strides", strides)
@@ -48,11 +48,8 @@ class _Convolution(Module):
         self.padding_mode = options.choice(who, "padding_mode", padding_mode, windows.PADDING_MODES)
         self.flip = options.flag(who, "flip", flip)
         self.activation = None if activation is None else activations.get(activation)
-        self.has_bias = options.flag(who, "bias", bias)
-        for chosen in (init, bias_init):
-            initializer(chosen)
-        self.init, self.bias_init = init, bias_init
-        self.bias: Tensor | None = None
+        initializer(init)
+        self.init = init
         if self.filters % self.groups:
             raise ShapeError(
                 who,
@@ -60,10 +57,6 @@ class _Convolution(Module):
                 got=f"{groups} groups of {filters} filters",
                 fix=f"Use a multiple of {groups} filters.",
             )
-
-    def config(self) -> dict[str, Any]:
-        """The options; ``bias`` says whether there is one, while the attribute is the tensor itself."""
-        return {**super().config(), "bias": self.has_bias}
 
     def _kernel_sizes(self, x: TensorType) -> tuple[int, ...]:
         who = type(self).__name__
@@ -85,10 +78,6 @@ class _Convolution(Module):
             )
         return found
 
-    def _add_bias(self) -> None:
-        if self.has_bias:
-            self.add_parameter("bias", (self.filters,), initializer(self.bias_init))
-
     def _checked_rank(self, x: Tensor, channels: int) -> int:
         """The number of spatial axes of x, which must have as many as the kernel, and this many channels."""
         rank = self.weight.ndim - 2
@@ -106,7 +95,7 @@ class _Convolution(Module):
         return fn.flip(self.weight, tuple(range(self.weight.ndim - 2))) if self.flip else self.weight
 
     def _finished(self, y: Tensor) -> Tensor:
-        y = y if self.bias is None else y + self.bias
+        y = self._shifted(y)
         return y if self.activation is None else self.activation(y)
 
 
@@ -144,7 +133,7 @@ class Conv(_Convolution):
         """Make W and b for the channels of x."""
         shape = (*self._kernel_sizes(x), x.shape[-1] // self.groups, self.filters)
         self.add_parameter("weight", shape, initializer(self.init))
-        self._add_bias()
+        self._add_bias(self.filters)
 
     def forward(self, x: Tensor) -> Tensor:
         """g(x ∗ W + b)."""
@@ -208,7 +197,7 @@ class ConvTranspose(_Convolution):
             return fn.moveaxis(chosen(key, (*shape[:-2], shape[-1], shape[-2])), -1, -2)
 
         self.add_parameter("weight", (*window, self.filters // self.groups, x.shape[-1]), by_inputs)
-        self._add_bias()
+        self._add_bias(self.filters)
 
     def forward(self, x: Tensor) -> Tensor:
         """g(x ∗ᵀ W + b)."""

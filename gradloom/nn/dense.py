@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from gradloom import options
 from gradloom.errors import ShapeError
 from gradloom.ir.tensortype import TensorType
 from gradloom.nn import activations
+from gradloom.nn.bias import Biased
 from gradloom.nn.init import Initializer
 from gradloom.nn.init import get as initializer
 from gradloom.nn.module import Module
 from gradloom.tensor import Tensor
 
 
-class Dense(Module):
+class Dense(Biased):
     """g(x W + b): every output sees every input.
 
     Rows are examples: x is (n, in), W (in, out), b (out,).  Inputs with more axes are worked on along their last.
@@ -43,25 +42,18 @@ class Dense(Module):
         init: str | Initializer = "glorot_uniform",
         bias_init: str | Initializer = "zeros",
     ) -> None:
+        super().__init__(bias, bias_init)
         self.units = options.whole("Dense", "units", units)
         self.activation = None if activation is None else activations.get(activation)
-        self.has_bias = options.flag("Dense", "bias", bias)
-        for chosen in (init, bias_init):
-            initializer(chosen)  # refuses unknown names now; the names as they are go into model files
-        self.init, self.bias_init = init, bias_init
-        self.bias: Tensor | None = None
-
-    def config(self) -> dict[str, Any]:
-        """The options; ``bias`` says whether there is one, while the attribute is the tensor itself."""
-        return {**super().config(), "bias": self.has_bias}
+        initializer(init)
+        self.init = init
 
     def build(self, x: TensorType) -> None:
         """Make W and b for as many features as x has."""
         if not x.rank:
             raise ShapeError("Dense", rule="the input needs an axis of features", got=str(x))
         self.add_parameter("weight", (x.shape[-1], self.units), initializer(self.init))
-        if self.has_bias:
-            self.add_parameter("bias", (self.units,), initializer(self.bias_init))
+        self._add_bias(self.units)
 
     def forward(self, x: Tensor) -> Tensor:
         """g(x W + b)."""
@@ -82,9 +74,6 @@ class Dense(Module):
     def _sums(self, x: Tensor) -> Tensor:
         """x W + b."""
         return self._shifted(x @ self.weight)
-
-    def _shifted(self, products: Tensor) -> Tensor:
-        return products if self.bias is None else products + self.bias
 
     def _activated(self, sums: Tensor) -> Tensor:
         return sums if self.activation is None else self.activation(sums)

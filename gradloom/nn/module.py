@@ -227,8 +227,7 @@ class Module(Described):
         Args:
             examples: inputs; only shapes and data types count.
             seed: determines the parameters.
-            drop: whether dropout drops while training; without, the call is a function of parameters and inputs alone.
-        blank: make tensors without values, to be replaced by :meth:`load`; they take no memory.
+            blank: make tensors without values, to be replaced by :meth:`load`; they take no memory.
         """
         # In predict mode: a training call would leave its symbolic state behind in the module itself.
         with _running(Call(init_key=random.key(seed), blank=blank)):

@@ -7,17 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from gradloom import functional as fn
 from gradloom import options, windows
 from gradloom.errors import ShapeError
 from gradloom.ir.tensortype import TensorType
+from gradloom.nn.bias import Biased
 from gradloom.nn.geometry import check_image
-from gradloom.nn.module import Module
 from gradloom.nn.single import as_given, in_single
 from gradloom.tensor import Tensor, tensor
 
 
-class Whitening(Module):
+class Whitening(Biased):
     """Patches of an image as coordinates of variance 1 that are not correlated, and their negatives.
 
         z = Eᵀ patch / √(λ + ε),   y = (z + b, -z + b')
@@ -39,22 +38,16 @@ class Whitening(Module):
     weight: Tensor
 
     def __init__(self, size: int = 2, *, eps: float = 5e-4, bias: bool = True) -> None:
+        super().__init__(bias)
         self.size = options.whole("Whitening", "size", size)
         self.eps = options.epsilon("Whitening", "eps", eps)
-        self.has_bias = options.flag("Whitening", "bias", bias)
-        self.bias: Tensor | None = None
-
-    def config(self) -> dict[str, Any]:
-        """The options; ``bias`` says whether there is one, while the attribute is the tensor itself."""
-        return {**super().config(), "bias": self.has_bias}
 
     def build(self, x: TensorType) -> None:
         """Make filters that give the elements of a patch themselves, and b."""
         window = (self.size,) * check_image("Whitening", x.shape, x)
         count = math.prod(window) * x.shape[-1]
         self.add_state("weight", _both_signs(np.eye(count), (*window, x.shape[-1])))
-        if self.has_bias:
-            self.add_parameter("bias", (2 * count,), lambda key, shape: fn.zeros(shape))
+        self._add_bias(2 * count)
 
     def fit(self, images: Any) -> None:
         """Compute the filters from images, of which some thousands are enough.
@@ -87,8 +80,7 @@ class Whitening(Module):
         if x.ndim != self.weight.ndim or x.shape[-1] != self.weight.shape[-2]:
             rule = f"expected (N, *spatial, C) of rank {self.weight.ndim} with {self.weight.shape[-2]} channels"
             raise ShapeError("Whitening", rule=rule, got=str(x.type), fix="Give it images like its first ones.")
-        y = windows.conv(in_single(x), self.weight)
-        return as_given(y if self.bias is None else y + self.bias, x)
+        return as_given(self._shifted(windows.conv(in_single(x), self.weight)), x)
 
 
 def _both_signs(columns: np.ndarray, shape: tuple[int, ...]) -> Tensor:
