@@ -11,7 +11,7 @@ _DIRAC = nn.init.Dirac(nn.init.VarianceScaling(1 / 3, "fan_in", "uniform"))
 
 
 def Speedrun(classes: int = 10, *, width: int = 64) -> nn.Sequential:
-    """The network of the CIFAR-10 speedruns ("airbench94") for images of 32 by 32.
+    """The network of the CIFAR-10 speedruns ("airbench94") for images of 32 by 32: (N, H, W, C) to (N, classes).
 
     A whitening of patches of 2 by 2 that is computed from images, then three blocks of two convolutions of 3 by 3 with
     ``width``, 4·width and 4·width channels, each with max-pooling after its first, and logits divided by 9.

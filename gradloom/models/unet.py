@@ -19,14 +19,19 @@ def UNet(
     Args:
         classes: logits for every pixel.
         base: channels at full size.
-        depth: how often the image is made half as large; its sides must divide by 2^depth.
-        padding: "same" keeps the size of the image; "valid" is the paper's: every convolution takes off the border,
-            what is joined in is cropped, and the result is smaller (388 by 388 of 572 by 572).
+        depth: how often the image is made half as large.
+        padding: "same" keeps the size of the image, whose sides must divide by 2^depth; "valid" is the paper's: every
+            convolution takes off the border, what is joined in is cropped, and the result is smaller (388 by 388 of
+            572 by 572).
         norm: whether batches are normalised after every convolution (the paper has none).
         dropout: the rate at the bottom, where the paper has it.
 
     Returns:
         (N, H, W, C) to (N, H', W', classes).  UNet(2) of one channel has 31,030,658 parameters, as the paper's.
+
+    Raises:
+        OptionError: an option is out of its range.
+        ShapeError: (when it is called) the image is too small, or with "same" its sides do not divide.
 
     Source: Ronneberger, Fischer and Brox, "U-Net: convolutional networks for biomedical image segmentation" (2015).
     """

@@ -165,6 +165,28 @@ def test_lenet_learns_where_a_square_lies() -> None:
     assert trainer.evaluate((images, labels))["accuracy"] > 0.95
 
 
+@pytest.mark.parametrize(
+    ("make", "least"),
+    [
+        (models.LeNet5, 12),
+        (models.SmallCNN, 4),
+        (models.AlexNetSmall, 7),
+        (models.Speedrun, 25),
+        (lambda: models.ResNet(8), 1),
+        (lambda: models.WideResNet(10, 1), 1),
+        (lambda: models.UNet(base=1, depth=1, padding="valid"), 18),
+        (lambda: models.UNet(base=1, depth=2, padding="valid"), 44),
+        (lambda: models.UNet(base=1, depth=3, padding="valid"), 92),
+        (lambda: models.UNet(base=1, depth=4, padding="valid"), 188),
+    ],
+)
+def test_the_smallest_images(make: Callable[[], nn.Module], least: int) -> None:
+    """As docs/models.md says; one element less, and a window does not fit."""
+    gl.trace(make(), gl.zeros((1, least, least, 3)))
+    with pytest.raises(ShapeError, match="Use a larger input"):
+        gl.trace(make(), gl.zeros((1, least, least - 1, 3)))
+
+
 IMAGE_MODELS = [models.LeNet5, models.SmallCNN, models.AlexNetSmall, models.ResNet, models.WideResNet]
 
 
