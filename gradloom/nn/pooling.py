@@ -149,7 +149,7 @@ class GlobalAvgPool(Module):
 
 
 class GlobalMaxPool(Module):
-    """The largest element of each channel: (N, *spatial, C) to (N, C)."""
+    """The largest element of each channel: (N, *spatial, C) to (N, C).  Equal ones share the gradient."""
 
     def forward(self, x: Tensor) -> Tensor:
         """One element a channel."""
@@ -199,6 +199,8 @@ class AdaptiveAvgPool(_AdaptivePool):
 
 class AdaptiveMaxPool(_AdaptivePool):
     """Largest elements of as many windows as ``output`` says, whatever the size of the image.
+
+    Equal ones share the gradient.
 
     Args:
         output: sizes of the result, one number or one for each spatial axis; not larger than the image.
