@@ -382,15 +382,17 @@ def test_normalisation_of_one_example() -> None:
 
 
 POOLS = [nn.MaxPool(3), nn.MedianPool(3), nn.LpPool(3, 3.0), nn.AvgPool(3), nn.AvgPool(3, weights=[1.0, 2.0, 4.0])]
+POOLS += [nn.MaxPool(3, strides=2, dilation=2)]
 
 
 @pytest.mark.parametrize("layer", POOLS, ids=repr)
 def test_pools(layer: nn.Module) -> None:
     y = layer(LINE[None]).numpy()[0, :, 0]
+    t, d = layer.config()["strides"] or 3, layer.config()["dilation"]
     w = np.array(getattr(layer, "weights", None) or 0.0)
     for q in range(3):
         known = {"x": LINE[:, 0], "P": 0, "p": np.arange(3), "m": 3, "w": w, "median": np.median}
-        found = run(Equations(layer.describe().lines), **known, t=3, q=q)["y"]
+        found = run(Equations(layer.describe().lines), **known, t=t, d=d, q=q)["y"]
         assert y[q] == pytest.approx(found, rel=1e-12)
 
 

@@ -320,36 +320,37 @@ def _(layer: GaussianNoise) -> Equations:
 # Windows and places -------------------------------------------------------------------------------------------------
 
 
-_WINDOW = "x[t * q + p - P]"
-
-
 def _pooled(layer: Any, right: str, remark: str = "") -> Equations:
+    """A pool's formula, in which X stands for an element of its window."""
     strides = layer.size if layer.strides is None else layer.strides
+    is_dense = layer.dilation == 1
+    element = "x[t * q + p - P]" if is_dense else "x[t * q + d * p - P]"
     note = f"p goes over a window of {_one(layer.size)}, padding P is {layer.padding!r}. {remark}".strip()
-    return _said(f"y[q] = {right}", remark=note, t=_one(strides))
+    spacing = {} if is_dense else {"d": _one(layer.dilation)}
+    return _said(f"y[q] = {right.replace('X', element)}", remark=note, t=_one(strides), **spacing)
 
 
 @equations.register
 def _(layer: MaxPool) -> Equations:
-    return _pooled(layer, f"max({_WINDOW})")
+    return _pooled(layer, "max(X)")
 
 
 @equations.register
 def _(layer: MedianPool) -> Equations:
-    return _pooled(layer, f"median({_WINDOW})")
+    return _pooled(layer, "median(X)")
 
 
 @equations.register
 def _(layer: LpPool) -> Equations:
-    return _pooled(layer, f"sum(abs({_WINDOW})**{layer.p:g}, p)**(1 / {layer.p:g})")
+    return _pooled(layer, f"sum(abs(X)**{layer.p:g}, p)**(1 / {layer.p:g})")
 
 
 @equations.register
 def _(layer: AvgPool) -> Equations:
     if layer.weights is not None:
-        return _pooled(layer, f"sum(w[p] * {_WINDOW}, p) / sum(w[p], p)", f"w is {layer.weights}.")
+        return _pooled(layer, "sum(w[p] * X, p) / sum(w[p], p)", f"w is {layer.weights}.")
     counted = "all elements of the window" if layer.count_padding else "those inside the image"
-    return _pooled(layer, f"sum({_WINDOW}, p) / m", f"m counts {counted}.")
+    return _pooled(layer, "sum(X, p) / m", f"m counts {counted}.")
 
 
 @equations.register
