@@ -265,10 +265,11 @@ class Module(Described):
 
 
 def _as_tensors(x: Any) -> Any:
-    """An input with arrays as tensors; several inputs come in a dict or a tuple."""
+    """An input with arrays and nested lists of numbers as tensors; several inputs come in a dict or a tuple."""
     if isinstance(x, (dict, tuple)):
         return tree.map(_as_tensors, x)
-    return tensor(x) if isinstance(x, np.ndarray) else x
+    is_numbers = isinstance(x, list) and all(isinstance(leaf, (int, float)) for leaf in tree.leaves(x))
+    return tensor(x) if is_numbers or isinstance(x, (np.ndarray, np.generic)) else x
 
 
 def _types(x: Any) -> Any:

@@ -31,8 +31,8 @@ class Published:
 
 PUBLISHED = {
     "LeNet-5": Published(models.LeNet5, (2, 28, 28, 1), (2, 10), 61_706, 0.41652),
-    "SmallCNN": Published(models.SmallCNN, (2, 28, 28, 1), (2, 10), 421_642),
-    "AlexNetSmall": Published(models.AlexNetSmall, SMALL, (2, 10), 1_387_786),
+    "SmallCNN": Published(models.SmallCNN, (2, 28, 28, 1), (2, 10), 421_642, 4.24115),
+    "AlexNetSmall": Published(models.AlexNetSmall, SMALL, (2, 10), 1_387_786, 29.2351),
     "ResNet-20": Published(models.ResNet, SMALL, (2, 10), 269_722, 40.55),
     "ResNet-20, projected": Published(lambda: models.ResNet(20, shortcut="project"), SMALL, (2, 10), 272_474, 40.81),
     "ResNet-20, version 2": Published(lambda: models.ResNet(20, version=2), SMALL, (2, 10), 269_722, 40.55),
@@ -43,10 +43,10 @@ PUBLISHED = {
     "ResNet-18": Published(lambda: models.ResNet(18, 1000), LARGE, (1, 1000), 11_689_512, 1814),
     "ResNet-34": Published(lambda: models.ResNet(34, 1000), LARGE, (1, 1000), 21_797_672, 3664),
     "ResNet-50": Published(lambda: models.ResNet(50, 1000), LARGE, (1, 1000), 25_557_032, 4089),
-    "WRN-16-4": Published(models.WideResNet, SMALL, (2, 10), 2_748_890),
+    "WRN-16-4": Published(models.WideResNet, SMALL, (2, 10), 2_748_890, 392.612),
     "WRN-28-10": Published(lambda: models.WideResNet(28, 10), SMALL, (2, 10), 36_479_194, 5243),
     "WRN-40-4": Published(lambda: models.WideResNet(40, 4, dropout=0.3), SMALL, (2, 10), 8_949_210),
-    "Speedrun": Published(models.Speedrun, SMALL, (2, 10), 1_971_352),
+    "Speedrun": Published(models.Speedrun, SMALL, (2, 10), 1_971_352, 118.147),
     "UNet": Published(models.UNet, (1, 64, 48, 1), (1, 64, 48, 2), 31_030_658),
     "UNet of the paper": Published(
         lambda: models.UNet(padding="valid"), (1, 572, 572, 1), (1, 388, 388, 2), 31_030_658
@@ -56,7 +56,7 @@ PUBLISHED = {
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_parameters_work_and_shapes_are_the_published(name: str) -> None:
-    """Counts after the papers and torchvision; SmallCNN's and AlexNetSmall's are sums over their layers by hand."""
+    """Counts after the papers and torchvision; those of SmallCNN, AlexNetSmall and Speedrun are sums by hand."""
     network = PUBLISHED[name]
     rows, parameters, _ = layers(network.make(), np.zeros(network.x, np.float32))
     assert parameters == network.parameters

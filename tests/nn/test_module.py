@@ -89,6 +89,19 @@ def test_arrays_are_taken_as_they_are() -> None:
     assert isinstance(nn.Identity()(X), gl.Tensor)
 
 
+def test_lists_of_numbers_are_taken_and_others_left_alone() -> None:
+    dense = nn.Dense(2)
+    rows = [[1.0, 2.0], [3.0, 4.0]]
+    np.testing.assert_array_equal(dense(rows).numpy(), dense(np.array(rows, np.float32)).numpy())
+
+    class Sum(nn.Module):
+        def forward(self, parts):
+            assert isinstance(parts, list)
+            return sum(parts[1:], parts[0])
+
+    assert Sum()([gl.ones(2), gl.ones(2)]).tolist() == [2.0, 2.0]
+
+
 def test_a_module_without_forward_says_so() -> None:
     with pytest.raises(NotImplementedError, match="Empty must define forward"):
         type("Empty", (nn.Module,), {})()(X)
