@@ -17,8 +17,9 @@ class BatchNorm(Module):
 
         y = γ (x - μ) / √(σ² + ε) + β
 
-    While training μ and σ² are those of the batch, over all axes but the last; σ² is biased (divided by the count).
-    When predicting they are the running ones, ``running = (1 - momentum) · running + momentum · batch``.
+    x is (N, ..., C), y likewise.  While training μ and σ² are those of the batch, over all axes but the last; σ² is
+    biased (divided by the count).  When predicting they are the running ones, ``running = (1 - momentum) · running +
+    momentum · batch``.
 
     Args:
         momentum: weight of the new batch in the running statistics; with ``momentum_of="old"`` that of the old ones.
@@ -144,6 +145,7 @@ class _Standardized(Module):
 class LayerNorm(_Standardized):
     """The last axis of each example with mean 0 and variance 1, then scaled and shifted: γ (x - μ) / √(σ² + ε) + β.
 
+    x is (N, ..., C), y likewise; of images each place is normalised for itself (``GroupNorm(1)`` takes them whole).
     Examples do not matter to each other, so training and predicting are alike.
 
     Args:
@@ -163,6 +165,10 @@ class LayerNorm(_Standardized):
 
 class GroupNorm(_Standardized):
     """Groups of channels of each example with mean 0 and variance 1 over all places, then scaled and shifted.
+
+        y = γ (x - μ) / √(σ² + ε) + β
+
+    x is (N, ..., C), y likewise; μ and σ² are those of an example's group of C / groups neighbouring channels.
 
     Args:
         groups: how many; 1 normalises an example as a whole, as many as channels is instance normalisation.

@@ -34,11 +34,17 @@ class _Pool(Module):
 class MaxPool(_Pool):
     """The largest element of each window; the gradient goes to it (to the first, where several are).
 
+    x is (N, *spatial, C) with one to three spatial axes, y (N, *out, C).
+
     Args:
         size: of the window, one number or one for each spatial axis.
         strides: steps from window to window; the window's size by default, less lets them overlap.
         padding: as in :class:`Conv`; padding never wins.
         dilation: steps between elements of a window.
+
+    Raises:
+        OptionError: an option is out of its range.
+        ShapeError: (when called) the window does not fit, or holds nothing but padding.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -49,11 +55,17 @@ class MaxPool(_Pool):
 class MedianPool(_Pool):
     """The median of each window; the gradient goes to the element, or the two elements, that it is made of.
 
+    x is (N, *spatial, C) with one to three spatial axes, y (N, *out, C).
+
     Args:
         size: of the window, one number or one for each spatial axis.
         strides: steps from window to window; the window's size by default.
         padding: as in :class:`Conv`; what lies outside the image does not count.
         dilation: steps between elements of a window.
+
+    Raises:
+        OptionError: an option is out of its range.
+        ShapeError: (when called) the window does not fit, or holds nothing but padding.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -64,12 +76,18 @@ class MedianPool(_Pool):
 class LpPool(_Pool):
     """The p-norm of each window, (Σ |x|ᵖ)^(1/p), whose gradient is 0 where all its elements are 0.
 
+    x is (N, *spatial, C) with one to three spatial axes, y (N, *out, C).
+
     Args:
         size: of the window, one number or one for each spatial axis.
         p: from 1; 2 is the Euclidean norm.
         strides: steps from window to window; the window's size by default.
         padding: as in :class:`Conv`; zeros change nothing.
         dilation: steps between elements of a window.
+
+    Raises:
+        OptionError: an option is out of its range.
+        ShapeError: (when called) the window does not fit.
     """
 
     def __init__(
@@ -82,7 +100,7 @@ class LpPool(_Pool):
         dilation: Sizes = 1,
     ) -> None:
         super().__init__(size, strides=strides, padding=padding, dilation=dilation)
-        self.p = options.number("LpPool", "p", p, low=1, fix="Use 2 for the Euclidean norm.")
+        self.p = options.number("LpPool", "p", p, low=1, fix="Use 2 for the Euclidean norm, MaxPool for an infinite p.")
 
     def forward(self, x: Tensor) -> Tensor:
         """One element a window."""
@@ -91,6 +109,8 @@ class LpPool(_Pool):
 
 class AvgPool(_Pool):
     """The mean of each window, or a weighted mean.
+
+    x is (N, *spatial, C) with one to three spatial axes, y (N, *out, C).
 
     Args:
         size: of the window, one number or one for each spatial axis.
@@ -103,6 +123,7 @@ class AvgPool(_Pool):
 
     Raises:
         OptionError: weights that are not numbers in the window's shape, or of sum 0, or with ``count_padding``.
+        ShapeError: (when called) the window does not fit, or holds nothing but padding that does not count.
     """
 
     def __init__(
@@ -188,22 +209,28 @@ class _AdaptivePool(Module):
 
 
 class AdaptiveAvgPool(_AdaptivePool):
-    """Means over as many windows as ``output`` says, whatever the size of the image.
+    """Means over as many windows as ``output`` says, whatever the size of the image: (N, *output, C).
 
     Args:
         output: sizes of the result, one number or one for each spatial axis; not larger than the image.
+
+    Raises:
+        ShapeError: (when called) the image is smaller than that, or has another number of axes.
     """
 
     reduce = staticmethod(fn.mean)
 
 
 class AdaptiveMaxPool(_AdaptivePool):
-    """Largest elements of as many windows as ``output`` says, whatever the size of the image.
+    """Largest elements of as many windows as ``output`` says, whatever the size of the image: (N, *output, C).
 
     Equal ones share the gradient.
 
     Args:
         output: sizes of the result, one number or one for each spatial axis; not larger than the image.
+
+    Raises:
+        ShapeError: (when called) the image is smaller than that, or has another number of axes.
     """
 
     reduce = staticmethod(fn.max)

@@ -89,6 +89,8 @@ class Join(Module):
 class PadChannels(Module):
     """Every ``strides``-th element, and channels of zeros after those of x: a shortcut without weights.
 
+    x is (N, *spatial, C), y (N, *⌈spatial / strides⌉, channels).
+
     Args:
         channels: of the output.
         strides: along every spatial axis.

@@ -13,9 +13,12 @@ from gradloom.tensor import Tensor
 class LocalResponseNorm(Module):
     """Each element divided by what its neighbours have, y = x / (k + α/n Σ x²)^β, a kind of lateral inhibition.
 
+    x is (N, *spatial, C), y likewise.
+
     Args:
         size: n, how many neighbours the sum has: n channels, or a window of n along each spatial axis. The element is
-            in the middle (of an even number the upper middle); outside there are zeros.
+            in the middle (of an even number the upper middle, as in PyTorch; ONNX has the lower); outside there are
+            zeros.
         alpha: α.
         beta: β.
         k: k.
