@@ -37,8 +37,8 @@ def add_dots(b: Function, total: Value, x: Value, y: Value, how: Pairs) -> Value
 
 def _by_instruction(b: Function, total: Value, x: Value, y: Value) -> Value:
     lanes, width = total.lanes, max(total.lanes, NARROWEST)
-    sums, *words = (_with_lanes(b, value, width) for value in (total, x, y))
-    pairs = (b.bitcast(word, vector("bfloat", 2 * width)) for word in words)
+    sums = _with_lanes(b, total, width)
+    pairs = (b.bitcast(_with_lanes(b, words, width), vector("bfloat", 2 * width)) for words in (x, y))
     return _with_lanes(b, b.call(f"llvm.x86.avx512bf16.dpbf16ps.{32 * width}", sums.type, sums, *pairs), lanes)
 
 
@@ -58,8 +58,8 @@ def _with_lanes(b: Function, x: Value, lanes: int) -> Value:
 
 def _emulated(b: Function, total: Value, x: Value, y: Value) -> Value:
     for half in (_upper, _lower):
-        product = (_flushed(b, half(b, word)) for word in (x, y))
-        total = _flushed(b, b.muladd(*product, _flushed(b, total)))
+        one, other = (_flushed(b, half(b, words)) for words in (x, y))
+        total = _flushed(b, b.muladd(one, other, _flushed(b, total)))
     return total
 
 

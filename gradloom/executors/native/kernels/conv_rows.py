@@ -318,9 +318,8 @@ class Rows:
             tile = run(whole, self.together, row, x_t, w_t, tile)
             if not rest:
                 return tile
-            return self._last_turn(
-                [p + self.taken - 1 for p in places], x_t, b.at(w_t, whole * row, of_w), vectors, tile
-            )
+            last = [place + self.taken - 1 for place in places]
+            return self._last_turn(last, x_t, b.at(w_t, whole * row, of_w), vectors, tile)
 
         return tap([0], tile) if taps == 1 else nest(b, [(0, taps)], tile, tap)
 

@@ -112,8 +112,8 @@ class Packing:
             start = b.at(source, b.imul(first, self.by_row), self.memory)
             y = b.at(target, b.imul(first, t.width), self.elements.kind)
             with b.loop(0, t.width, lanes) as column:
-                place = b.at(y, column, self.elements.kind)
-                self._square(start, b.iadd(b.imul(panel, t.width), column), place, size, lanes)
+                place = b.iadd(b.imul(panel, t.width), column)
+                self._square(start, place, b.at(y, column, self.elements.kind), size, lanes)
 
     def _square(self, source: Value, column: Index, target: Value, rows: int, lanes: int) -> None:
         """Some rows of a panel: vectors along its columns become vectors along its rows.
