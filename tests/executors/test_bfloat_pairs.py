@@ -180,8 +180,8 @@ FORMS = ("xy", "x'y", "xy'", "x'y'")
 
 
 SIZES = [*((m, k, n, form) for m, k, n in [(5, 2, 3), (33, 7, 21), (61, 129, 70)] for form in FORMS)]
-SIZES += [(1, 9, 40, "xy"), (70, 2049, 70, "xy"), (70, 2049, 70, "x'y'")]
-"""A single row; sums of several steps, the last of which has an odd end."""
+SIZES += [(1, 9, 40, "xy"), (70, 2049, 70, "xy"), (70, 2049, 70, "x'y'"), (70, 515, 400, "x'y"), (200, 301, 10, "x'y")]
+"""A single row; sums of several steps, the last with an odd end; rows that are turned before, and as columns."""
 
 
 @pytest.mark.parametrize("target", WAYS)
