@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 
-from gradloom.executors.native.kernel import is_vector_product, product_segments
+from gradloom.executors.native.kernel import base_of, is_vector_product, product_segments
 from gradloom.executors.native.kernels.conv_form import sides
 from gradloom.executors.native.target import Pairs, Target
 from gradloom.ir.graph import Graph, Node, rebuilt, scope_of
@@ -38,7 +38,8 @@ def narrow(graph: Graph, target: Target) -> Graph:
 def _has_pairs(node: Node) -> bool:
     """Whether a node is a product whose kernel can take its sum in pairs."""
     if node.op is contraction.contract:
-        return math.prod(product_segments(node)[3]) >= FEWEST and _is_one_sum(node) and not is_vector_product(node)
+        some = node.tensor_type.size and math.prod(product_segments(node)[3]) >= FEWEST
+        return bool(some) and _is_one_sum(node) and not is_vector_product(node)
     if node.op in (convolution.conv, convolution.conv_input_gradient):
         form = sides(node)
         return (form.taken if node.op is convolution.conv else form.made) >= FEWEST
@@ -49,8 +50,8 @@ def _is_one_sum(node: Node) -> bool:
     """Whether a product sums over one axis, or over several that are one axis in memory in both operands."""
     if len(node.attrs["contract"][0]) == 1:
         return True
-    neighbours = (axes == tuple(range(axes[0], axes[0] + len(axes))) for axes in node.attrs["contract"] if axes)
-    return any(node.attrs["contract"]) and all(neighbours) and all(map(_is_widening, node.inputs))
+    neighbours = (axes == tuple(range(axes[0], axes[0] + len(axes))) for axes in node.attrs["contract"])
+    return all(neighbours) and all(_is_widening(x) and base_of(x.inputs[0]) is x.inputs[0] for x in node.inputs)
 
 
 def _narrowed(node: Node, inputs: list[Node]) -> Node | None:
