@@ -29,6 +29,13 @@ def test_every_chain_of_multiply_adds_runs_to_its_fixed_point(dtype: str):
     np.testing.assert_array_equal(sums[:lanes], 2.0 * chains)  # x = x / 2 + 1 where x is 2
 
 
+def test_every_product_of_pairs_adds_its_part():
+    code, operations = peak._compiled(peak._dots, host(), 2)
+    chains = operations // (4 * host().lanes(4) * peak._ROUNDS)
+    sums = result(code, np.zeros(0), "float32")
+    np.testing.assert_array_equal(sums[: host().lanes(4)], sum(range(chains)) + chains * peak._ROUNDS / 16)
+
+
 def test_every_byte_that_counts_is_read():
     code, read = peak._compiled(peak._reads, host(), 100_000)
     rounds = peak._READ_BYTES // 100_000
@@ -43,3 +50,7 @@ def test_peaks_are_rates_and_measured_once(threads: int):
         rate = measured(threads)
         assert 0 < rate < math.inf
         assert measured(threads) == rate
+
+
+def test_pairs_have_a_peak_of_their_own():
+    assert 0 < peak.peak_flops(1, "bfloat16") < math.inf

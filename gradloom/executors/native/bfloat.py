@@ -24,6 +24,12 @@ def to_memory(b: Function, x: Value) -> Value:
     return b.convert(b.binary("lshr", bits, b.const(bits.type, 16)), "i16")
 
 
+def pair(b: Function, first: Value, second: Value) -> Value:
+    """Words of two floats that have been rounded, the first in the lower half (dots.py)."""
+    lower, upper = (b.bitcast(x, vector("i32", x.lanes)) for x in (first, second))
+    return b.binary("or", b.binary("lshr", lower, b.const(lower.type, 16)), upper)
+
+
 def rounded(b: Function, x: Value) -> Value:
     """The float nearest to ``x`` of which the lower half is zero."""
     bits = b.bitcast(x, vector("i32", x.lanes))

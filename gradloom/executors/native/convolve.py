@@ -25,10 +25,12 @@ from gradloom.executors.native.kernels import conv_rows, conv_weights
 from gradloom.executors.native.kernels.conv_form import sides
 from gradloom.executors.native.kernels.conv_sparse import SparseCut
 from gradloom.executors.native.loops import Affine, Block, Given, Load, contiguous
+from gradloom.executors.native.pair_copies import copied_in_pairs
 from gradloom.executors.native.target import Target
 from gradloom.ir.graph import Node
 from gradloom.ir.tensortype import TensorType
 from gradloom.ops import convolution, core, elementwise
+from gradloom.ops.geometry import Sizes
 
 
 def prepare_convolutions(kernels: list[Kernel], target: Target) -> list[Kernel]:
@@ -37,7 +39,7 @@ def prepare_convolutions(kernels: list[Kernel], target: Target) -> list[Kernel]:
     for kernel in kernels:
         op = kernel.core.op if kernel.core is not None and math.prod(kernel.shape) else None
         if op in (convolution.conv, convolution.conv_input_gradient):
-            found += [*bundle_results(kernel, target), *_copy(kernel, target), kernel]
+            found += [*([] if kernel.in_pairs else bundle_results(kernel, target)), *_copy(kernel, target), kernel]
         elif op is convolution.conv_kernel_gradient:
             sparse = conv_weights.sparse_cut(kernel, target)
             found += _blocks(kernel, target) if sparse is None else _sparse_blocks(kernel, sparse)
@@ -58,7 +60,9 @@ def _copy(kernel: Kernel, target: Target) -> list[Kernel]:
     backward = kernel.core.op is convolution.conv_input_gradient
     panels = conv_rows.panels(s, kernel.core.dtype.itemsize, target, backward=backward)
     if not panels:
-        return []
+        if not kernel.in_pairs:
+            return []
+        panels = 1
     size = s.windows.size
     *positions, by_input, by_output = contiguous(s.w)
     if backward:
@@ -67,15 +71,25 @@ def _copy(kernel: Kernel, target: Target) -> list[Kernel]:
         shape = (panels, *size, s.made, s.groups, width)
         place = Affine(last, (width * by_input, *turned, by_output, s.made * by_output, by_input))
     else:
-        width = s.made // panels
+        width = s.groups * s.made // panels
         shape = (panels, *size, s.taken, width)
         place = Affine(0, (width, *positions, by_input, by_output))
-    buffer = Node(elementwise.stop_gradient, (weights.buffer,), {}, TensorType(shape, weights.buffer.dtype))
+    if kernel.in_pairs:
+        copy, *others = copied_in_pairs(weights.buffer, shape, place, 1 + len(size))
+    else:
+        copy, others = _copied(weights.buffer, shape, place), []
+    (buffer,) = copy.nodes
+    kernel.operands = values, Load(buffer, Affine(0, contiguous(buffer.shape)))
+    return [copy, *others]
+
+
+def _copied(source: Node, shape: Sizes, place: Affine) -> Kernel:
+    """What copies a buffer in another order."""
+    buffer = Node(elementwise.stop_gradient, (source,), {}, TensorType(shape, source.dtype))
     copy = Kernel(shape, nodes=[buffer])
-    whole = Affine(0, contiguous(shape))
-    copy.stores.append(Store(copy.block.add(Load(weights.buffer, place), buffer.dtype), buffer, whole))
-    kernel.operands = values, Load(buffer, whole)
-    return [copy]
+    found = copy.block.add(Load(source, place), buffer.dtype)
+    copy.stores.append(Store(found, buffer, Affine(0, contiguous(shape))))
+    return copy
 
 
 def _blocks(kernel: Kernel, target: Target) -> list[Kernel]:

@@ -140,16 +140,20 @@ def _shape_of_loops(kernel: Kernel, target: Target) -> str:
         size = f"{rows}x{columns}x{summed}" if shared == 1 else f"{shared} x {rows}x{columns}x{summed}"
         steps = f" in {t.steps} steps" if t.steps > 1 else ""
         packed = ", right operand packed" if t.packing is Packs.ALWAYS else ""
-        return f"{size}{steps}, tiles of {t.height} rows x {columns_of_tile} columns{packed}"
+        return f"{size}{_pairs(kernel)}{steps}, tiles of {t.height} rows x {columns_of_tile} columns{packed}"
     if kernel.core is not None and kernel.core.op in CONVOLUTIONS:
         s = sides(kernel.core)
         grid, window = ("x".join(map(str, sizes)) for sizes in (s.windows.counts, s.windows.size))
         groups = f" in each of {s.groups} groups" if s.groups > 1 else ""
-        return f"{s.examples} x {grid} windows of {window}, {s.taken} to {s.made} channels{groups}"
+        return f"{s.examples} x {grid} windows of {window}, {s.taken} to {s.made} channels{groups}{_pairs(kernel)}"
     if kernel.core is None:
         sizes = merged_loops(kernel).sizes
         return f"loops {' x '.join(map(str, sizes)) or '1'} by {lanes_of(target, kernel.block)}"
     return f"by {lanes_of(target, kernel.inner, kernel.block)}"
+
+
+def _pairs(kernel: Kernel) -> str:
+    return " in pairs" if kernel.in_pairs else ""
 
 
 def _fused(kernel: Kernel, indent: str) -> Iterator[str]:

@@ -26,7 +26,7 @@ from gradloom.executors.native.loops import (
 )
 from gradloom.executors.native.vectormath import FUNCTIONS
 from gradloom.ir.graph import Node, Op
-from gradloom.ir.tensortype import TensorType
+from gradloom.ir.tensortype import TensorType, is_bfloat16
 from gradloom.ops import contraction, convolution, core, index, linalg, movement, reduce, window
 from gradloom.records import dataclass
 
@@ -163,6 +163,11 @@ class Kernel:
     def is_product(self) -> bool:
         """Whether it is a product of matrices; one with a vector is a reduction."""
         return bool(self.segments and self.operands)
+
+    @property
+    def in_pairs(self) -> bool:
+        """Whether it multiplies neighbouring elements of bfloat16 in pairs (narrow.py)."""
+        return bool(self.operands) and is_bfloat16(self.operands[0].buffer.dtype)
 
     @property
     def results(self) -> list[Node]:

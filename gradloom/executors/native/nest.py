@@ -9,6 +9,7 @@ one may be cut into steps; those around them run turn by turn.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from gradloom.executors.native.kernel import Kernel, Store
 from gradloom.executors.native.kernels.tiling import Packs, Tiling, tiling
@@ -42,6 +43,7 @@ class Nest:
         column: the tiled loop over columns.
         outside: summed loops around the innermost.
         depth: the innermost summed loop.
+        paired: for operands of bfloat16, how many elements it sums: its turns have two, the last of them perhaps one.
     """
 
     core: Node
@@ -58,6 +60,22 @@ class Nest:
     column: int | None
     outside: tuple[int, ...]
     depth: int | None
+    paired: int | None = None
+
+    @property
+    def turns(self) -> int:
+        """Whole turns of the innermost summed loop."""
+        return self.size(self.depth) if self.paired is None else self.paired // 2
+
+    @property
+    def odd(self) -> bool:
+        """Whether an element is left over after these."""
+        return self.paired is not None and self.paired % 2 == 1
+
+    @property
+    def left_is_in_rows(self) -> bool:
+        """Whether summed elements of the left operand are neighbours in memory."""
+        return self.stride(self.left, self.depth) == (1 if self.paired is None else 2)
 
     def size(self, loop: int | None) -> int:
         """Turns of a loop; a loop that is not there has one."""
@@ -74,6 +92,8 @@ class Nest:
         lie far apart share few places in the caches, and each is on another page of memory; then a copy pays if many
         rows of the left operand share it.
         """
+        if self.paired is not None:
+            return Packs.ALWAYS
         if self.column is None or self.depth is None:
             return Packs.NEVER
         if self.swapped or self.stride(self.right, self.column) != 1:
@@ -86,7 +106,7 @@ class Nest:
         return Packs.ASTRIDE if self.size(self.row) >= ENOUGH_ROWS else Packs.NEVER
 
     def tiling(self, target: Target) -> Tiling:
-        """How the loops are cut."""
+        """How the loops are cut.  A pair of bfloat16 is as long as a float, so in pairs it is cut as in floats."""
         m, n, k = (self.size(loop) for loop in (self.row, self.column, self.depth))
         cut_depth, itemsize = not self.outside, self.core.dtype.itemsize
         turned = self.stride(self.left, self.row) == 1 != self.stride(self.left, self.depth)
@@ -114,7 +134,7 @@ def nest(kernel: Kernel) -> Nest:
     left, right = (Load(operand.buffer, merged.place(operand.place)) for operand in kernel.operands)
     if swapped := _better_swapped(merged.sizes, left, right, rows, columns, depths):
         left, right, rows, columns = right, left, columns, rows
-    return Nest(
+    found = Nest(
         core=kernel.core,
         sizes=merged.sizes,
         left=left,
@@ -130,6 +150,22 @@ def nest(kernel: Kernel) -> Nest:
         outside=depths[:-1],
         depth=depths[-1] if depths else None,
     )
+    return _in_pairs(found) if kernel.in_pairs else found
+
+
+def _in_pairs(found: Nest) -> Nest:
+    """The same loops with two summed elements in each turn of the innermost."""
+    depth = found.depth
+    assert depth is not None
+    assert not found.outside
+    count = found.sizes[depth]
+
+    def paired(load: Load) -> Load:
+        strides = (stride * (2 if d == depth else 1) for d, stride in enumerate(load.place.strides))
+        return Load(load.buffer, Affine(load.place.offset, tuple(strides)))
+
+    sizes = tuple(-(-n // 2) if d == depth else n for d, n in enumerate(found.sizes))
+    return replace(found, sizes=sizes, left=paired(found.left), right=paired(found.right), paired=count)
 
 
 def _better_swapped(

@@ -17,6 +17,7 @@ import numpy as np
 from gradloom import config
 from gradloom.executors.native.builder import Function, Value, vector
 from gradloom.executors.native.compile import Code, compile_module
+from gradloom.executors.native.dots import add_dots
 from gradloom.executors.native.target import Target, host
 
 _NAME = "work"
@@ -80,12 +81,13 @@ def measured_flops(threads: int | None = None, dtype: str = "float32") -> float:
 
     Args:
         threads: how many run at once; those of programs if None.
-        dtype: float32 or float64.
+        dtype: float32 or float64; bfloat16 for products of pairs, 4 operations each.
 
     Returns:
         Operations a second of all threads together.
     """
-    code, operations = _compiled(_multiply_adds, host(), np.dtype(dtype).itemsize)
+    write, itemsize = (_dots, 2) if dtype == "bfloat16" else (_multiply_adds, np.dtype(dtype).itemsize)
+    code, operations = _compiled(write, host(), itemsize)
     return _best_rate(code, operations, [np.zeros(0)] * (threads or config.threads()))
 
 
@@ -125,6 +127,16 @@ def _multiply_adds(b: Function, target: Target, itemsize: int) -> int:
     sums = finish([b.fma(x, half, one) if fused else b.add(b.mul(x, half), one) for x in sums])
     _keep(b, sums)
     return _ROUNDS * chains * lanes * 2
+
+
+def _dots(b: Function, target: Target, itemsize: int) -> int:
+    """Chains of x ← x + 1/32 · 1 + 1/32 · 1, each a product of pairs; the operations of a call."""
+    kind, words = vector("float", lanes := target.lanes(4)), vector("i32", target.lanes(4))
+    chains = _CHAINS[target.registers]
+    small, ones = b.const(words, 0x3D003D00), b.const(words, 0x3F803F80)
+    _, sums, finish = b.loop_carrying(0, _ROUNDS, 1, [b.const(kind, float(i)) for i in range(chains)])
+    _keep(b, finish([add_dots(b, x, small, ones, target.pairs) for x in sums]))
+    return _ROUNDS * chains * lanes * 4
 
 
 def _reads(b: Function, target: Target, size: int) -> int:

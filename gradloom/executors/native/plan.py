@@ -22,6 +22,7 @@ from gradloom.executors.native.kernels import scratch
 from gradloom.executors.native.layout import lay_out
 from gradloom.executors.native.loops import Affine, Gathered, Load, RandomWord, contiguous
 from gradloom.executors.native.masks import read_masks
+from gradloom.executors.native.narrow import narrow
 from gradloom.executors.native.pack import prepare_products
 from gradloom.executors.native.poolings import pool_results
 from gradloom.executors.native.rows import join_rows
@@ -79,12 +80,12 @@ def _inside(plans: list[Plan]) -> list[Kernel]:
 
 def make_plan(graph: Graph, target: Target) -> Plan:
     """Plan a graph for a machine: kernels, inner plans, memory."""
-    laid = _laid_out(simplify(graph))
+    laid = _laid_out(simplify(graph), target)
     return _complete(Plan(laid, fuse(laid)), target)
 
 
-def _laid_out(graph: Graph) -> Graph:
-    return read_masks(lay_out(widen(graph)))
+def _laid_out(graph: Graph, target: Target) -> Graph:
+    return narrow(read_masks(lay_out(widen(graph))), target)
 
 
 def _complete(plan: Plan, target: Target) -> Plan:
@@ -115,13 +116,13 @@ def _complete(plan: Plan, target: Target) -> Plan:
 
 
 def _plan_branch(graph: Graph, target: Target) -> Plan:
-    laid = _own_outputs(_laid_out(graph))
+    laid = _own_outputs(_laid_out(graph, target))
     return _complete(Plan(laid, fuse(laid)), target)
 
 
 def _plan_body(node: Node, target: Target) -> Plan:
     """The plan of one turn: updates as early as they can be, carried values in place or copied at the end."""
-    graph = _own_outputs(_laid_out(node.attrs["body"]))
+    graph = _own_outputs(_laid_out(node.attrs["body"], target))
     first, count = node.attrs["consts"], node.attrs["carries"]
     updates = dict(zip(map(storage, graph.outputs), graph.inputs[first : first + count]))
     plan = Plan(graph, _updates_early(fuse(graph), updates))

@@ -150,5 +150,5 @@ def _floors(kernel: Kernel, least: Cost, threads: int) -> tuple[float, float]:
     """The least seconds of a call, by operations and by bytes."""
     wide = any(b.dtype == np.float64 for b in kernel.buffers())
     moved = least.read + least.written
-    arithmetic = least.operations / peak.peak_flops(threads, "float64" if wide else "float32")
-    return arithmetic, moved / peak.bandwidth_for(moved, threads)
+    dtype = "bfloat16" if kernel.in_pairs else "float64" if wide else "float32"
+    return least.operations / peak.peak_flops(threads, dtype), moved / peak.bandwidth_for(moved, threads)

@@ -223,6 +223,7 @@ CODE: dict[str, Callable[..., Value]] = {
     "shift_left": _shift("shl"),
     "select": lambda b, args, dtype: b.select(*args),
     "stop_gradient": lambda b, args, dtype: args[0],
+    "bfloat16_pair": lambda b, args, dtype: bfloat.pair(b, *args),
 }
 """Code for the primitives that are an instruction or a few."""
 

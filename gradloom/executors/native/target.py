@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
+from enum import Enum
 from functools import lru_cache
 from types import ModuleType
 from typing import Any
@@ -23,6 +24,14 @@ def llvm() -> ModuleType:
     return binding
 
 
+class Pairs(Enum):
+    """How products of bfloat16 are summed; see dots.py."""
+
+    WIDENED = "element by element, in float32 copies"
+    INSTRUCTION = "in pairs, by AVX512_BF16"
+    EMULATED = "in pairs, by what that instruction is documented to do"
+
+
 @dataclass(frozen=True)
 class Target:
     """What kernels need to know of a processor.
@@ -35,6 +44,7 @@ class Target:
         registers: number of vector registers.
         system: the operating system, as ``sys.platform`` names it.
         triple: LLVM's name of machine and system; empty is this one.
+        pairs: how products of bfloat16 are summed.
     """
 
     name: str
@@ -44,6 +54,7 @@ class Target:
     registers: int
     system: str = sys.platform
     triple: str = ""
+    pairs: Pairs = Pairs.WIDENED
 
     @property
     def architecture(self) -> str:
@@ -92,7 +103,8 @@ def host(forced: str | None = None) -> Target:
         return Target("neon", cpu, flat, 16, 32) if kind in _ARM else Target("other", cpu, flat, 16, 16)
     if features.get("avx512f") and features.get("avx512vl"):
         # Server processors are tuned for 256-bit vectors by default, which halves these kernels.
-        return Target("avx512", cpu, flat + ",-prefer-256-bit", 64, 32)
+        pairs = Pairs.INSTRUCTION if features.get("avx512bf16") else Pairs.WIDENED
+        return Target("avx512", cpu, flat + ",-prefer-256-bit", 64, 32, pairs=pairs)
     if features.get("avx2") and features.get("fma"):
         return Target("avx2", cpu, flat, 32, 16)
     return Target("sse2", cpu, flat, 16, 16)

@@ -8,12 +8,14 @@ from gradloom.executors.native.blocks import BlockWriter
 from gradloom.executors.native.kernel import REDUCTIONS, SCATTERS, SORTS, Kernel
 from gradloom.executors.native.kernels import (
     conv_form,
+    conv_pairs,
     conv_rows,
     conv_weights,
     cumulative,
     elementwise,
     linalg,
     product,
+    product_pairs,
     reduction,
     rows,
     scatter,
@@ -50,7 +52,16 @@ class Family:
 
 def _write_contraction(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
     """A product of matrices, or with a vector, which is a reduction (see bodies.py)."""
-    return (product if kernel.operands else reduction).write(writer, kernel, target)
+    family = product_pairs if kernel.in_pairs else product if kernel.operands else reduction
+    return family.write(writer, kernel, target)
+
+
+def _write_conv(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
+    return (conv_pairs if kernel.in_pairs else conv_rows).write(writer, kernel, target)
+
+
+def _write_conv_input_gradient(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
+    return (conv_pairs if kernel.in_pairs else conv_rows).write_input_gradient(writer, kernel, target)
 
 
 def _write_plain(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
@@ -71,8 +82,8 @@ FAMILIES: dict[Op, Family] = {
     la.cholesky: Family(linalg.write_cholesky, linalg.operations, linalg.scratch),
     la.solve: Family(linalg.write_solve, linalg.operations, linalg.scratch),
     la.triangular_solve: Family(linalg.write_triangular_solve, linalg.operations),
-    conv.conv: Family(conv_rows.write, conv_form.operations),
-    conv.conv_input_gradient: Family(conv_rows.write_input_gradient, conv_form.operations),
+    conv.conv: Family(_write_conv, conv_form.operations),
+    conv.conv_input_gradient: Family(_write_conv_input_gradient, conv_form.operations),
     conv.conv_kernel_gradient: Family(conv_weights.write, conv_form.operations),
     win.patches: Family(window.write_patches, window.operations),
     win.fold_patches: Family(window.write_fold, window.operations),

@@ -111,8 +111,9 @@ class Form:
 
     def operand(self, number: int, shape: Sequence[int]) -> Array:
         """An operand as an array."""
-        pointer = self.writer.pointers[self.kernel.operands[number].buffer]
-        return Array(self.b, pointer, self.memory, self.itemsize, contiguous(shape))
+        buffer = self.kernel.operands[number].buffer
+        memory, itemsize = MEMORY[buffer.dtype.name], buffer.dtype.itemsize
+        return Array(self.b, self.writer.pointers[buffer], memory, itemsize, contiguous(shape))
 
     def vectors(self, channels: int) -> tuple[Lanes, ...]:
         """Vectors over so many channels; halves, which cannot be masked, get narrower ones at the end."""

@@ -56,12 +56,12 @@ Outer = Callable[[list[Index], list[Index], list[Value]], list[Value]]
 
 def write(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
     """Write the body of a convolution's function; units are rows, and panels of a large kernel."""
-    return _Rows(Form(writer, kernel, target), backward=False).write()
+    return Rows(Form(writer, kernel, target), backward=False).write()
 
 
 def write_input_gradient(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
     """Write the body of the function of an input's gradient; units likewise."""
-    return _Rows(Form(writer, kernel, target), backward=True).write()
+    return Rows(Form(writer, kernel, target), backward=True).write()
 
 
 def panels(s: Sides, itemsize: int, target: Target, *, backward: bool) -> int:
@@ -99,8 +99,14 @@ class _Place:
     line: Index = 0  # of the rows that a row of windows holds
 
 
-class _Rows:
-    """Writes the loops from the units down to the tile."""
+class Rows:
+    """Writes the loops from the units down to the tile.
+
+    Attributes:
+        together: how many input channels a turn of the inner loop has.
+    """
+
+    together = 1
 
     def __init__(self, form: Form, *, backward: bool) -> None:
         self.form, self.b = form, form.b
@@ -115,7 +121,8 @@ class _Rows:
         self.panels = panels(sides, form.itemsize, form.target, backward=backward)
         self.pooled = PooledRows(form, self.wide * form.lanes) if form.kernel.pooling else None
         beside = self.result[-1] // max(self.panels, 1)
-        self.kernel_shape: Sizes = (*windows.size, self.taken, beside)
+        self.turns = -(-self.taken // self.together)
+        self.kernel_shape: Sizes = (*windows.size, self.turns, beside)
         self.source, self.kernel = form.operand(0, source), form.operand(1, self.kernel_shape)
         self.channels = source[-1]
         self.bundled = "bundle" in form.core.attrs  # so that neighbouring taps share elements
@@ -276,10 +283,9 @@ class _Rows:
         mask: Value | None = None,
     ) -> list[Value]:
         """Add what some taps give to the rows that meet them, or to their lanes of a mask."""
-        b, memory, row = self.b, self.form.memory, self.kernel.strides[-2]
-        by_tap = line.tap_step * self.kernel.strides[-3]
-        taps = span.last - span.first
-        w = b.at(w, (line.first_tap + span.first * line.tap_step) * self.kernel.strides[-3], memory)
+        b, row, taps = self.b, self.kernel.strides[-2], span.last - span.first
+        of_x, of_w, by_tap = self.source.element, self.kernel.element, line.tap_step * self.kernel.strides[-3]
+        w = b.at(w, (line.first_tap + span.first * line.tap_step) * self.kernel.strides[-3], of_w)
         places = [line.element(r, span.first) * self.channels for r in range(*span.rows)]
 
         def run(count: int, dx: int, dw: int, x: Value, w: Value, tile: list[Value]) -> list[Value]:
@@ -288,27 +294,32 @@ class _Rows:
                     if k and self.bundled:
                         b.cut()
                     at = [place + k * dx for place in places]
-                    tile = self._turn(at, x, b.at(w, k * dw, memory), vectors, tile, mask)
+                    tile = self._turn(at, x, b.at(w, k * dw, of_w), vectors, tile, mask)
                 return tile
             chains = 2 if len(tile) <= FEW_SUMS and count % 2 == 0 else 1
             zeros = [b.const(total.type, 0) for total in tile] * (chains - 1)
             k, carried, finish = b.loop_carrying(0, count, chains, [*tile, *zeros])
             inside = list(carried)
-            x, w, size = b.at(x, b.imul(k, dx), memory), b.at(w, b.imul(k, dw), memory), len(tile)
+            x, w, size = b.at(x, b.imul(k, dx), of_x), b.at(w, b.imul(k, dw), of_w), len(tile)
             for c in range(chains):
                 at, sums = [place + c * dx for place in places], inside[c * size : (c + 1) * size]
-                inside[c * size : (c + 1) * size] = self._turn(at, x, b.at(w, c * dw, memory), vectors, sums, mask)
+                inside[c * size : (c + 1) * size] = self._turn(at, x, b.at(w, c * dw, of_w), vectors, sums, mask)
             total = finish(inside)
             return total if chains == 1 else [b.add(one, other) for one, other in zip(total[:size], total[size:])]
 
-        if self.taken == self.channels and line.step == line.tap_step == 1:
-            return run(taps * self.taken, 1, row, x, w, tile)
+        whole, rest = divmod(self.taken, self.together)
+        if self.taken == self.channels and line.step == line.tap_step == 1 and not rest:
+            return run(taps * whole, self.together, row, x, w, tile)
         if self.taken == 1:
             return run(taps, line.step * self.channels, by_tap, x, w, tile)
 
         def tap(t: list[Index], tile: list[Value]) -> list[Value]:
-            x_t = b.at(x, b.imul(t[0], line.step * self.channels), memory)
-            return run(self.taken, 1, row, x_t, b.at(w, b.imul(t[0], by_tap), memory), tile)
+            x_t, w_t = b.at(x, b.imul(t[0], line.step * self.channels), of_x), b.at(w, b.imul(t[0], by_tap), of_w)
+            tile = run(whole, self.together, row, x_t, w_t, tile)
+            if not rest:
+                return tile
+            last = [place + self.taken - 1 for place in places]
+            return self._last_turn(last, x_t, b.at(w_t, whole * row, of_w), vectors, tile)
 
         return tap([0], tile) if taps == 1 else nest(b, [(0, taps)], tile, tap)
 
@@ -323,9 +334,7 @@ class _Rows:
     ) -> list[Value]:
         """One summed element."""
         b, form = self.b, self.form
-        if self.far:
-            for lanes in vectors:
-                b.prefetch(b.at(w, AHEAD * self.kernel.strides[-2] + lanes.first, form.memory))
+        self._ask_ahead(w, vectors)
         ys = [form.load(b.at(w, lanes.first, form.memory), lanes) for lanes in vectors]
         if self.depthwise:
             starts = [place + lanes.first for place in places for lanes in vectors]
@@ -333,6 +342,18 @@ class _Rows:
             return form.add_products(xs, ys, tile, pairwise=True)
         found = form.add_products([form.load(b.at(x, place, form.memory)) for place in places], ys, tile)
         return found if mask is None else [b.select(mask, new, old) for new, old in zip(found, tile)]
+
+    def _last_turn(
+        self, places: Sequence[int], x: Value, w: Value, vectors: Sequence[Lanes], tile: list[Value]
+    ) -> list[Value]:
+        """The summed element that turns of several leave over."""
+        raise NotImplementedError("a turn has one")
+
+    def _ask_ahead(self, w: Value, vectors: Sequence[Lanes]) -> None:
+        """Ask for the lines of a large kernel that a later turn reads."""
+        if self.far:
+            for lanes in vectors:
+                self.b.prefetch(self.b.at(w, AHEAD * self.kernel.strides[-2] + lanes.first, self.kernel.element))
 
     def _finish(self, place: _Place, line: Line, run: Run, first: Index, tile: list[Value]) -> None:
         """What follows from the sums: written out where they are only stored, else a loop over the tile's rows."""

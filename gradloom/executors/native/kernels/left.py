@@ -22,11 +22,13 @@ class LeftRows:
         start: the first element.
         by_row: how far apart rows are.
         by_depth: how far apart the elements of a row are.
+        kind: LLVM's name of the elements' type.
     """
 
     start: Value
     by_row: int
     by_depth: int
+    kind: str
 
 
 @dataclass(frozen=True)
@@ -55,4 +57,4 @@ def copied(b: Function, source: LeftRows, rows: int, most: int, depth: Index, ki
                 b.at(x, part.first, kind.kind), vector(kind.kind, part.width), kind.itemsize, part.valid
             )
             b.store(found, b.at(y, part.first, kind.kind), kind.itemsize)
-    return LeftRows(room, 1, pitch)
+    return LeftRows(room, 1, pitch, kind.kind)

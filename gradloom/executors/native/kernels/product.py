@@ -44,7 +44,7 @@ PAGE = 4096  # bytes by which rows lie apart that share a few places of the near
 def write(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
     """Write the function's body; returns the number of units (loops around × blocks of columns × blocks of rows)."""
     merged = nest(kernel)
-    _Product(writer, merged, target).write()
+    Product(writer, merged, target).write()
     return merged.units(target)
 
 
@@ -100,15 +100,24 @@ class Spot:
     following: Value
 
 
-class _Product:
-    """Writes the loops of a product, from the units down to the tile."""
+class Product:
+    """Writes the loops of a product, from the units down to the tile.
+
+    Attributes:
+        kind: LLVM's name of the type of sums.
+        memory: and of the elements of operands in memory, by which their addresses are counted.
+        elements: what a turn of the inner loop multiplies.
+        packing: what copies the right operand.
+    """
+
+    packing: type[Packing] = Packing
 
     def __init__(self, writer: BlockWriter, merged: Nest, target: Target) -> None:
         self.writer, self.b, self.nest, self.target = writer, writer.b, merged, target
         self.tiles = merged.tiling(target)
         self.dtype = merged.core.dtype
         kind, lanes = REGISTER[self.dtype.name], target.lanes(self.dtype.itemsize)
-        self.kind, self.elements = kind, Elements(kind, self.dtype.itemsize, lanes)
+        self.kind, self.memory, self.elements = kind, kind, Elements(kind, self.dtype.itemsize, lanes)
 
     def write(self) -> None:
         """Walk the blocks of columns in which a thread has units, each with the rows that are the thread's."""
@@ -189,13 +198,13 @@ class _Product:
 
     def _address(self, operand: Load, index: list[Index]) -> Value:
         offset = self.writer.offset(operand.place, Here(index, 1, 0))
-        return self.b.at(self.writer.pointers[operand.buffer], offset, self.kind)
+        return self.b.at(self.writer.pointers[operand.buffer], offset, self.memory)
 
     def _left(self, block: Block, row: Index, step: Step) -> LeftRows:
         """Where a group's rows of the left operand are read: in place, or in a copy that many tiles share."""
         n, t = self.nest, self.tiles
         start = self._address(n.left, self._index(block, row, 0, step.start))
-        found = LeftRows(start, n.stride(n.left, n.row), n.stride(n.left, n.depth))
+        found = LeftRows(start, n.stride(n.left, n.row), n.stride(n.left, n.depth), self.memory)
         if t.panels > 1 and not n.outside and worth_copying(found, t.height, t.depth, self.elements):
             return copied(self.b, found, t.height, t.depth, step.count, self.elements)
         return found
@@ -229,13 +238,16 @@ class _Product:
     def _pack(self, block: Block, step: Step) -> None:
         """Copy a step of a block of the right operand."""
         assert block.room is not None
-        n, t, k = self.nest, self.tiles, self.nest.size(self.nest.depth)
+        n, t = self.nest, self.tiles
         by_row, by_column = n.stride(n.right, n.depth), n.stride(n.right, n.column)
-        packing = Packing(
-            *(self.b, self.kind, self.dtype.itemsize, self.elements.lanes, t),
-            *(by_row, by_column, n.size(n.column), k - (t.steps - 1) * t.depth),
-        )
-        packing.copy(self._address(n.right, self._index(block, 0, 0, step.start)), block.room, block.panels, step.count)
+        fewest = n.turns - (t.steps - 1) * t.depth
+        packing = self.packing(self.b, self.elements, t, by_row, by_column, n.size(n.column), fewest)
+        self._copy(packing, self._address(n.right, self._index(block, 0, 0, step.start)), block, step)
+
+    def _copy(self, packing: Packing, source: Value, block: Block, step: Step) -> None:
+        """Copy the rows of a step, the first of which begins at ``source``."""
+        assert block.room is not None
+        packing.copy(source, block.room, block.panels, step.count)
 
     # The tile -----------------------------------------------------------------------------------------------------
 
@@ -312,45 +324,46 @@ class _Product:
         """The summed loops, one inside the other, with the tile carried through them."""
         b, n, height = self.b, self.nest, self.tiles.height
         right, by_row = self._right(spot, step)
-        ahead = _times(b, self._turns_ahead(), by_row) if self.tiles.depth > AHEAD else None
+        ahead = times(b, self._turns_ahead(), by_row) if self.tiles.depth > AHEAD else None
+        count = self._whole_turns(step)
         outside = [(n.sizes[d], n.left.place.strides[d], n.right.place.strides[d]) for d in n.outside]
 
         def turns(first: Index, count: int, x: Value, y: Value, tile: list[Value]) -> list[Value]:
             for k in (b.iadd(first, i) for i in range(count)):
-                x_k, y_k = b.at(x, b.imul(k, left.by_depth), self.kind), b.at(y, _times(b, k, by_row), self.kind)
+                x_k, y_k = b.at(x, b.imul(k, left.by_depth), left.kind), b.at(y, times(b, k, by_row), self.kind)
                 tile = self._turn(spot.vectors, left, ahead, x_k, y_k, tile)
             return tile
 
         def run(begin: Index, end: Index, x: Value, y: Value, tile: list[Value]) -> list[Value]:
             if begin == 0 and isinstance(end, int) and end <= MOST_UNROLLED:
                 return turns(0, end, x, y, tile)
-            together = TOGETHER if n.size(n.depth) % TOGETHER == 0 else 1  # an odd one out would be more code
+            together = TOGETHER if n.turns % TOGETHER == 0 else 1  # an odd one out would be more code
             k, inside, finish = b.loop_carrying(begin, end, together, tile)
             return finish(turns(k, together, x, y, inside))
 
-        def innermost(x: Value, y: Value, tile: list[Value]) -> list[Value]:
+        def whole(x: Value, y: Value, tile: list[Value]) -> list[Value]:
             if n.depth is None:
                 return self._turn(spot.vectors, left, ahead, x, y, tile)
             asked, rows = self._read_at_the_end(), self._lines_of_left()
             written = [] if asked else self._written_at_the_end()
             if not (asked or written or rows) or self.tiles.depth < FEWEST_TURNS * height:
-                return run(0, step.count, x, y, tile)
+                return run(0, count, x, y, tile)
             # While the tile sums, the lines that are needed after it come in from memory, a row at a time.
             i, tile, finish = b.loop_carrying(0, height, 1, tile)
             for operand in asked or written:
                 self._ask_for(operand, self._here(spot, i, spot.vectors[0]), spot.vectors, write=bool(written))
             self._ask_for_left(spot, i, rows)
-            share = b.imul(b.idiv(step.count, height * TOGETHER), TOGETHER)
-            begin = _times(b, i, share)
+            share = b.imul(b.idiv(count, height * TOGETHER), TOGETHER)
+            begin = times(b, i, share)
             last = b.compare("eq", i, b.index(height - 1))
-            return finish(run(begin, b.select(last, b.index(step.count), b.index(b.iadd(begin, share))), x, y, tile))
+            return finish(run(begin, b.select(last, b.index(count), b.index(b.iadd(begin, share))), x, y, tile))
 
         def loops(sizes: Sequence[tuple[int, int, int]], x: Value, y: Value, tile: list[Value]) -> list[Value]:
             if not sizes:
-                return innermost(x, y, tile)
+                return self._rest(spot, left, step, (x, y, by_row), whole(x, y, tile))
             (count, by_left, by_right), *inside = sizes
             i, within, finish = b.loop_carrying(0, count, 1, tile)
-            x, y = (b.at(p, b.imul(i, stride), self.kind) for p, stride in ((x, by_left), (y, by_right)))
+            x, y = (b.at(p, b.imul(i, stride), self.memory) for p, stride in ((x, by_left), (y, by_right)))
             return finish(loops(inside, x, y, within))
 
         zeros = [b.const(vector(self.kind, lanes.width), 0) for _ in range(height) for lanes in spot.vectors]
@@ -367,16 +380,30 @@ class _Product:
                 b.prefetch(b.at(later, lanes.first, self.kind))
         loaded = [self._columns(b.at(y, lanes.first, self.kind), lanes) for lanes in vectors]
         for i in range(self.tiles.height):
-            element = b.load(b.at(x, i * left.by_row, self.kind), self.kind, self.dtype.itemsize)
+            element = self._element(left, b.at(x, i * left.by_row, left.kind))
             for j, columns in enumerate(loaded):
                 total = tile[i * len(loaded) + j]
                 found.append(self._multiply_add(b.splat(element, columns.lanes), columns, total))
         return found
 
+    def _whole_turns(self, step: Step) -> Index:
+        """Turns of the inner loop in a step."""
+        return step.count
+
+    def _rest(
+        self, spot: Spot, left: LeftRows, step: Step, operands: tuple[Value, Value, Index], tile: list[Value]
+    ) -> list[Value]:
+        """Add what whole turns leave of a step (left operand, panel, how far apart its rows are): here nothing."""
+        return tile
+
+    def _element(self, left: LeftRows, at: Value) -> Value:
+        """An element of the left operand."""
+        return self.b.load(at, self.kind, self.dtype.itemsize)
+
     def _columns(self, at: Value, lanes: Lanes) -> Value:
         """A vector of the right operand; panels may be read beyond the last column."""
         count = lanes.width if self.tiles.packing is Packs.ALWAYS else lanes.valid
-        return self.b.load_some(at, vector(self.kind, lanes.width), self.dtype.itemsize, count)
+        return self.b.load_some(at, vector(self.elements.kind, lanes.width), self.dtype.itemsize, count)
 
     def _multiply_add(self, x: Value, y: Value, total: Value) -> Value:
         return self.b.muladd(x, y, total) if x.is_float else self.b.add(self.b.mul(x, y), total)
@@ -413,17 +440,17 @@ class _Product:
         None where there are several blocks of columns: the one before has brought the rows into the caches.
         """
         n, t = self.nest, self.tiles
-        once = t.groups > 1 == t.column_blocks.parts and not n.outside and n.stride(n.left, n.depth) == 1
+        once = t.groups > 1 == t.column_blocks.parts and not n.outside and n.left_is_in_rows
         row = -(-t.depth * self.dtype.itemsize // LINE)
         return min(-(-row // t.panels), MOST_ASKED) if once else 0
 
     def _ask_for_left(self, spot: Spot, i: Index, lines: int) -> None:
         """Ask for a panel's share of row ``i`` of the next group."""
-        b, line = self.b, LINE // self.dtype.itemsize
+        b, line = self.b, LINE // self.nest.left.buffer.dtype.itemsize
         place = b.iadd(b.imul(i, self.nest.stride(self.nest.left, self.nest.row)), b.imul(spot.panel, lines * line))
-        start = b.at(spot.following, place, self.kind)
+        start = b.at(spot.following, place, self.memory)
         for number in range(lines):
-            b.prefetch(b.at(start, number * line, self.kind))
+            b.prefetch(b.at(start, number * line, self.memory))
 
     def _ask_for(self, operand: Load, here: Here, vectors: Sequence[Lanes], *, write: bool) -> None:
         """Ask for the cache lines of a row of the tile."""
@@ -434,7 +461,7 @@ class _Product:
             self.b.prefetch(self.b.at(start, first, memory), write=write)
 
 
-def _times(b: Function, x: Index, y: Index) -> Index:
+def times(b: Function, x: Index, y: Index) -> Index:
     """x · y, both of which may be known at run time only."""
     if isinstance(x, int) or isinstance(y, int):
         return b.imul(x, y)
