@@ -39,7 +39,7 @@ def connected_components(mask: Any, *, neighbours: int = 4) -> tuple[np.ndarray,
             break
         first, second, a, b = first[apart], second[apart], a[apart], b[apart]
         np.minimum.at(names, np.maximum(a, b), np.minimum(a, b))
-        while (further := names[names]).tobytes() != names.tobytes():
+        while ((further := names[names]) != names).any():
             names = further
     labels = np.zeros(inside.shape, np.int64)
     roots, numbers = np.unique(names[inside.reshape(-1)], return_inverse=True)

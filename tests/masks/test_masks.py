@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -73,6 +75,23 @@ def test_nearest_labels_by_trying_all(labels: np.ndarray, count: int) -> None:
     for pixel in np.ndindex(labels.shape):
         found = [n for n in names[(slice(None), *pixel)] if n]
         assert len(set(found)) == len(found)
+
+
+@pytest.mark.parametrize(("side", "labels", "within"), [(200, 3, math.inf), (200, 40, 12.5), (2, 2**12, math.inf)])
+def test_nearest_labels_of_large_pictures(side: int, labels: int, within: float) -> None:
+    """Several blocks of rows, entries of 64 bits, and labels of any size and sign."""
+    picture = np.zeros((side, 2**13 // side), np.int64)
+    places = RNG.choice(picture.size, labels, replace=False)
+    picture.flat[places] = names = RNG.permutation(labels) * 10**12 - 10**13 + 1
+    distances, found = masks.nearest_labels(picture, 2, within=within)
+    rows, columns = np.mgrid[: picture.shape[0], : picture.shape[1]].reshape(2, -1, 1)
+    chosen = RNG.choice(picture.size, 500, replace=False)
+    y, x = np.divmod(places, picture.shape[1])
+    squares = (rows[chosen] - y) ** 2 + (columns[chosen] - x) ** 2
+    order = np.lexsort((np.broadcast_to(names, squares.shape), squares), axis=-1)[:, :2]
+    nearest, theirs = np.sqrt(np.take_along_axis(squares, order, 1)), names[order]
+    np.testing.assert_array_equal(distances.reshape(2, -1)[:, chosen].T, np.where(nearest > within, np.inf, nearest))
+    np.testing.assert_array_equal(found.reshape(2, -1)[:, chosen].T, np.where(nearest > within, 0, theirs))
 
 
 @settings(deadline=None, max_examples=80)
