@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
@@ -30,6 +31,19 @@ def lines_of(found: Predictions, files: Sequence[str] = ()) -> Lines:
     for i, (value, row) in enumerate(zip(found.values, likely)):
         said = value if isinstance(value, str) else f"{value:.7g}"
         yield [*files[i : i + 1], said, *(f"{p:.6f}" for p in row)]
+
+
+def refuse_overwriting(places: Iterable[Path], read: Iterable[Path]) -> None:
+    """Keep what is read: no answer goes into its place, by whatever path or link.
+
+    Raises:
+        OptionError: one would.
+    """
+    kept = {os.path.realpath(path) for path in read}
+    for place in places:
+        if os.path.realpath(place) in kept:
+            rule = "predictions must not take the place of what is read"
+            raise OptionError("-o", rule=rule, got=str(place), fix="Choose another place.")
 
 
 def write_csv(stream: TextIO, lines: Lines) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from gradloom.cli.answers import as_json as predictions_as_json
-from gradloom.cli.answers import lines_of, write_csv, write_csv_file
+from gradloom.cli.answers import lines_of, refuse_overwriting, write_csv, write_csv_file
 from gradloom.cli.images.predict import predict_images
 from gradloom.cli.images.sources import pipelines
 from gradloom.cli.options import (
@@ -51,6 +51,7 @@ def predict(
 ) -> None:
     """Write what MODEL predicts for each row or image of DATA, as CSV: a class with its probabilities, or a number."""
     run, screen = load(model_path(model)), Screen(as_json, quiet)
+    refuse_overwriting([] if out is None else [out], [model_path(model), Path(data)])
     if on_images := pipelines(run):
         predict_images(run, *on_images, data, out, screen)
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -151,6 +152,40 @@ def test_masks_of_a_folder_are_like_the_true_ones(cli, segmenter: Path, tmp_path
     assert shown["metrics"]["accuracy"] == pytest.approx(np.mean(same), abs=1e-9)
     assert np.mean(same) > 0.9
     assert shown["metrics"]["mean_iou"] > 0.7
+
+
+def test_masks_of_folders_lie_in_folders(cli, segmenter: Path, tmp_path: Path):
+    for name in ("a/1.png", "b/1.png", "b/2.bmp"):
+        save(tmp_path / "days" / name, np.zeros((16, 16), np.uint8))
+    assert cli("predict", str(segmenter), "days", "-o", "out").out == "Written: out (3 masks)\n"
+    found = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.png"))
+    assert found == ["a/1.png", "b/1.png", "b/2.png"]
+    save(tmp_path / "days/b/1.bmp", np.zeros((16, 16), np.uint8))
+    again = cli("predict", str(segmenter), "days", "-o", "again")
+    assert again.code == 2
+    assert "names must differ in more than the suffix" in again.err
+    assert "got b/1.bmp and b/1.png" in again.err
+    assert not (tmp_path / "again").exists()
+
+
+def test_what_is_read_is_not_overwritten(cli, classifier: Path, segmenter: Path, tmp_path: Path):
+    cells(tmp_path, count=2)
+    (tmp_path / "link").symlink_to("cells")
+    shutil.copytree(classifier, tmp_path / "run")
+    files = [*(tmp_path / "cells").iterdir(), tmp_path / "run/model.safetensors", tmp_path / "run/shapes/bars/03.png"]
+    before = [path.read_bytes() for path in files]
+    for words in (
+        [str(segmenter), "cells/0.png", "-o", "cells/0.png"],
+        [str(segmenter), "cells/0.png", "-o", "link/0.png"],
+        [str(segmenter), "cells", "-o", "cells"],
+        [str(segmenter), "cells", "-o", "link"],
+        ["run", "run/shapes/bars/03.png", "-o", "run/shapes/bars/03.png"],
+        ["run", "run/shapes", "-o", "run/model.safetensors"],
+    ):
+        found = cli("predict", *words)
+        assert found.code == 2
+        assert "-o: predictions must not take the place of what is read" in found.err
+    assert [path.read_bytes() for path in files] == before
 
 
 def test_without_a_file_the_shares_of_the_classes_are_shown(cli, segmenter: Path):

@@ -54,6 +54,15 @@ def test_predictions_to_a_file(cli, trained: Path, tmp_path: Path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new.csv", "out.csv"]
 
 
+def test_a_table_is_not_overwritten_by_what_is_said_of_it(cli, trained: Path, tmp_path: Path):
+    write(tmp_path / "new.csv", "petal,width,colour", ROWS)
+    before = (tmp_path / "new.csv").read_text()
+    found = cli("predict", str(trained), "new.csv", "-o", str(tmp_path / "new.csv"))
+    assert found.code == 2
+    assert "-o: predictions must not take the place of what is read" in found.err
+    assert (tmp_path / "new.csv").read_text() == before
+
+
 def test_predictions_as_json(cli, trained: Path, tmp_path: Path):
     write(tmp_path / "new.csv", "petal,width,colour", ROWS)
     found = json.loads(cli("predict", str(trained), "new.csv", "--json").out)

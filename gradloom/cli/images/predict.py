@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from gradloom import saving
-from gradloom.cli.answers import as_json, lines_of, write_csv, write_csv_file
+from gradloom.cli.answers import as_json, lines_of, refuse_overwriting, write_csv, write_csv_file
 from gradloom.cli.images.sources import files_of
 from gradloom.cli.render import Screen
 from gradloom.data.images import ImagePipeline
@@ -46,7 +47,7 @@ def predict_images(
         outputs = run.predict(pipeline.read_all(files, source))
         _write_classes(predictions(outputs, target, ()), names, out, screen)
         return
-    places = [] if out is None else _places(files, out)
+    places = [] if out is None else _places(files, names, out)
     overlap = cache(lambda: tile_overlap(run))  # measured once, and only if an image needs tiles
     shares = [_segment(run, pipeline, path, place, overlap) for path, place in itertools.zip_longest(files, places)]
     _write_shares(shares, names, pipeline, places, screen)
@@ -65,15 +66,27 @@ def _segment(
     return [float((labels == label).mean()) for label in range(len(pipeline.levels))]
 
 
-def _places(files: list[Path], out: Path) -> list[Path]:
-    """Where the mask of each image goes."""
+def _places(files: list[Path], names: list[str], out: Path) -> list[Path]:
+    """Where the mask of each image goes: named as the image is, in folders that are named as the images' are.
+
+    Raises:
+        OptionError: masks of several images would go into one file, or into the place of an image.
+    """
     if len(files) == 1 and not out.is_dir():
         return [out]
     if (out.exists() and not out.is_dir()) or out.suffix.lower() == ".png":
         rule = "masks of several images go into a folder"
         raise OptionError("-o", rule=rule, got=f"{out} for {len(files)} images", fix="Name a folder.")
-    saving.make_folder(out, who="-o", error=OptionError)
-    return [out / f"{path.stem}.png" for path in files]
+    places = [(out / name).with_suffix(".png") for name in names]
+    first: dict[Path, str] = {}
+    for place, name in zip(places, names):
+        if first.setdefault(place, name) != name:
+            rule = "names must differ in more than the suffix, for masks are named as their images"
+            raise OptionError("-o", rule=rule, got=f"{first[place]} and {name}", fix="Rename one of them.")
+    refuse_overwriting(places, files)
+    for folder in dict.fromkeys(place.parent for place in places):
+        saving.make_folder(folder, who="-o", error=OptionError)
+    return places
 
 
 def _write_classes(found: Predictions, names: list[str], out: Path | None, screen: Screen) -> None:
@@ -92,7 +105,7 @@ def _write_shares(
 ) -> None:
     """Which masks were written; without any, the share of pixels that each class has."""
     if places:
-        shown = str(places[0]) if len(places) == 1 else f"{places[0].parent} ({len(places)} masks)"
+        shown = str(places[0]) if len(places) == 1 else f"{os.path.commonpath(places)} ({len(places)} masks)"
         screen.note(f"Written: {shown}")
     elif not screen.as_json:
         head = ["file", *(f"share {level}" for level in pipeline.levels)]
