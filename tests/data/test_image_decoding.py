@@ -6,11 +6,12 @@ import builtins
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from pictures import random_pixels, save, truncate
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from gradloom import data
 from gradloom.errors import DataError, MissingPackageError, OptionError
@@ -137,6 +138,30 @@ def test_several_frames_are_refused(tmp_path: Path):
     first.save(tmp_path / "a.gif", save_all=True, append_images=[second])
     with pytest.raises(DataError, match=r"a\.gif: a file must hold one image; got 2 frames"):
         data.read_image(tmp_path / "a.gif")
+
+
+def test_of_a_phones_photograph_the_first_picture_is_read(tmp_path: Path):
+    first, second = (Image.new("RGB", (9, 5), colour) for colour in ("red", "blue"))
+    first.save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=[second])
+    found = data.read_image(tmp_path / "a.jpg")
+    assert found.shape == (5, 9, 3)
+    assert np.abs(found.astype(int) - [255, 0, 0]).max() <= 3
+
+
+def test_no_program_is_run_for_what_an_image_claims_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Pillow hands PostScript to Ghostscript, whatever the name of the file."""
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *_: pytest.fail("a program was run"))
+    head = "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 5\n%%EndComments\nshowpage\n%%EOF\n"
+    (tmp_path / "a.png").write_text(head)
+    with pytest.raises(DataError, match=r"a\.png: this is no image of a format that is known"):
+        data.read_image(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("size", [10_000, (1, 2**40)])
+def test_sizes_that_fill_the_memory_are_refused(tmp_path: Path, size: Any):
+    path = save(tmp_path / "a.png", GREY)
+    with pytest.raises(OptionError, match=r"read_image: an image may have at most 89,478,485 pixels"):
+        data.read_image(path, size=size)
 
 
 def test_inks_are_refused(tmp_path: Path):

@@ -51,10 +51,13 @@ def test_what_takes_no_part_is_counted_unless_it_is_hidden(flowers: Path):
     (flowers / "rose/Thumbs.db").write_bytes(b"x")
     (flowers / "rose/.hidden.png").write_bytes(b"x")
     (flowers / ".git").mkdir()
+    (flowers / "rose/nowhere.png").symlink_to("gone.png")
+    save(flowers / "violet/wild/1.png", random_pixels(4, 5, 3))
     found = data.image_folder(flowers)
     assert len(found) == 5
     assert found.notes == (
-        "Files that are no images and take no part: 1, such as rose/Thumbs.db.",
+        "Files that are no images and take no part: 2, such as rose/Thumbs.db.",
+        "Folders inside those of the classes, which take no part: 1, such as violet/wild.",
         "Images beside the folders of the classes, which take no part: 1.",
     )
 

@@ -15,6 +15,7 @@ from pictures import random_pixels, save
 from test_pickles import batch, text
 
 from gradloom import data
+from gradloom.data.images import archives
 from gradloom.errors import DataError, OptionError
 
 SHARED = Path(__file__).resolve().parents[2] / "../shared/data"
@@ -182,6 +183,19 @@ def test_an_archive_cut_short_is_refused(folder: Path):
     path.write_bytes(path.read_bytes()[:-2000])
     with pytest.raises(DataError, match=r"cifar-10-binary\.tar\.gz: the archive is damaged or cut short"):
         data.cifar10()
+
+
+def test_an_archive_that_would_fill_the_memory_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    path = folder / "cifar-10-binary.tar.gz"
+    pack(path, {"test_batch.bin": bytes(3073 * 100)})
+    assert len(data.cifar10("test")) == 100
+    monkeypatch.setattr(archives.limits, "memory", lambda: 3073.0 * 99)
+    with pytest.raises(DataError) as caught:
+        data.cifar10("test")
+    assert str(caught.value) == (
+        f"{path}: the files of the set must fit into memory; got some-folder/test_batch.bin of 307,300 bytes, 3,073 "
+        "too many. If the archive is what it should be, unpack it, and read it in parts."
+    )
 
 
 def test_an_archive_cannot_reach_outside(folder: Path):

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
+from gradloom import limits
 from gradloom.data.files import read_bytes
 from gradloom.errors import DataError
 
@@ -38,17 +39,19 @@ def paths(path: Path, wanted: Callable[[PurePosixPath], bool]) -> dict[str, byte
         wanted: whether the file of this name is needed.
 
     Raises:
-        DataError: the archive is damaged.
+        DataError: the archive is damaged, or holds more than fits into memory.
     """
     if path.is_dir():
         inside = {file.relative_to(path).as_posix(): file for file in sorted(path.rglob("*")) if file.is_file()}
         return {name: read_bytes(file) for name, file in inside.items() if wanted(PurePosixPath(name))}
-    found = {}
+    found, room = {}, limits.memory()
     try:
         with tarfile.open(path, "r|gz") as archive:
             for entry in archive:
                 content = archive.extractfile(entry) if entry.isfile() and wanted(PurePosixPath(entry.name)) else None
                 if content is not None:
+                    room -= entry.size
+                    _refuse_too_much(room, entry, path)
                     found[entry.name] = content.read()
     except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise DataError(
@@ -58,3 +61,14 @@ def paths(path: Path, wanted: Callable[[PurePosixPath], bool]) -> dict[str, byte
             fix="Fetch it again.",
         ) from None
     return found
+
+
+def _refuse_too_much(room: float, entry: tarfile.TarInfo, path: Path) -> None:
+    """A few bytes of an archive may stand for gigabytes: a file is read only where its size has room."""
+    if room < 0:
+        raise DataError(
+            str(path),
+            rule="the files of the set must fit into memory",
+            got=f"{entry.name} of {entry.size:,} bytes, {-room:,.0f} too many",
+            fix="If the archive is what it should be, unpack it, and read it in parts.",
+        )

@@ -19,8 +19,14 @@ from gradloom.data.files import read_bytes
 from gradloom.errors import DataError, GradloomError, MissingPackageError, OptionError
 from gradloom.records import dataclass
 
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
+"""What files may be, whatever their names say.  Pillow knows more, and runs programs for some, such as PostScript."""
+
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pnm")
 """How names of image files end."""
+
+MOST_PIXELS = 2**30 // 12
+"""Of an image that is made by resizing; Pillow has the same bound for those that are read."""
 
 Size = int | tuple[int, int]
 
@@ -94,12 +100,14 @@ def both_sides(who: str, size: Size) -> tuple[int, int]:
     """Height and width.
 
     Raises:
-        OptionError: they are not two whole numbers from 1.
+        OptionError: they are not two whole numbers from 1, or too many pixels.
     """
     sides = (size, size) if isinstance(size, int) else tuple(size)
+    fix = "Write size=64 or size=(48, 64)."
     if len(sides) != 2 or not all(type(side) is int and side > 0 for side in sides):
-        fix = "Write size=64 or size=(48, 64)."
         raise OptionError(who, rule="size is one whole number from 1, or height and width", got=repr(size), fix=fix)
+    if sides[0] * sides[1] > MOST_PIXELS:
+        raise OptionError(who, rule=f"an image may have at most {MOST_PIXELS:,} pixels", got=f"{size!r}", fix=fix)
     return sides
 
 
@@ -174,7 +182,7 @@ def _header(file: Any, path: Path) -> Iterator[Any]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about oddities in metadata
             warnings.simplefilter("error", library.DecompressionBombWarning)
-            with library.open(file) as image:
+            with library.open(file, formats=FORMATS) as image:
                 yield image
     except (GradloomError, MemoryError):
         raise
@@ -223,7 +231,8 @@ def _kind(image: Any, path: Path) -> Kind:
 
 
 def _refuse_frames(image: Any, path: Path) -> None:
-    frames = getattr(image, "n_frames", 1)
+    # Cameras put previews and depth behind a photograph (MPO); the first is the one that every viewer shows.
+    frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
     if frames > 1:
         raise DataError(
             str(path), rule="a file must hold one image", got=f"{frames} frames", fix="Save each as a file of its own."

@@ -24,8 +24,8 @@ def image_folder(
 ) -> Images:
     """The images of a folder that has a folder for each class.
 
-    Hidden files, files that are no images, and images beside the folders of the classes take no part; the notes count
-    them.
+    Hidden files take no part, nor do files that are no images, folders in those of the classes, and images beside
+    these; the notes count all but hidden ones.
 
     Args:
         folder: which holds the folders.
@@ -78,7 +78,7 @@ def files_by_class(root: Path) -> tuple[dict[str, list[Path]], tuple[str, ...]]:
     if not folders:
         got = f"{len(loose)} images and no folder" if loose else "a folder without folders"
         raise DataError(str(root), rule="images are sorted by class into folders", got=got, fix=_LAYOUT)
-    members, others = {}, []
+    members, others, deeper = {}, [], []
     for path in folders:
         images, rest = image_files(path)
         if not images:
@@ -88,7 +88,12 @@ def files_by_class(root: Path) -> tuple[dict[str, list[Path]], tuple[str, ...]]:
             raise DataError(str(path), rule="the folder of a class must hold images", got=held, fix=fix)
         members[path.name] = images
         others += [f"{path.name}/{name}" for name in rest]
-    notes = (f"Files that are no images and take no part: {len(others)}, such as {others[0]}.",) if others else ()
+        deeper += [f"{path.name}/{inside.name}" for inside in entries(path) if inside.is_dir()]
+    notes = []
+    if others:
+        notes.append(f"Files that are no images and take no part: {len(others)}, such as {others[0]}.")
+    if deeper:
+        notes.append(f"Folders inside those of the classes, which take no part: {len(deeper)}, such as {deeper[0]}.")
     if loose:
-        notes += (f"Images beside the folders of the classes, which take no part: {len(loose)}.",)
-    return members, notes
+        notes.append(f"Images beside the folders of the classes, which take no part: {len(loose)}.")
+    return members, tuple(notes)

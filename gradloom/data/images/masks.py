@@ -111,7 +111,7 @@ def _by_stem(files: Sequence[Path]) -> dict[str, Path]:
 def _mask_values(mask: Picture, size: tuple[int, int] | None) -> np.ndarray:
     """The value of each pixel, shape (H, W)."""
     image, path = mask.image, mask.path
-    if mask.format == "JPEG":
+    if mask.format in ("JPEG", "MPO"):
         raise DataError(
             str(path), rule="masks must be stored without loss", got="JPEG, which changes values", fix="Use PNG."
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -95,14 +96,16 @@ def common_kind(files: Sequence[Path]) -> Kind:
 
 
 def image_files(folder: Path) -> tuple[list[Path], list[str]]:
-    """The image files of a folder in the order of their names, and the names of other files; hidden ones are neither.
+    """The image files of a folder in the order of their names, and the names of others; hidden ones are neither.
+
+    Others are files that are no images by their name, and what cannot be read as a file: links to nowhere, pipes.
 
     Raises:
         DataError: it cannot be listed.
     """
-    shown = [path for path in entries(folder) if path.is_file()]
-    images = [path for path in shown if path.suffix.lower() in SUFFIXES]
-    return images, [path.name for path in shown if path.suffix.lower() not in SUFFIXES]
+    shown = [path for path in entries(folder) if not path.is_dir()]
+    is_image = [path.suffix.lower() in SUFFIXES and path.is_file() for path in shown]
+    return list(compress(shown, is_image)), [path.name for path, image in zip(shown, is_image) if not image]
 
 
 def entries(folder: Path) -> list[Path]:
