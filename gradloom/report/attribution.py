@@ -46,5 +46,6 @@ def scores(run: Any, outputs: np.ndarray) -> np.ndarray:
 
 
 def labelled(run: Any, place: int) -> str:
-    """What an output is called."""
-    return f"{'output' if run.loss.kind == 'numbers' else 'class'} {place}"
+    """What an output is called: as the set of training names its class, or by its number."""
+    known = decisions.known_names(run)
+    return known[place] if known else f"{'output' if run.loss.kind == 'numbers' else 'class'} {place}"

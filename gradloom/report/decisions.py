@@ -78,11 +78,16 @@ def names(run: Any, who: str, labels: Sequence[Any] | None, classes: int) -> lis
     Raises:
         DataError: there is not one name for each.
     """
-    known = getattr(getattr(run.preprocessing, "target", None), "classes", None) if labels is None else labels
+    known = known_names(run) if labels is None else labels
     found = [str(n) for n in (range(classes) if known is None else known)]
     if len(found) != classes:
         raise DataError(who, rule=f"labels name the {classes} classes", got=f"{len(found)} labels")
     return found
+
+
+def known_names(run: Any) -> tuple[str, ...] | None:
+    """What the set of training calls the classes, where a model keeps that."""
+    return getattr(getattr(run.preprocessing, "target", None), "classes", None)
 
 
 def percent(share: float) -> str:

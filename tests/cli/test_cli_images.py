@@ -110,6 +110,16 @@ def test_info_on_a_model_and_on_a_folder(cli, classifier: Path):
     assert shown[-1].split() == ["bars", "10"]
 
 
+def test_pictures_call_classes_by_their_names(cli, classifier: Path, tmp_path: Path):
+    words = ["see", str(classifier), str(classifier / "shapes"), "-o", "pictures", "--format", "svg"]
+    assert cli(*words, "--what", "saliency,occlusion", "--count", "1").code == 0
+    for name in ("saliency", "occlusion"):
+        drawn = (tmp_path / f"pictures/{name}.svg").read_text()
+        assert "bands" in drawn or "bars" in drawn
+        assert "class 0" not in drawn
+        assert "class 1" not in drawn
+
+
 def test_a_mask_comes_back_in_the_size_and_the_values_of_training(cli, segmenter: Path, tmp_path: Path):
     save(tmp_path / "wide.png", np.zeros((20, 31), np.uint8))
     found = cli("predict", str(segmenter), "wide.png", "-o", "mask.png")
