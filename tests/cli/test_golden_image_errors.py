@@ -104,13 +104,19 @@ CASES = {
     ),
     "no classes": Case(
         nothing, "train cells", FAILURE,
-        f"cells: images are sorted by class into folders; got 10 images and no folder. {LAYOUT}",
+        f"cells: images are sorted by class into folders; got 10 images and no folder. {LAYOUT} For a class for each "
+        "pixel add a folder of masks: --masks, or mask_folder.",
     ),
     "no such folder": Case(
         nothing, "train nowhere --masks masks", FAILURE, "nowhere: there is no such folder",
     ),
     "no such masks": Case(
         nothing, "train cells --masks nowhere", FAILURE, "nowhere: there is no such folder",
+    ),
+    "masks with longer names": Case(
+        lambda f: (f / "masks/3.png").rename(f / "masks/3_mask.png"), CELLS, FAILURE,
+        "masks: every image needs a mask of the same name; got none for 3.png (1 of 10 images). Rename 3_mask.png, "
+        "if it is that.",
     ),
     "missing mask": Case(
         lambda f: (f / "masks/3.png").unlink(), CELLS, FAILURE,

@@ -77,7 +77,12 @@ def files_by_class(root: Path) -> tuple[dict[str, list[Path]], tuple[str, ...]]:
     loose, _ = image_files(root)
     if not folders:
         got = f"{len(loose)} images and no folder" if loose else "a folder without folders"
-        raise DataError(str(root), rule="images are sorted by class into folders", got=got, fix=_LAYOUT)
+        fix = (
+            f"{_LAYOUT} For a class for each pixel add a folder of masks: --masks, or mask_folder."
+            if loose
+            else _LAYOUT
+        )
+        raise DataError(str(root), rule="images are sorted by class into folders", got=got, fix=fix)
     members, others, deeper = {}, [], []
     for path in folders:
         images, rest = image_files(path)

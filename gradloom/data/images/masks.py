@@ -79,13 +79,16 @@ def _pairs(files: Sequence[Path], folder: Path) -> tuple[dict[Path, Path], tuple
     """The mask of each image, and what takes no part."""
     masks, _ = image_files(folder)
     by_name = _by_stem(masks)
-    missing = [path for stem, path in _by_stem(files).items() if stem not in by_name]
+    images = _by_stem(files)
+    missing = [path for stem, path in images.items() if stem not in by_name]
     if missing:
+        stem = missing[0].stem
+        alike = next((m.name for m in masks if m.stem.startswith(stem) and m.stem not in images), "")
         raise DataError(
             str(folder),
             rule="every image needs a mask of the same name",
             got=f"none for {missing[0].name} ({len(missing)} of {len(files)} images)",
-            fix=f"Add {missing[0].stem}.png, or take the image away.",
+            fix=f"Rename {alike}, if it is that." if alike else f"Add {stem}.png, or take the image away.",
         )
     spare = len(masks) - len(files)
     return (
