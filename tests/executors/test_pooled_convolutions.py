@@ -9,8 +9,11 @@ import pytest
 from running import run
 
 import gradloom as gl
+from gradloom.executors.native.kernels.conv_unpool import SORTED_BYTES
 from gradloom.executors.native.program import NativeProgram
-from gradloom.executors.native.target import Target, lesser
+from gradloom.executors.native.target import Target, host, lesser
+
+needs_sorting = pytest.mark.skipif(host().vector_bytes != SORTED_BYTES, reason="no instruction sorts lanes")
 
 
 def views(x: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
@@ -40,7 +43,7 @@ def placed(dz: np.ndarray, y: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     one_hot = np.arange(np.prod(size)) == windows(y, size).argmax(-1)[..., None]
     n, *spatial, c = y.shape
     counts = [length // k for length, k in zip(spatial, size)]
-    given = (one_hot * dz[..., None]).reshape(n, *counts, c, *size)
+    given = np.where(one_hot, dz[..., None], 0).reshape(n, *counts, c, *size)
     d = len(size)
     order = [0, *(axis for i in range(d) for axis in (1 + i, 2 + d + i)), 1 + d]
     return given.transpose(order).reshape(y.shape)
@@ -126,6 +129,86 @@ def test_the_first_of_equals_and_what_is_not_a_number_have_the_gradient():
     z, gradient = run(step, *operands)
     np.testing.assert_array_equal(z.ravel(), y.reshape(6, 2).max(1))
     np.testing.assert_array_equal(gradient.ravel(), np.convolve(dy, [1, 1]))
+
+
+# The gradient of an input behind which a pool lies ------------------------------------------------------------------
+
+
+def by_input(size: tuple[int, ...], padding: str = "same") -> Callable[..., tuple[gl.Tensor, gl.Tensor]]:
+    """The gradient by the input of a pooled convolution's product with r, and this product."""
+
+    def step(x: gl.Tensor, w: gl.Tensor, r: gl.Tensor) -> tuple[gl.Tensor, gl.Tensor]:
+        total, gradient = gl.value_and_grad(lambda x: gl.sum(gl.max_pool(gl.conv(x, w, padding=padding), size) * r))(x)
+        return gradient, total
+
+    return step
+
+
+def scattered(dy: np.ndarray, w: np.ndarray, padding: tuple[int, int]) -> np.ndarray:
+    """What each element of dy that is not zero gives to the elements of the input that it was computed from."""
+    (n, *spatial, _), (height, width, taken, _) = dy.shape, w.shape
+    around = np.zeros((n, spatial[0] + height - 1, spatial[1] + width - 1, taken))
+    for at in zip(*np.nonzero(dy)):
+        example, u, v, o = at
+        around[example, u : u + height, v : v + width] += dy[at] * w[..., o].astype(float)
+    (above, left), (_, rows, columns, _) = padding, around.shape
+    return around[:, above : rows - above, left : columns - left]
+
+
+UNPOOLED = [
+    ((8, 6, 8, 14), (3, 3, 14, 32), (2, 2), "same"),  # a vector that is not full
+    ((4, 6, 6, 32), (3, 3, 32, 64), (2, 2), "same"),  # panels of input channels, blocks of output channels
+    ((8, 20, 28, 16), (3, 3, 16, 16), (2, 2), "same"),  # chunks of rows, not all of one size
+    ((8, 6, 6, 16), (5, 5, 16, 16), (2, 2), "same"),  # too many sums for the registers: rows of the kernel apart
+    ((8, 11, 8, 10), (3, 3, 10, 16), (3, 2), "valid"),  # windows that are not square, nothing around the grid
+]
+
+
+@needs_sorting
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("shape", "kernel", "size", "padding"), UNPOOLED)
+def test_the_gradient_of_an_input_leaves_zeros_out(
+    shape: tuple[int, ...], kernel: tuple[int, ...], size: tuple[int, ...], padding: str, dtype: str
+):
+    x, w, _ = operands(shape, kernel, dtype)
+    around = (kernel[0] // 2, kernel[1] // 2) if padding == "same" else (0, 0)
+    y = np.tensordot(
+        np.lib.stride_tricks.sliding_window_view(
+            np.pad(x, [(0, 0), *((k, k) for k in around), (0, 0)]), kernel[:2], axis=(1, 2)
+        ),
+        np.moveaxis(w, -2, 0),
+        3,
+    )
+    r = np.random.default_rng(1).integers(-3, 4, windows(y, size).shape[:-1]).astype(dtype)
+    program = NativeProgram(gl.trace(by_input(size, padding), *map(gl.tensor, (x, w, r))))
+    assert not any("window_place" in str(k) for k in program.plan.kernels)
+    found, _ = run(program, x, w, r)
+    np.testing.assert_array_equal(found, scattered(placed(r, y, size), w, around))
+
+
+@needs_sorting
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_nothing_is_added_for_zeros_of_a_pools_gradient():
+    x, w, _ = operands((8, 4, 4, 16), (3, 3, 16, 16), "float32")
+    x = np.abs(x) + 1
+    w[1, 1, 0, 4] = np.inf  # times zero it would be NaN all around the elements that were not the largest
+    y = convolved(x, w)
+    r = np.ones_like(y[:, ::2, ::2])
+    r[3, 1, 0, 7], r[5, 0, 0, 2] = np.nan, np.inf  # which go to all that their elements were computed from
+    found, _ = run(by_input((2, 2)), x, w, r)
+    wanted = scattered(placed(r, np.where(np.isnan(y), np.inf, y), (2, 2)), w, (1, 1))
+    np.testing.assert_array_equal(found, wanted)
+    assert np.isnan(found).any()
+    assert np.isfinite(found).any()
+
+
+@needs_sorting
+def test_the_gradient_of_an_input_of_any_numbers():
+    x, w, _ = (a / np.float32(7) for a in operands((9, 12, 12, 32), (3, 3, 32, 32), "float32"))
+    r = np.random.default_rng(2).standard_normal((9, 6, 6, 32)).astype(np.float32)
+    found, _ = run(by_input((2, 2)), x, w, r)
+    y = run(lambda x, w: gl.conv(x, w, padding="same"), x, w)[0]
+    np.testing.assert_allclose(found, scattered(placed(r, y, (2, 2)), w, (1, 1)), atol=1e-4)
 
 
 @pytest.mark.parametrize("target", lesser().values(), ids=lesser())

@@ -21,9 +21,10 @@ import math
 
 from gradloom.executors.native.bundles import bundle_gradient, bundle_results
 from gradloom.executors.native.kernel import Kernel, Store
-from gradloom.executors.native.kernels import conv_rows, conv_weights
+from gradloom.executors.native.kernels import conv_rows, conv_unpool, conv_weights
 from gradloom.executors.native.kernels.conv_form import sides
 from gradloom.executors.native.kernels.conv_sparse import SparseCut
+from gradloom.executors.native.kernels.conv_unpool import UnpoolCut
 from gradloom.executors.native.loops import Affine, Block, Given, Load, contiguous
 from gradloom.executors.native.pair_copies import copied_in_pairs
 from gradloom.executors.native.target import Target
@@ -38,7 +39,9 @@ def prepare_convolutions(kernels: list[Kernel], target: Target) -> list[Kernel]:
     found: list[Kernel] = []
     for kernel in kernels:
         op = kernel.core.op if kernel.core is not None and math.prod(kernel.shape) else None
-        if op in (convolution.conv, convolution.conv_input_gradient):
+        if unpooled := conv_unpool.unpool_cut(kernel, target):
+            found += [_by_output(kernel, unpooled), kernel]
+        elif op in (convolution.conv, convolution.conv_input_gradient):
             found += [*([] if kernel.in_pairs else bundle_results(kernel, target)), *_copy(kernel, target), kernel]
         elif op is convolution.conv_kernel_gradient:
             sparse = conv_weights.sparse_cut(kernel, target)
@@ -46,6 +49,19 @@ def prepare_convolutions(kernels: list[Kernel], target: Target) -> list[Kernel]:
         else:
             found.append(kernel)
     return found
+
+
+def _by_output(kernel: Kernel, cut: UnpoolCut) -> Kernel:
+    """Make the gradient of an input read the kernel as w[panel, o, p, i]; gives what copies it."""
+    values, weights, numbers = kernel.operands
+    *size, taken, made = weights.buffer.shape
+    *positions, by_input, by_output = contiguous(weights.buffer.shape)
+    width = taken // cut.panels
+    place = Affine(0, (width * by_input, by_output, *positions, by_input))
+    copy = _copied(weights.buffer, (cut.panels, made, *size, width), place)
+    (buffer,) = copy.nodes
+    kernel.operands = values, Load(buffer, Affine(0, contiguous(buffer.shape))), numbers
+    return copy
 
 
 def _copy(kernel: Kernel, target: Target) -> list[Kernel]:

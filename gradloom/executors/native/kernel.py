@@ -117,7 +117,7 @@ class Kernel:
         whole: whether ``core`` reads whole operands from memory and writes whole results: primitives of WHOLE, loops
             and branches, and what NumPy computes on the host.
         operands: for matrix products, where the operands are read, over loops (results, reduced); for convolutions, the
-            operands in one piece each; for the gradient of a kernel also (x, values, numbers), see poolings.py.
+            operands in one piece each; for gradients also (x, values, numbers), (values, w, numbers): poolings.py.
         members: for joined kernels (rows.py), the kernels that run row after row.
         local: for joined kernels, the buffers that only they use, a block of rows at a time.
         rows: for joined kernels, how many rows a block has; for their members, how many outer loops are over rows.

@@ -26,6 +26,7 @@ from gradloom.executors.native.narrow import narrow
 from gradloom.executors.native.pack import prepare_products
 from gradloom.executors.native.poolings import pool_results
 from gradloom.executors.native.rows import join_rows
+from gradloom.executors.native.shares import share_where_read
 from gradloom.executors.native.simplify import simplify
 from gradloom.executors.native.split import split_reductions
 from gradloom.executors.native.target import Target
@@ -85,7 +86,7 @@ def make_plan(graph: Graph, target: Target) -> Plan:
 
 
 def _laid_out(graph: Graph, target: Target) -> Graph:
-    return narrow(read_masks(lay_out(widen(graph))), target)
+    return share_where_read(narrow(read_masks(lay_out(widen(graph))), target))
 
 
 def _complete(plan: Plan, target: Target) -> Plan:

@@ -5,9 +5,10 @@ Where windows lie side by side and cover the grid, a row of them needs some rows
     y = relu(conv(x, w) + b);   z = window_max(y)      →   y, z, k = relu(conv(x, w) + b), its maxima, and their numbers
     dy = window_place(dz, y)                           →   dy = window_place(dz, k)
     dw = kernel gradient(x, dy)                        →   dw = kernel gradient(x, dz, k)
+    dx = input gradient(dy, w)                         →   dx = input gradient(dz, w, k)
 
-so that y is not read again, and not even written where nobody else reads it; nor is dy, of which the gradient of the
-kernel makes some rows at a time (the last line), if the convolution's input has no gradient.
+so that y is not read again, and not even written where nobody else reads it; nor is dy, where the gradients of the
+convolution leave its zeros out, or that of the kernel alone reads it and makes some rows at a time (the last lines).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from collections import defaultdict
 import numpy as np
 
 from gradloom.executors.native.kernel import Kernel, Pooling, storage
-from gradloom.executors.native.kernels import conv_pool, conv_rows, conv_sparse, conv_weights
+from gradloom.executors.native.kernels import conv_pool, conv_rows, conv_sparse, conv_unpool, conv_weights
 from gradloom.executors.native.kernels.conv_form import sides
 from gradloom.executors.native.kernels.window import WRITTEN_OUT, covers, windows_of
 from gradloom.executors.native.loops import Affine, Load, contiguous
@@ -74,17 +75,32 @@ def _pool(kernel: Kernel, readers: dict[Node, list[Kernel]], wanted: set[Node], 
 
 
 def _placed_by_readers(place: Kernel, readers: dict[Node, list[Kernel]], wanted: set[Node], target: Target) -> bool:
-    """Have gradients of kernels give values back themselves; whether nobody reads them where they go any more."""
+    """Have gradients of convolutions give values back themselves; whether nobody reads them where they go any more."""
     assert place.core is not None
     (dy,), (values, numbers) = place.nodes, place.core.inputs
-    given = [Load(n, Affine(0, contiguous(n.shape))) for n in (values, numbers)]
-    alone, left = len(readers[dy]) == 1, dy in wanted
+    value, number = (Load(n, Affine(0, contiguous(n.shape))) for n in (values, numbers))
+    left = []
     for kernel in readers[dy]:
-        if kernel.core_op is convolution.conv_kernel_gradient and _can_place(kernel, dy, values, target, alone):
-            kernel.operands = kernel.operands[0], *given
+        if kernel.core_op is convolution.conv_input_gradient and _can_unpool(kernel, dy, values, target):
+            kernel.operands = value, kernel.operands[1], number
         else:
-            left = True
-    return not left
+            left.append(kernel)
+    alone, wants = len(left) == 1, dy in wanted
+    for kernel in left:
+        if kernel.core_op is convolution.conv_kernel_gradient and _can_place(kernel, dy, values, target, alone):
+            kernel.operands = kernel.operands[0], value, number
+        else:
+            wants = True
+    return not wants
+
+
+def _can_unpool(kernel: Kernel, dy: Node, values: Node, target: Target) -> bool:
+    """Whether the gradient of an input had better scatter what a pool's windows give."""
+    assert kernel.core is not None
+    y, w = kernel.operands
+    if y.buffer is not dy or w.buffer is dy or any(isinstance(i, Load) and i.buffer is dy for i in kernel.block.code):
+        return False
+    return conv_unpool.cut(sides(kernel.core), values.shape, dy.dtype.itemsize, target) is not None
 
 
 def _can_place(kernel: Kernel, dy: Node, values: Node, target: Target, alone: bool) -> bool:

@@ -10,6 +10,7 @@ from gradloom.executors.native.kernels import (
     conv_form,
     conv_pairs,
     conv_rows,
+    conv_unpool,
     conv_weights,
     cumulative,
     elementwise,
@@ -61,6 +62,9 @@ def _write_conv(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
 
 
 def _write_conv_input_gradient(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
+    """A convolution with a turned kernel, or what the windows of a pool give."""
+    if conv_unpool.unpool_cut(kernel, target) is not None:
+        return conv_unpool.write(writer, kernel, target)
     return (conv_pairs if kernel.in_pairs else conv_rows).write_input_gradient(writer, kernel, target)
 
 

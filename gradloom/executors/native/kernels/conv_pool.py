@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 
 from gradloom.executors.native.blocks import Here
 from gradloom.executors.native.builder import Index, Value, vector
@@ -18,7 +19,6 @@ from gradloom.executors.native.kernel import Kernel
 from gradloom.executors.native.kernels.conv_form import Form
 from gradloom.executors.native.kernels.tiling import Lanes
 from gradloom.executors.native.kernels.whole import nest
-from gradloom.executors.native.kernels.window import turns
 from gradloom.executors.native.loops import Affine, contiguous
 from gradloom.ir.graph import Node
 
@@ -102,9 +102,14 @@ class PooledRows:
             here = b.splat(b.convert(b.index(b.iadd(b.imul(at[0], size), at[1])), "i32"), lanes.width)
             return [b.select(wins, x, best), b.select(wins, here, number)]
 
+        if len(form.kernel.block.code) <= SHORT:
+            first, *others = product(range(self.lines), range(size))
+            best = [result(*first), b.const(vector("i32", lanes.width), 0)]
+            for at in others:
+                best = position(list(at), best)
+            return best
         lowest = [b.const(vector(form.kind, lanes.width), -math.inf), b.const(vector("i32", lanes.width), 0)]
-        ranges = [(0, self.lines), (0, size)]
-        return (turns if len(form.kernel.block.code) <= SHORT else nest)(b, ranges, lowest, position)
+        return nest(b, [(0, self.lines), (0, size)], lowest, position)
 
 
 def fits(kernel: Kernel, largest: Node, channels: int) -> bool:
