@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from running import run
 
 import gradloom as gl
+from gradloom.executors.native.kernels.conv_form import Sides, sides
 from gradloom.executors.native.kernels.conv_tiling import (
     Bundle,
     Line,
@@ -25,6 +26,7 @@ from gradloom.executors.native.kernels.conv_tiling import (
     stretches,
     tile_shape,
 )
+from gradloom.executors.native.kernels.conv_weights import copies_rows, cut
 from gradloom.executors.native.program import NativeProgram
 from gradloom.executors.native.target import Target, host, lesser
 from gradloom.ir.graph import Graph, placeholder
@@ -276,6 +278,42 @@ def test_lesser_processors(cpu: str, name: str):
 
 def test_many_rows_are_summed_in_blocks_and_chunks():
     check(Shape(square(40, 3, low=1), 8, 1, 16, 16), "float32")
+
+
+def form(shape: Shape) -> Sides:
+    """The sizes of a kernel's gradient."""
+    x, w, y = (placeholder(TensorType(a.shape, a.dtype)) for a in shape.arrays("float32"))
+    return sides(convolution.conv_kernel_gradient(x, y, kernel=w.shape[:-2], **shape.options))
+
+
+def near(shape: Shape, target: Target) -> bool:
+    """Whether the kernel's gradient reads copies of y's rows."""
+    return copies_rows(form(shape), 4, target)
+
+
+@pytest.mark.parametrize("axes", [square(12, 3, low=1), square(23, 3, stride=2, low=1)], ids=["dense", "strided"])
+def test_rows_of_many_channels_are_copied_in_chunks(axes: tuple[Geometry, ...]):
+    shape = Shape(axes, 8, 1, 24, 130)  # the last panel has two channels
+    lines = cut(form(shape), 4, host())
+    assert lines.lines > lines.chunk * lines.blocks
+    assert near(shape, host())
+    check(shape, "float32")
+    check(shape, "float64")
+
+
+def test_groups_are_copied_apart():
+    shape = Shape(square(10, 3, low=1), 3, 3, 16, 20)
+    assert near(shape, host())
+    check(shape, "float32")
+
+
+def test_only_rows_that_many_tiles_read_are_copied():
+    machine = Target("avx512", "skylake-avx512", "", 64, 32)
+    assert near(Shape(square(8, 3, low=1), 4, 1, 32, 128), machine)
+    assert not near(Shape(square(8, 3, low=1), 4, 1, 32, 64), machine)  # a tile has all channels: they lie together
+    assert not near(Shape(square(8, 1), 4, 1, 2, 128), machine)  # one tile reads them
+    assert not near(Shape((Geometry(4096, 3, 1, 1, 1, 1),), 4, 1, 32, 128), machine)  # a row is too long for the stack
+    assert not near(Shape(square(8, 3, low=1), 4, 128, 1, 1), machine)
 
 
 # Bundles of neighbouring results --------------------------------------------------------------------------------------

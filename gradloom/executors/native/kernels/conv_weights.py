@@ -7,7 +7,8 @@ by a few vectors of output channels.  Each turn loads vectors of y and, for each
 x.  Windows near the ends of a row, which do not reach the grid at all positions, are code of their own.
 
 Windows come in blocks that are summed apart (convolve.py adds them up), and in each block in chunks, so that all
-positions and channels find a chunk's rows in the nearest cache.
+positions and channels find a chunk's rows in the nearest cache.  Where a tile has but a part of the output's channels,
+these are copied side by side first (conv_near.py).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from gradloom.executors.native.builder import Index, Value, vector
 from gradloom.executors.native.kernel import Kernel
 from gradloom.executors.native.kernels import conv_sparse
 from gradloom.executors.native.kernels.conv_form import Form, Sides, sides
+from gradloom.executors.native.kernels.conv_near import NearRows
 from gradloom.executors.native.kernels.conv_placed import MOST_BYTES, PlacedRows, lie_in_rows, room
 from gradloom.executors.native.kernels.conv_tiling import (
     FEW_VECTORS,
@@ -42,6 +44,7 @@ from gradloom.executors.native.target import Target
 from gradloom.records import dataclass
 
 OPERANDS = 2  # x and y; with a third one y is given as the values of a pool's windows and the places they go to
+FEWEST_VISITS = 4  # of tiles to a row of y, for a copy of it to pay
 UNROLLED = 4  # windows of few vectors that are written one after the other; more vectors would not fit the registers
 
 
@@ -67,6 +70,19 @@ def can_place(s: Sides, pooled: Sequence[int], itemsize: int, target: Target) ->
     return (
         lie_in_rows(s, pooled) and room(s, pooled, cut(s, itemsize, target).longest, channels) * itemsize <= MOST_BYTES
     )
+
+
+def copies_rows(s: Sides, itemsize: int, target: Target) -> bool:
+    """Whether rows of y are copied: where they have more channels than a tile, and many tiles read them.
+
+    Those of halves are not: their sums are not cut, so the rows would be all there are.
+    """
+    tile = _tile_of(s, itemsize, target)
+    channels = tile.vectors * target.lanes(itemsize)
+    visits = math.prod(s.windows.size) * s.taken // (tile.taps * tile.inputs)
+    if itemsize == 2 or s.depthwise or s.y[-1] <= channels or visits < FEWEST_VISITS:
+        return False
+    return cut(s, itemsize, target).longest * s.windows.counts[-1] * channels * itemsize <= MOST_BYTES
 
 
 def write(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
@@ -134,9 +150,12 @@ class _Weights:
         self.line = forward_line(a.size, a.window, a.stride, a.low, a.dilation, a.count)
         self.tile = _tile_of(s, form.itemsize, form.target)
         self.line_taps = self.tile.tap_groups(a.window)
-        self.placed: PlacedRows | None = None
+        self.placed: PlacedRows | NearRows | None = None
+        width = self.tile.vectors * form.lanes
         if len(form.kernel.operands) > OPERANDS:
-            self.placed = PlacedRows(form, self.cut.longest, self.tile.vectors * form.lanes)
+            self.placed = PlacedRows(form, self.cut.longest, width)
+        elif copies_rows(s, form.itemsize, form.target):
+            self.placed = NearRows(form, self.y, self.cut.longest, width)
 
     # Loops around a tile ----------------------------------------------------------------------------------------------
 
@@ -205,6 +224,8 @@ class _Weights:
                 b.load_some(at, kind, size, t.vectors[j].valid) for at, kind, (_, j) in zip(addresses, kinds, places)
             ]
             tile = [b.select(lines.first, zero, x) for zero, x in zip(tile, before)]
+            for at in addresses:  # sums of the next tile, meanwhile
+                b.prefetch(b.at(at, t.inputs[1] * self.w.strides[-2], form.memory), write=True)
         tile = self._windows(lines, t, tile)
         for at, total, (_, j) in zip(addresses, tile, places):
             b.store_some(b.convert(total, form.memory), at, form.itemsize, t.vectors[j].valid)
