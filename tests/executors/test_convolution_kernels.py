@@ -121,22 +121,40 @@ def test_heights_cover_their_rows_and_differ_by_one_at_most(count: int, most: in
     assert max(found) - min(found) <= 1
 
 
-@given(st.integers(1, 130), st.integers(1, 20), st.sampled_from([16, 32]), st.integers(1, 7), st.booleans())
-def test_tiles_fit_the_registers(count: int, across: int, registers: int, window: int, by_vectors: bool):
-    rows, vectors = tile_shape(count, across, registers, by_vectors=by_vectors)
-    assert rows * vectors + vectors + 1 <= registers
-    assert vectors <= across
+@given(
+    st.integers(1, 130),
+    st.integers(1, 20),
+    st.sampled_from([16, 32]),
+    st.integers(1, 12),
+    st.integers(1, 4),
+    st.booleans(),
+)
+def test_tiles_fit_the_registers(count: int, across: int, registers: int, window: int, stride: int, by_vectors: bool):
+    shape = tile_shape(count, across, registers, window, stride, by_vectors=by_vectors)
+    sums, factors = shape.rows * shape.vectors, shape.vectors * (window if shape.held else 1)
+    assert shape.rows > 0
+    assert sums + factors + 1 <= registers
+    assert shape.vectors <= across
     tile = gradient_tile(window, count, across, registers, by_vectors=by_vectors)
     assert tile.taps * tile.inputs * tile.vectors < registers
     assert [t for group in tile.tap_groups(window) for t in range(*group)] == list(range(window))
 
 
 def test_tiles_keep_the_units_busy():
-    for count, across in itertools.product((8, 14, 16, 28, 32, 64), (2, 4, 8, 16)):
-        rows, vectors = tile_shape(count, across, 32)
+    for count, across, taps in itertools.product((8, 14, 16, 28, 32, 64), (2, 4, 8, 16), (1, 3)):
+        rows, vectors, held = tile_shape(count, across, 32, taps)
         assert across % vectors == 0  # so that a copy of the kernel has panels that are all alike
-        assert min(heights(count, rows)) * vectors >= 16  # two units, of a latency of four: eight would wait for loads
+        # Two units, of a latency of four: eight would wait for loads, of which there are fewer where taps are held.
+        assert min(heights(count, rows)) * vectors >= (12 if held else 16)
     assert gradient_tile(3, 64, 4, 32).taps == 3
+
+
+def test_taps_are_held_where_an_element_serves_several():
+    assert tile_shape(32, 2, 32, 3).held
+    assert not tile_shape(32, 2, 32, 3, 2).held  # every second element serves a single tap
+    assert not tile_shape(32, 2, 32, 15).held  # registers do not suffice
+    assert tile_shape(32, 4, 32, 3, 2, by_vectors=True).held
+    assert tile_shape(32, 4, 32, 3, by_vectors=True).vectors == 4  # memory in one piece
 
 
 def test_blocks_of_a_gradient_follow_from_the_problem():
@@ -245,9 +263,14 @@ TYPICAL = {
     "several tiles a row": Shape(square(35, 3, low=1), 2, 1, 5, 16),
     "several panels": Shape(square(6, 3, low=1), 2, 1, 9, 150),
     "first layer": Shape(square(12, 5, low=2), 3, 1, 3, 6),
+    "a long window": Shape((Geometry(40, 6, 1, 3, 2, 1),), 2, 1, 6, 40),
+    "odd channels": Shape(square(13, 3, low=1), 2, 1, 17, 23),
     "strided": Shape(square(15, 3, stride=2, low=1), 2, 1, 16, 33),
     "stride beyond the window": Shape(square(11, 2, stride=5), 2, 1, 4, 5),
     "depthwise": Shape(square(9, 3, low=1), 2, 70, 1, 1),
+    "depthwise with a stride": Shape(square(17, 3, stride=2, low=1), 2, 64, 1, 1),
+    "depthwise with a long window": Shape((Geometry(40, 15, 1, 7, 7, 1),), 2, 40, 1, 1),
+    "depthwise with gaps": Shape((Geometry(23, 4, 3, 2, 4, 2),), 2, 100, 1, 1),
     "depthwise with several outputs": Shape(square(9, 3, low=1), 2, 6, 1, 4),
     "points": Shape(square(5, 1), 2, 1, 20, 9),
     "points in steps": Shape(square(7, 1, stride=2), 2, 1, 20, 9),
@@ -270,7 +293,8 @@ def test_typical_shapes(name: str):
 
 @pytest.mark.parametrize("cpu", list(lesser()))
 @pytest.mark.parametrize(
-    "name", ["several panels", "strided", "first layer", "depthwise", "bundles in both directions"]
+    "name",
+    ["several panels", "strided", "odd channels", "first layer", "depthwise", "bundles in both directions"],
 )
 def test_lesser_processors(cpu: str, name: str):
     check(TYPICAL[name], "float32", lesser()[cpu])
@@ -314,6 +338,19 @@ def test_only_rows_that_many_tiles_read_are_copied():
     assert not near(Shape(square(8, 1), 4, 1, 2, 128), machine)  # one tile reads them
     assert not near(Shape((Geometry(4096, 3, 1, 1, 1, 1),), 4, 1, 32, 128), machine)  # a row is too long for the stack
     assert not near(Shape(square(8, 3, low=1), 4, 128, 1, 1), machine)
+
+
+@pytest.mark.parametrize(("groups", "channels", "made"), [(37, 1, 1), (1, 17, 23), (1, 3, 40)])
+def test_what_is_not_finite_stays_where_it_is_met(groups: int, channels: int, made: int):
+    """Neither padding nor the lanes beyond the last channel bring it elsewhere."""
+    shape = Shape(square(20, 3, low=1), 1, groups, channels, made)
+    x, w, _ = shape.arrays("float32")
+    x[0, 9, 9], w[0, 0] = np.nan, np.inf
+    inputs = tuple(placeholder(TensorType(a.shape, a.dtype)) for a in (x, w))
+    (y,) = NativeProgram(Graph(inputs, (convolution.conv(*inputs, **shape.options),), "test"))([x, w])
+    finite = np.zeros((20, 20), bool)
+    finite[0], finite[:, 0] = True, True  # whose windows have their first position in the padding
+    np.testing.assert_array_equal(np.isfinite(y[0]), np.broadcast_to(finite[..., None], y[0].shape))
 
 
 # Bundles of neighbouring results --------------------------------------------------------------------------------------

@@ -122,7 +122,7 @@ def _can_take(kernel: Kernel, y: Node, pool: Kernel, target: Target) -> bool:
     alone = pool.core.inputs == (y,) and covers(windows) and math.prod(windows.size) <= WRITTEN_OUT
     if not (plain and alone and (s.groups == 1 or s.depthwise)):
         return False
-    vectors = conv_rows.tile_of(s, y.dtype.itemsize, target, backward=False)[1]
+    vectors = conv_rows.tile_of(s, y.dtype.itemsize, target, backward=False).vectors
     return conv_pool.fits(kernel, pool.core, vectors * target.lanes(y.dtype.itemsize))
 
 

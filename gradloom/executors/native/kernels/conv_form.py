@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import field
+from dataclasses import field, replace
 
 from gradloom.executors.native.blocks import BlockWriter, Here
 from gradloom.executors.native.builder import Function, Index, Value, vector
@@ -116,9 +116,14 @@ class Form:
         return Array(self.b, self.writer.pointers[buffer], memory, itemsize, contiguous(shape))
 
     def vectors(self, channels: int) -> tuple[Lanes, ...]:
-        """Vectors over so many channels; halves, which cannot be masked, get narrower ones at the end."""
+        """Vectors over so many channels; halves, which cannot be masked, get narrower ones at the end.
+
+        Others are as wide as those beside them: repeated in two widths, an element of the source would be a sum of the
+        one and the other, and LLVM would move most sums from register to register in each turn of a loop.
+        """
         if self.memory != "half":
-            return cover(channels, self.lanes)
+            found = cover(channels, self.lanes)
+            return tuple(replace(v, width=found[0].width) for v in found)
         full = channels // self.lanes
         found = [Lanes(i * self.lanes, self.lanes, self.lanes) for i in range(full)]
         first = full * self.lanes

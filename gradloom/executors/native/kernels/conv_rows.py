@@ -9,15 +9,20 @@ copy that the plan made); with stride 1 it is the forward form then.
 A tile of the result, some neighbours in a row by a few vectors of channels, stays in registers.  Each turn of the
 inner loop loads vectors of the kernel and, for every row of the tile, repeats one element of the source: rows ×
 vectors multiply-adds.  Input channels and positions that lie side by side in both arrays are one loop.
+
+Where windows overlap, neighbours need the same elements at different positions.  Then the vectors of a row of positions
+are *held* in registers too, and each element is loaded once for all of them: a third of the loads of a 3x3 kernel.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import groupby
+from operator import itemgetter
 
 from gradloom.executors.native.blocks import BlockWriter
 from gradloom.executors.native.builder import Index, Value, some_lanes, vector
@@ -29,6 +34,7 @@ from gradloom.executors.native.kernels.conv_tiling import (
     Line,
     Run,
     Span,
+    TileShape,
     backward_lines,
     forward_line,
     runs,
@@ -44,6 +50,7 @@ from gradloom.records import dataclass
 LARGE_KERNEL = 400 * 1024  # bytes from which units go through all rows before the next channels
 MOST_UNROLLED = 4  # turns of the inner loop that are written one after the other
 FEW_SUMS = 7  # of a tile, which would wait for their own last additions: every second element goes to other sums
+SHORT = 24  # sums of a tile, beside which counting turns costs: they are written in pairs
 MASKED = 32  # vector registers of a machine that has registers for masks
 LINE = 64  # bytes of a cache line
 NEAREST = 24 * 1024  # bytes of a kernel beyond which its lines are asked for before they are read
@@ -72,19 +79,22 @@ def panels(s: Sides, itemsize: int, target: Target, *, backward: bool) -> int:
     """
     tile = tile_of(s, itemsize, target, backward=backward)
     made = s.taken if backward else s.made
-    width = tile[1] * target.lanes(max(itemsize, 4))
+    width = tile.vectors * target.lanes(max(itemsize, 4))
     even = s.groups == 1 and made % width == 0
     if backward:
         return made // width if even else 1
     return made // width if even and made > width and math.prod(s.y[:-1]) >= MANY_ROWS else 0
 
 
-def tile_of(s: Sides, itemsize: int, target: Target, *, backward: bool) -> tuple[int, int]:
+def tile_of(s: Sides, itemsize: int, target: Target, *, backward: bool, bundled: bool = False) -> TileShape:
     """Most rows and vectors of a tile."""
-    made = s.groups if s.depthwise else s.taken if backward else s.made
-    longest = -(-s.windows.spatial[-1] // s.windows.strides[-1]) if backward else s.windows.counts[-1]
+    w, made = s.windows, s.groups if s.depthwise else s.taken if backward else s.made
+    stride, taps, longest = w.strides[-1], w.size[-1], w.counts[-1]
+    if backward:
+        taps = -(-taps * math.gcd(stride, w.dilation[-1]) // stride)
+        stride, longest = 1, -(-w.spatial[-1] // stride)
     across = -(-made // target.lanes(max(itemsize, 4)))
-    return tile_shape(longest, across, target.registers, by_vectors=s.depthwise)
+    return tile_shape(longest, across, target.registers, 1 if bundled else taps, stride, by_vectors=s.depthwise)
 
 
 @dataclass(frozen=True)
@@ -117,7 +127,9 @@ class Rows:
         if self.depthwise:
             self.made, self.groups = self.groups, 1
         source, self.result = (sides.y, sides.x) if backward else (sides.x, sides.y)
-        self.most, self.wide = tile_of(sides, form.itemsize, form.target, backward=backward)
+        self.bundled = "bundle" in form.core.attrs  # so that neighbouring taps share elements
+        tile = tile_of(sides, form.itemsize, form.target, backward=backward, bundled=self.bundled)
+        self.most, self.wide, self.holds = tile.rows, tile.vectors, tile.held and self.together == 1
         self.panels = panels(sides, form.itemsize, form.target, backward=backward)
         self.pooled = PooledRows(form, self.wide * form.lanes) if form.kernel.pooling else None
         beside = self.result[-1] // max(self.panels, 1)
@@ -125,7 +137,6 @@ class Rows:
         self.kernel_shape: Sizes = (*windows.size, self.turns, beside)
         self.source, self.kernel = form.operand(0, source), form.operand(1, self.kernel_shape)
         self.channels = source[-1]
-        self.bundled = "bundle" in form.core.attrs  # so that neighbouring taps share elements
         self.far = math.prod(sides.w) * form.itemsize > NEAREST
         low = windows.padding[-1][0]
         last = (windows.spatial[-1], windows.size[-1], windows.strides[-1], low, windows.dilation[-1])
@@ -232,6 +243,8 @@ class Rows:
             channel = place.channel if self.depthwise else b.imul(place.group, self.taken)
             x = self.source.at(place.row[0], *elements, b.imul(first, line.stride), channel).pointer
             w = self._kernel_at(place, ps)
+            if self.holds:
+                return self._held(line, run.spans, x, w, place.vectors, tile)
             for span, mask in self._masked(run.spans, place.vectors):
                 begin, end = (row * wide for row in span.rows)
                 before = tile[begin:end]
@@ -285,7 +298,7 @@ class Rows:
         """Add what some taps give to the rows that meet them, or to their lanes of a mask."""
         b, row, taps = self.b, self.kernel.strides[-2], span.last - span.first
         of_x, of_w, by_tap = self.source.element, self.kernel.element, line.tap_step * self.kernel.strides[-3]
-        w = b.at(w, (line.first_tap + span.first * line.tap_step) * self.kernel.strides[-3], of_w)
+        w = b.at(w, self._tap(line, span.first), of_w)
         places = [line.element(r, span.first) * self.channels for r in range(*span.rows)]
 
         def run(count: int, dx: int, dw: int, x: Value, w: Value, tile: list[Value]) -> list[Value]:
@@ -296,16 +309,12 @@ class Rows:
                     at = [place + k * dx for place in places]
                     tile = self._turn(at, x, b.at(w, k * dw, of_w), vectors, tile, mask)
                 return tile
-            chains = 2 if len(tile) <= FEW_SUMS and count % 2 == 0 else 1
-            zeros = [b.const(total.type, 0) for total in tile] * (chains - 1)
-            k, carried, finish = b.loop_carrying(0, count, chains, [*tile, *zeros])
-            inside = list(carried)
-            x, w, size = b.at(x, b.imul(k, dx), of_x), b.at(w, b.imul(k, dw), of_w), len(tile)
-            for c in range(chains):
-                at, sums = [place + c * dx for place in places], inside[c * size : (c + 1) * size]
-                inside[c * size : (c + 1) * size] = self._turn(at, x, b.at(w, c * dw, of_w), vectors, sums, mask)
-            total = finish(inside)
-            return total if chains == 1 else [b.add(one, other) for one, other in zip(total[:size], total[size:])]
+
+            def turn(k: Index, tile: list[Value]) -> list[Value]:
+                x_k, w_k = b.at(x, b.imul(k, dx), of_x), b.at(w, b.imul(k, dw), of_w)
+                return self._turn(places, x_k, w_k, vectors, tile, mask)
+
+            return self._summed(count, tile, turn)
 
         whole, rest = divmod(self.taken, self.together)
         if self.taken == self.channels and line.step == line.tap_step == 1 and not rest:
@@ -323,6 +332,57 @@ class Rows:
 
         return tap([0], tile) if taps == 1 else nest(b, [(0, taps)], tile, tap)
 
+    def _held(
+        self, line: Line, spans: Sequence[Span], x: Value, w: Value, vectors: Sequence[Lanes], tile: list[Value]
+    ) -> list[Value]:
+        """Add what a row of the kernel gives: its vectors are held, and each element is loaded once for all taps."""
+        b, form, row = self.b, self.form, self.kernel.strides[-2]
+        met = sorted((line.element(r, t), t, r) for s in spans for t in range(s.first, s.last) for r in range(*s.rows))
+        taps, wide = sorted({t for _, t, _ in met}), len(vectors)
+
+        def turn(i: Index, tile: list[Value]) -> list[Value]:
+            sums, x_i, w_i = list(tile), b.at(x, i, form.memory), b.at(w, b.imul(i, row), form.memory)
+            starts = {t: b.at(w_i, self._tap(line, t), form.memory) for t in taps}
+            factors = {t: self._factors(start, vectors) for t, start in starts.items()}
+            for element, here in groupby(met, key=itemgetter(0)):
+                values = self._elements(b.at(x_i, element * self.channels, form.memory), vectors)
+                for (_, t, r), j in itertools.product(here, range(wide)):
+                    sums[r * wide + j] = b.muladd(values[j], factors[t][j], sums[r * wide + j])
+            return sums
+
+        count = 1 if self.depthwise else self.taken
+        return turn(0, tile) if count == 1 else self._summed(count, tile, turn)
+
+    def _elements(self, place: Value, vectors: Sequence[Lanes]) -> list[Value]:
+        """An element of the source for each vector of a tile; of a depthwise convolution a vector of them."""
+        if self.depthwise:
+            return [self.form.load(self.b.at(place, lanes.first, self.form.memory), lanes) for lanes in vectors]
+        element = self.form.load(place)
+        return [self.b.splat(element, lanes.width) for lanes in vectors]
+
+    def _factors(self, place: Value, vectors: Sequence[Lanes]) -> list[Value]:
+        """Vectors of the kernel."""
+        self._ask_ahead(place, vectors)
+        return [self.form.load(self.b.at(place, lanes.first, self.form.memory), lanes) for lanes in vectors]
+
+    def _summed(self, count: int, tile: list[Value], turn: Callable[[Index, list[Value]], list[Value]]) -> list[Value]:
+        """A loop of so many turns over a tile; short ones come in pairs, very short ones with sums of their own."""
+        b, size, even = self.b, len(tile), count % 2 == 0
+        if even and size <= FEW_SUMS:
+            zeros = [b.const(total.type, 0) for total in tile]
+            k, carried, finish = b.loop_carrying(0, count, 2, [*tile, *zeros])
+            total = finish([*turn(k, carried[:size]), *turn(b.iadd(k, 1), carried[size:])])
+            return [b.add(one, other) for one, other in zip(total[:size], total[size:])]
+        together = 2 if even and size <= SHORT and not self.holds else 1
+        k, sums, finish = b.loop_carrying(0, count, together, tile)
+        for i in range(together):
+            sums = turn(b.iadd(k, i), sums)
+        return finish(sums)
+
+    def _tap(self, line: Line, t: int) -> int:
+        """Where a tap lies from its row of the kernel on."""
+        return (line.first_tap + t * line.tap_step) * self.kernel.strides[-3]
+
     def _turn(
         self,
         places: Sequence[int],
@@ -334,8 +394,7 @@ class Rows:
     ) -> list[Value]:
         """One summed element."""
         b, form = self.b, self.form
-        self._ask_ahead(w, vectors)
-        ys = [form.load(b.at(w, lanes.first, form.memory), lanes) for lanes in vectors]
+        ys = self._factors(w, vectors)
         if self.depthwise:
             starts = [place + lanes.first for place in places for lanes in vectors]
             xs = [form.load(b.at(x, at, form.memory), vectors[i % len(vectors)]) for i, at in enumerate(starts)]

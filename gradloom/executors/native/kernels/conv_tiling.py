@@ -27,6 +27,10 @@ STREAM = 2.4  # cycles in which the cache behind the nearest one gives a vector
 ISSUE = 0.1  # cycles lost for each instruction, for never do four begin in every cycle
 ROW_CYCLES = 1.0  # for each window, that a tile of a gradient takes to go from row to row
 WORTH = 0.9  # of the cycles of results that lie apart, which bundles may take
+MOST_HELD = 7  # taps whose vectors may stay in registers
+SERVED = 2  # taps that an element should serve for that
+PASSING = 2  # registers for what meets these vectors
+ENOUGH_ROWS = 4  # of a depthwise tile that holds them
 FEW_VECTORS = 2  # of a gradient's tile; more windows are written one after the other then
 LINE_CYCLES = 0.3  # for each window and input channel, whose cache lines other tiles have pushed out meanwhile
 
@@ -168,30 +172,62 @@ def heights(count: int, most: int) -> list[int]:
     return [count // tiles + (i < count % tiles) for i in range(tiles)]
 
 
-def tile_shape(count: int, across: int, registers: int, *, by_vectors: bool = False) -> tuple[int, int]:
-    """Most rows and vectors of a tile, for ``count`` rows and ``across`` vectors of channels.
+class TileShape(NamedTuple):
+    """Most rows and vectors of a tile of results.
 
-    Rows · vectors sums, the vectors, and one repeated element must fit the registers.  Of the shapes that do, the one
-    is taken that has the fewest cycles, then the one that loads its vectors least often.
+    Attributes:
+        rows: neighbours in a row.
+        vectors: of channels, of each.
+        held: whether a row of the kernel's taps stays in registers, so that an element is loaded once for all of them.
+    """
+
+    rows: int
+    vectors: int
+    held: bool
+
+
+def tile_shape(
+    count: int, across: int, registers: int, taps: int = 1, stride: int = 1, *, by_vectors: bool = False
+) -> TileShape:
+    """The tile for ``count`` results and ``across`` vectors of channels.
+
+    Rows · vectors sums, the vectors of one tap or of all that are ``held``, and a repeated element must fit the
+    registers.  Of the shapes that do, the one is taken that has the fewest cycles, then the one that loads its vectors
+    least often.
 
     Args:
         count: number of rows.
         across: number of vectors.
         registers: of the machine.
+        taps: of a row of the kernel that may be held.
+        stride: from the first element of a result to that of the next.
         by_vectors: each row brings vectors of its own, and not a repeated element (depthwise convolution).
     """
 
-    def cost(shape: tuple[int, int]) -> tuple[float, int]:
-        tiles, v = heights(count, shape[0]), shape[1]
+    def cost(shape: TileShape) -> tuple[float, int]:
+        tiles, v = heights(count, shape.rows), shape.vectors
         widths = [v] * (across // v) + [across % v] * bool(across % v)
-        cycles = sum(_cycles(h, w, h * w if by_vectors else h, STREAM) for h in tiles for w in widths)
+        cycles = sum(cycles_of(h, w, held=shape.held) for h in tiles for w in widths)
         return cycles * (UNEVEN if across % v else 1), len(tiles) * across
 
-    shapes = [(min(MOST_ROWS, (registers - 1 - v) // v), v) for v in WIDTHS if v <= across]
-    return min((shape for shape in shapes if shape[0] > 0), key=cost)
+    def cycles_of(rows: int, v: int, *, held: bool) -> float:
+        each = v if by_vectors else 1
+        if held:
+            return _cycles(rows, v, each * min(stride * (rows - 1) + taps, rows * taps), STREAM, taps)
+        return taps * _cycles(rows, v, each * rows, STREAM)
+
+    widths = [v for v in WIDTHS if v <= across]
+    shapes = [TileShape(min(MOST_ROWS, (registers - 1 - v) // v), v, held=False) for v in widths]
+    if 1 < taps <= MOST_HELD and (by_vectors or taps >= SERVED * stride):
+        holding = [TileShape(min(MOST_ROWS, (registers - PASSING) // v - taps), v, held=True) for v in widths]
+        enough = [shape for shape in holding if shape.rows >= min(count, ENOUGH_ROWS)]
+        if by_vectors and enough:  # bound by memory, which is read fastest in one piece
+            return min(enough, key=lambda shape: (-(-across // shape.vectors), shape.vectors))
+        shapes += holding
+    return min((shape for shape in shapes if shape.rows > 0), key=cost)
 
 
-def _cycles(rows: int, vectors: int, elements: int, stream: float = 0.0) -> float:
+def _cycles(rows: int, vectors: int, elements: int, stream: float = 0.0, taps: int = 1) -> float:
     """What a tile costs for each summed element: two multiply-adds or loads a cycle, no chain faster than it is.
 
     Args:
@@ -199,9 +235,11 @@ def _cycles(rows: int, vectors: int, elements: int, stream: float = 0.0) -> floa
         vectors: of a row, loaded for every summed element.
         elements: loaded likewise.
         stream: cycles in which a vector comes near.
+        taps: of the kernel that each element serves.
     """
-    instructions = rows * vectors + elements + vectors + TURN
-    return max(rows * vectors / 2, (elements + vectors) / 2, stream * vectors, LATENCY) + ISSUE * instructions
+    products, factors = rows * vectors * taps, vectors * taps
+    instructions = products + elements + factors + TURN
+    return max(products / 2, (elements + factors) / 2, stream * factors, LATENCY * taps) + ISSUE * instructions
 
 
 class Bundle(NamedTuple):
