@@ -9,6 +9,9 @@ each row comes from memory once, and threads need not wait for each other in bet
     y[r,:] = e^(x[r,:]-m) / s   for all r                  s[r] = ...;  y[r,:] = ...
 
 What only the joined kernels use (``m``, ``s``) has room for one block, on the stack of each thread.
+
+A row may be an example of a batch, and one of the sweeps a convolution: what normalises its operand, and the sums of
+its results, then meet an example while it lies in the second-level cache.
 """
 
 from __future__ import annotations
@@ -35,7 +38,7 @@ LOCAL_BYTES = 2**15
 """Of what joined kernels keep on the stack."""
 SMALL = 2**15
 """Elements up to which few rows are joined too: threads would not share them anyway."""
-EXAMPLE_BYTES = 2**21
+EXAMPLE_BYTES = 2**20
 """Of all that a convolution and its neighbours touch of an example: twice a second-level cache."""
 LOOK_BACK = 8
 """Kernels over which one is moved forward to be joined."""
