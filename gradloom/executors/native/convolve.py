@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 
 from gradloom.executors.native.bundles import bundle_gradient, bundle_results
-from gradloom.executors.native.kernel import Kernel, Store
+from gradloom.executors.native.kernel import Kernel, Store, storage
 from gradloom.executors.native.kernels import conv_rows, conv_unpool, conv_weights
 from gradloom.executors.native.kernels.conv_form import sides
 from gradloom.executors.native.kernels.conv_sparse import SparseCut
@@ -42,13 +42,28 @@ def prepare_convolutions(kernels: list[Kernel], target: Target) -> list[Kernel]:
         if unpooled := conv_unpool.unpool_cut(kernel, target):
             found += [_by_output(kernel, unpooled), kernel]
         elif op in (convolution.conv, convolution.conv_input_gradient):
-            found += [*([] if kernel.in_pairs else bundle_results(kernel, target)), *_copy(kernel, target), kernel]
+            bundled = [] if kernel.in_pairs else bundle_results(kernel, target)
+            copies = [*bundled, *_copy(kernel, target)]
+            place = _before_source(found, kernel, copies)
+            found = [*found[:place], *copies, *found[place:], kernel]
         elif op is convolution.conv_kernel_gradient:
             sparse = conv_weights.sparse_cut(kernel, target)
             found += _blocks(kernel, target) if sparse is None else _sparse_blocks(kernel, sparse)
         else:
             found.append(kernel)
     return found
+
+
+def _before_source(kernels: list[Kernel], kernel: Kernel, copies: list[Kernel]) -> int:
+    """Where copies are made: before the kernel that writes what the convolution reads, which may be joined to it."""
+    source, read = storage(kernel.operands[0].buffer), {storage(b) for copy in copies for b in copy.reads()}
+    for place in reversed(range(len(kernels))):
+        results = set(kernels[place].results)
+        if read & results:
+            break
+        if source in results:
+            return place
+    return len(kernels)
 
 
 def _by_output(kernel: Kernel, cut: UnpoolCut) -> Kernel:

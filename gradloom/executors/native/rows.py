@@ -9,6 +9,9 @@ each row comes from memory once, and threads need not wait for each other in bet
     y[r,:] = e^(x[r,:]-m) / s   for all r                  s[r] = ...;  y[r,:] = ...
 
 What only the joined kernels use (``m``, ``s``) has room for one block, on the stack of each thread.
+
+A row may be an example of a batch, and one of the sweeps a convolution: what normalises its operand, and the sums of
+its results, then meet an example while it lies in the second-level cache.
 """
 
 from __future__ import annotations
@@ -18,13 +21,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from gradloom.executors.native.kernel import Kernel, Store, storage
-from gradloom.executors.native.kernels import elementwise, reduction, transpose
+from gradloom.executors.native.kernel import Kernel, storage
+from gradloom.executors.native.kernels import conv_rows, reduction
 from gradloom.executors.native.kernels.units import ENOUGH
-from gradloom.executors.native.loops import Affine, Block, Gathered, Load, RandomWord
 from gradloom.executors.native.target import Target
+from gradloom.executors.native.walks import Walk, divided, walk
 from gradloom.ir.graph import PLACEHOLDER, Node
-from gradloom.records import dataclass
 
 BLOCK_BYTES = 2**14
 """Of the rows of a block, in all buffers: half of a nearest cache."""
@@ -36,8 +38,8 @@ LOCAL_BYTES = 2**15
 """Of what joined kernels keep on the stack."""
 SMALL = 2**15
 """Elements up to which few rows are joined too: threads would not share them anyway."""
-SHORT = 64
-"""Elements of a row up to which one loop over all rows is better for a kernel that can have it."""
+EXAMPLE_BYTES = 2**20
+"""Of all that a convolution and its neighbours touch of an example: twice a second-level cache."""
 LOOK_BACK = 8
 """Kernels over which one is moved forward to be joined."""
 
@@ -91,6 +93,9 @@ class _Group:
         kernels = [*self.members, *later.members]
         if not all(_may_join(k) for k in kernels):
             return None
+        convolutions = sum(conv_rows.goes_by_examples(k) for k in kernels)
+        if convolutions:
+            return self._around_convolution(kernels, target) if convolutions == 1 else None
         for depth in range(min(len(k.shape) for k in kernels), 0, -1):
             shape = kernels[0].shape[:depth]
             if all(k.shape[:depth] == shape for k in kernels):
@@ -99,102 +104,65 @@ class _Group:
                     return group
         return None
 
+    def _around_convolution(self, kernels: Sequence[Kernel], target: Target) -> _Group | None:
+        """Kernels one of which is a convolution, example after example."""
+        rows = math.gcd(*(k.shape[0] if k.shape else 1 for k in kernels))
+        if rows < ENOUGH:
+            return None
+        group = _Group([divided(k, rows) for k in kernels], self.same, rows)
+        return group if group._is_row_wise(target) and sum(group._row_bytes(target).values()) <= EXAMPLE_BYTES else None
+
+    def _walks(self, target: Target) -> list[Walk | None]:
+        return [walk(kernel, self.rows, target) for kernel in self.members]
+
     def _is_row_wise(self, target: Target) -> bool:
         """Whether every row of what several members touch and one writes is touched in that row's turn alone."""
         if self.rows < ENOUGH // 2 and any(k.shape and math.prod(k.shape) > SMALL for k in self.members):
             return False
         touched: dict[Node, set[int]] = {}
         strays: set[Node] = set()
-        for number, kernel in enumerate(self.members):
-            walk = _walk(kernel, target)
-            if walk is None or walk.sizes[:1] != (self.rows,):
+        for number, steps in enumerate(self._walks(target)):
+            if steps is None or steps.sizes[:1] != (self.rows,):
                 return False
-            for access in walk.accesses:
+            for access in steps.accesses:
                 root = self._root(access.buffer)
                 touched.setdefault(root, set()).add(number)
-                if not access.stays_in_row(walk.sizes, root.tensor_type.size):
+                if not access.stays_in_row(steps.sizes, root.tensor_type.size):
                     strays.add(root)
         return not any(len(touched[n]) > 1 and n in self.writes for n in strays)
+
+    def _row_bytes(self, target: Target) -> dict[Node, int]:
+        """How far apart rows lie in each buffer that members touch."""
+        return {
+            storage(access.buffer): abs(access.place.strides[0]) * access.buffer.dtype.itemsize
+            for steps in self._walks(target)
+            for access in (steps.accesses if steps else ())
+            if access.place is not None
+        }
 
     def kernel(self, own: set[Node], target: Target) -> Kernel:
         """The group as one kernel; ``own`` is what nothing else reads."""
         if len(self.members) == 1:
             return self.members[0]
-        bytes_of, fewest = {}, 1
-        for kernel in self.members:
-            walk = _walk(kernel, target)
-            assert walk is not None
-            if kernel.core is None and len(walk.sizes) == 1:
-                fewest = FEWEST_ROWS
-            for access in walk.accesses:
-                if access.place is not None:
-                    bytes_of[storage(access.buffer)] = abs(access.place.strides[0]) * access.buffer.dtype.itemsize
-        of_row = max(sum(bytes_of.values()), 1)
-        size = min(BLOCK_BYTES // of_row, max(FEWEST_ROWS, self.rows // ENOUGH))
-        size = max(1, size, fewest if fewest * of_row <= MOST_BYTES else 1)
+        bytes_of = self._row_bytes(target)
+        size = self._rows_of_block(max(sum(bytes_of.values()), 1), target)
         local, room = [], LOCAL_BYTES
         for node in sorted((n for n in bytes_of if n in own), key=lambda n: bytes_of[n]):  # in the same order always
             room -= size * bytes_of[node]
             if room >= 0:
                 local.append(node)
-        return Kernel(self.members[0].shape[: self.members[0].rows], members=self.members, local=local, rows=size)
+        return Kernel((self.rows,), members=self.members, local=local, rows=size)
+
+    def _rows_of_block(self, of_row: int, target: Target) -> int:
+        """How many rows a block has if one takes so many bytes."""
+        if any(conv_rows.goes_by_examples(k) for k in self.members):
+            return 1
+        walks = zip(self.members, self._walks(target))
+        one_loop = any(k.core is None and steps and len(steps.sizes) == 1 for k, steps in walks)
+        size = min(BLOCK_BYTES // of_row, max(FEWEST_ROWS, self.rows // ENOUGH))
+        return max(1, size, FEWEST_ROWS if one_loop and FEWEST_ROWS * of_row <= MOST_BYTES else 1)
 
 
 def _may_join(kernel: Kernel) -> bool:
     loops = math.prod(kernel.shape) > 0 and not kernel.whole
-    return loops and (kernel.core is None or reduction.is_reduction(kernel))
-
-
-@dataclass(frozen=True)
-class _Access:
-    """A buffer that is read or written at a place, or up to ``reach`` elements behind it; anywhere if that is None."""
-
-    buffer: Node
-    place: Affine | None
-    reach: int = 0
-
-    def stays_in_row(self, sizes: Sequence[int], total: int) -> bool:
-        """Whether at row r it meets part r of the buffer alone, of ``total`` elements divided evenly among the rows."""
-        if self.place is None:
-            return False
-        row, *strides = self.place.strides
-        spans = [self.reach, *(s * (n - 1) for s, n in zip(strides, sizes[1:]))]
-        low, high = (self.place.offset + sum(pick(0, x) for x in spans) for pick in (min, max))
-        return row * sizes[0] == total and low >= 0 and high < row
-
-
-@dataclass(frozen=True)
-class _Walk:
-    """The loops of a kernel, rows outermost, and what it reads and writes in them."""
-
-    sizes: tuple[int, ...]
-    accesses: list[_Access]
-
-
-def _walk(kernel: Kernel, target: Target) -> _Walk | None:
-    """The loops of a member with its rows outermost; None if it cannot go row after row, or only slowly."""
-    if kernel.core is not None:
-        loops = reduction.loops_of(kernel, target)
-        if loops.units[:1] != loops.sizes[:1]:
-            return None
-        return _Walk(loops.sizes, _accesses((loops.inner, loops.block), loops.stores))
-    merged = elementwise.merged_loops(kernel)
-    row = math.prod(merged.sizes[1:])
-    short = 1 < row < SHORT and len(elementwise.merged_loops(replace(kernel, rows=0)).sizes) == 1
-    if short or transpose.tiles_of(kernel, target):
-        return None
-    block = kernel.block.rewritten(merged.place)
-    stores = [Store(s.value, s.buffer, merged.place(s.place)) for s in kernel.stores]
-    return _Walk(merged.sizes, _accesses((block,), stores))
-
-
-def _accesses(blocks: Sequence[Block], stores: Sequence[Store]) -> list[_Access]:
-    found = [_Access(s.buffer, s.place) for s in stores]
-    for x in (x for block in blocks for x in block.code):
-        if isinstance(x, Load):
-            found.append(_Access(x.buffer, x.place))
-        elif isinstance(x, Gathered):
-            found.append(_Access(x.buffer, x.place, x.step * (x.size - 1)))
-        elif isinstance(x, RandomWord):
-            found.append(_Access(x.buffer, None))
-    return found
+    return loops and (kernel.core is None or reduction.is_reduction(kernel) or conv_rows.goes_by_examples(kernel))

@@ -19,7 +19,7 @@ from dataclasses import replace
 
 from gradloom.executors.native.kernel import Kernel, Store
 from gradloom.executors.native.kernels import reduction
-from gradloom.executors.native.kernels.units import ENOUGH
+from gradloom.executors.native.kernels.units import ENOUGH, even_blocks
 from gradloom.executors.native.loops import Affine, Apply, Block, Gathered, Given, Load, Scalar, contiguous, merge
 from gradloom.executors.native.target import Target
 from gradloom.ir.graph import Node
@@ -77,13 +77,13 @@ class _Cut:
         return self.blocks + bool(self.left)
 
 
-def _cut(kernel: Kernel) -> _Cut:
-    """Cut the longest loop, in a number of blocks that divides it if there is one near the number wanted."""
+def _cut(kernel: Kernel, rows: int) -> _Cut:
+    """Cut the longest loop, which goes over so many rows, in blocks that are even if some number near makes them so."""
     length = max(kernel.reduced)
     elements = math.prod(kernel.shape) * math.prod(kernel.reduced)
     most = max(MOST_BLOCKS, min(MOST_LARGE_BLOCKS, elements // LARGE_BLOCK_ELEMENTS))
     most = min(most, elements // BLOCK_ELEMENTS, length)
-    blocks = next((n for n in range(most, most // 2, -1) if length % n == 0), most)
+    blocks = even_blocks(length, rows, most) or most
     return _Cut(kernel.reduced.index(length), blocks, length // blocks, length % blocks)
 
 
@@ -101,8 +101,8 @@ def _merged(kernel: Kernel) -> Kernel:
 
 
 def _split(kernel: Kernel) -> list[Kernel]:
-    kernel = _merged(kernel)
-    core, cut, inner = kernel.core, _cut(kernel), kernel.inner
+    rows, kernel = kernel.reduced[0], _merged(kernel)
+    core, cut, inner = kernel.core, _cut(kernel, rows), kernel.inner
     assert core is not None
     assert inner is not None
     parts = Node(core.op, core.inputs, core.attrs, TensorType((cut.parts, *kernel.shape), core.dtype))

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import math
 
+from gradloom.executors.native.kernels.units import even_blocks
 from gradloom.executors.native.loops import is_expression, only_unit_axes_change, uniform_value
 from gradloom.ir.graph import Node, fill
-from gradloom.ops import core, elementwise, window
+from gradloom.ops import convolution, core, elementwise, window
 from gradloom.records import dataclass
 
 Axes = tuple[int, ...]
@@ -75,11 +76,23 @@ def sum_of_squares(node: Node) -> Node | None:
 def _blocks(x: Node, axes: Axes) -> int:
     """Into how many even blocks a tensor in memory is cut of which channels are summed; 1 where that does not pay."""
     size, every = x.tensor_type.size, tuple(range(len(x.shape) - 1))
-    in_memory = not is_expression(x) and x.op not in (core.reshape, core.reduce_sum) and x.value is None
-    if axes != every or not in_memory or size < FEWEST_ELEMENTS or x.dtype.kind != "f" or x.dtype.itemsize == 2:
+    if (
+        axes != every
+        or not _lies_in_memory(x)
+        or size < FEWEST_ELEMENTS
+        or x.dtype.kind != "f"
+        or x.dtype.itemsize == 2
+    ):
         return 1
     most = min(max(BLOCKS[0], min(BLOCKS[1], size // BLOCK[1])), size // BLOCK[0])
-    return next((n for n in range(most, most // 2, -1) if size // x.shape[-1] % n == 0), 1)
+    return even_blocks(size // x.shape[-1], x.shape[0], most) or 1
+
+
+def _lies_in_memory(x: Node) -> bool:
+    """Whether a tensor will be written: also that which is added to a convolution's result, while it is computed."""
+    if x.op is core.add:
+        return any(y.op is convolution.conv for y in x.inputs)
+    return not is_expression(x) and x.op not in (core.reshape, core.reduce_sum) and x.value is None
 
 
 def _in_blocks(x: Node, blocks: int) -> Node:

@@ -27,7 +27,7 @@ from operator import itemgetter
 from gradloom.executors.native.blocks import BlockWriter
 from gradloom.executors.native.builder import Index, Value, some_lanes, vector
 from gradloom.executors.native.kernel import Kernel
-from gradloom.executors.native.kernels.conv_form import Form, Sides
+from gradloom.executors.native.kernels.conv_form import Form, Sides, sides
 from gradloom.executors.native.kernels.conv_pool import PooledRows
 from gradloom.executors.native.kernels.conv_tiling import (
     Bundle,
@@ -42,8 +42,10 @@ from gradloom.executors.native.kernels.conv_tiling import (
 )
 from gradloom.executors.native.kernels.grid import Axis
 from gradloom.executors.native.kernels.tiling import Lanes
-from gradloom.executors.native.kernels.whole import nest, unravelled
+from gradloom.executors.native.kernels.whole import core_of, nest, unravelled
 from gradloom.executors.native.target import Target
+from gradloom.ir.graph import Node
+from gradloom.ops import convolution
 from gradloom.ops.geometry import Sizes
 from gradloom.records import dataclass
 
@@ -69,6 +71,23 @@ def write(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
 def write_input_gradient(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
     """Write the body of the function of an input's gradient; units likewise."""
     return Rows(Form(writer, kernel, target), backward=True).write()
+
+
+def goes_by_examples(kernel: Kernel) -> bool:
+    """Whether units are rows of one example after another, so that others can do something with it in between."""
+    if kernel.core_op not in (convolution.conv, convolution.conv_input_gradient):
+        return False
+    return not (kernel.pooling or kernel.in_pairs or _is_large(core_of(kernel)))
+
+
+def units(kernel: Kernel) -> int:
+    """Rows of all examples, where units are these."""
+    return math.prod(core_of(kernel).shape[:-2])
+
+
+def _is_large(node: Node) -> bool:
+    """Whether a kernel of weights is read once for all rows, some channels at a time."""
+    return math.prod(sides(node).w) * node.dtype.itemsize > LARGE_KERNEL
 
 
 def panels(s: Sides, itemsize: int, target: Target, *, backward: bool) -> int:
@@ -158,9 +177,9 @@ class Rows:
         b, width = self.b, self.wide * self.form.lanes
         full, rest = self.made // width, self.form.vectors(self.made % width)
         front = self.pooled.front if self.pooled else self.result[:-2]
-        large = math.prod(self.form.sides.w) * self.form.itemsize > LARGE_KERNEL
+        large = _is_large(self.form.core)
         counts = (self.groups, full + bool(rest), *front) if large else front
-        with b.loop(b.param("begin"), b.param("end")) as unit:
+        with b.loop(self.form.writer.begin, self.form.writer.end) as unit:
             found = unravelled(b, unit, counts)
             row = found[-len(front) :]
 

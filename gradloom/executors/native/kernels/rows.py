@@ -2,36 +2,42 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 from gradloom.executors.native.blocks import BlockWriter
 from gradloom.executors.native.builder import Index, Value
 from gradloom.executors.native.kernel import Kernel, storage
-from gradloom.executors.native.kernels import elementwise, reduction
+from gradloom.executors.native.kernels import conv_rows, elementwise, reduction
 from gradloom.executors.native.target import Target
 from gradloom.ir.graph import Node
+from gradloom.ops import convolution
 
 
 def write(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
     """Write the function's body; units are blocks of rows."""
-    b, (rows,) = writer.b, {units(member, target)[0] for member in kernel.members}
+    b, rows = writer.b, math.prod(kernel.shape)
     room = {n: b.local(f"[{kernel.rows * _row_bytes(n, rows)} x i8]") for n in kernel.local}
     with b.loop(writer.begin, writer.end) as block:
         first = b.imul(block, kernel.rows)
         last = b.imin(b.iadd(first, kernel.rows), rows)
         for member in kernel.members:
             pointers = {n: _address(writer, n, first, room, rows) for n in member.buffers()}
-            each = units(member, target)[1]
-            inside = BlockWriter(b, pointers, writer.fault, b.imul(first, each), b.imul(last, each))
-            (elementwise if member.core is None else reduction).write(inside, member, target)
+            writes, units = _loops(member, target)
+            each = units // rows
+            writes(BlockWriter(b, pointers, writer.fault, b.imul(first, each), b.imul(last, each)), member, target)
     return -(-rows // kernel.rows)
 
 
-def units(member: Kernel, target: Target) -> tuple[int, int]:
-    """The rows that a member walks, and its units in each."""
-    loops = (elementwise if member.core is None else reduction).units(member, target)
-    each = 1
-    for n in loops[1:]:
-        each *= n
-    return loops[0], each
+def _loops(member: Kernel, target: Target) -> tuple[Callable[[BlockWriter, Kernel, Target], int], int]:
+    """What writes a member, and how many units it has in all rows."""
+    if member.core is None:
+        return elementwise.write, math.prod(elementwise.units(member, target))
+    if member.core.op is convolution.conv:
+        return conv_rows.write, conv_rows.units(member)
+    if member.core.op is convolution.conv_input_gradient:
+        return conv_rows.write_input_gradient, conv_rows.units(member)
+    return reduction.write, math.prod(reduction.units(member, target))
 
 
 def _row_bytes(node: Node, rows: int) -> int:

@@ -23,6 +23,15 @@ def outer_loops(sizes: Sequence[int]) -> int:
     return len(sizes)
 
 
+def even_blocks(length: int, rows: int, most: int) -> int | None:
+    """Into how many even blocks a loop over all elements of some rows is cut: ``most``, or down to half as many.
+
+    Blocks that are whole rows, or parts of one, are better: a kernel that goes row after row can have them (rows.py).
+    """
+    even = [n for n in range(most, most // 2, -1) if length % n == 0]
+    return next((n for n in even if n % rows == 0 or rows % n == 0), even[0] if even else None)
+
+
 def decode(b: Function, unit: Index, sizes: Sequence[int]) -> list[Index]:
     """The turn of every loop in a unit, the last loop fastest."""
     index: list[Index] = []
