@@ -124,7 +124,7 @@ def _in_memory(keys: Iterable[str]) -> dict[str, Code]:
 def key_of(part: Part, target: Target) -> str:
     """The name of a part's code in this process and on disk."""
     version = ".".join(map(str, llvm().llvm_version_info))
-    return hashlib.sha256("\n".join((_sources(), version, repr(target), part.content)).encode()).hexdigest()
+    return hashlib.sha256("\n".join((_sources(), version, repr(vars(target)), part.content)).encode()).hexdigest()
 
 
 @lru_cache
