@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from gradloom import starting
+
 _WRITTEN = {
     "init": ("__init__",),
     "repr": ("__repr__",),
@@ -29,6 +31,11 @@ _ALWAYS = ("__dataclass_fields__", "__dataclass_params__", "__replace__")
 _OF_INSTANCES = {"__init__", "__setattr__", "__delattr__", "__dataclass_fields__", "__match_args__"}
 """What is made without the rest, once an instance is."""
 _WITHOUT = {"repr": False, "eq": False}
+_COMPARING = {"__eq__", "__hash__"}
+_SWIFT = {"__init__", "__setattr__", "__delattr__"} | _COMPARING
+"""What takes no standard decorator (see starting.py)."""
+_RECORD = "__record__"
+"""The attribute by which a class knows what it was before it was decorated."""
 _MISSING = object()
 
 
@@ -48,6 +55,7 @@ def _later(cls: type | None = None, /, **options: bool) -> Any:
         cls.__hash__ = None  # type: ignore[assignment]
     for name in record.names():
         setattr(cls, name, _Unwritten(record, name))
+    setattr(cls, _RECORD, record)
     return cls
 
 
@@ -88,6 +96,46 @@ class _Record:
         return compared and not self.chosen_hash()
 
     def write(self, name: str) -> None:
+        """Make what is asked for, in the swift way if there is one."""
+        made = self.swift(name) if name in _SWIFT else {}
+        for key, method in made.items():
+            if isinstance(vars(self.cls).get(key), _Unwritten):
+                setattr(self.cls, key, method)
+        if isinstance(vars(self.cls).get(name), _Unwritten):
+            self.write_standard(name)
+
+    def swift(self, name: str) -> dict[str, Callable[..., Any]]:
+        """What making or comparing instances takes; nothing where the standard decorator must be asked."""
+        frozen = self.on("frozen")
+        fields = None if any(map(self.on, ("order", "unsafe_hash"))) else self.starts()
+        if fields is None or (frozen and not self.body.keys().isdisjoint(_WRITTEN["frozen"])):
+            return {}
+        init = starting.init(self.cls, fields, frozen=frozen)
+        if init is None:
+            return {}
+        if name in _COMPARING:
+            return starting.comparing(self.cls, fields)
+        return {"__init__": init, **(starting.guards(self.cls, frozenset(fields)) if frozen else {})}
+
+    def starts(self) -> dict[str, starting.Start] | None:
+        """How all fields begin, those of the bases first; None where the standard decorator must be asked."""
+        found: dict[str, starting.Start] = {}
+        for base in self.cls.__mro__[:0:-1]:
+            if "__dataclass_fields__" in vars(base):
+                record: _Record | None = vars(base).get(_RECORD)
+                alike = record is not None and record.on("frozen") == self.on("frozen")
+                inherited = record.own_starts() if record is not None and alike else None
+                if inherited is None:
+                    return None
+                found |= inherited
+        own = self.own_starts()
+        return None if own is None else found | own
+
+    def own_starts(self) -> dict[str, starting.Start] | None:
+        """Those of the class's own body."""
+        return starting.starts(self.cls, self.body, by_name=self.on("kw_only"))
+
+    def write_standard(self, name: str) -> None:
         """Put what the standard decorator makes in the places of descriptors, that of ``name`` among them.
 
         It works on a copy, so that another thread never meets the class without an ``__init__``.  Two threads that do

@@ -107,6 +107,8 @@ def to_float(x: Node) -> Node:
 
 def promoted(who: str, values: Sequence[Any]) -> list[Node]:
     """Nodes of one data type; Python numbers are weak (see ir/tensortype.py)."""
+    if all(type(v) is Node for v in values) and all(v.dtype is values[0].dtype for v in values):
+        return list(values)
     weak = [isinstance(v, (bool, int, float)) and not isinstance(v, np.generic) for v in values]
     if all(weak):
         weak[0] = False  # numbers alone: the first stands for the tensor they would meet
@@ -123,6 +125,8 @@ def broadcast_shapes(who: str, types: Sequence[TensorType]) -> tuple[int, ...]:
     Raises:
         ShapeError: two sizes differ and neither is 1.
     """
+    if len({t.shape for t in types if t.shape}) <= 1:  # of one shape, but for scalars
+        return max((t.shape for t in types), key=len)
     rank = max(t.rank for t in types)
     shape = [1] * rank
     for t in types:
@@ -144,8 +148,13 @@ def broadcast_to(x: Node, shape: Sequence[int], who: str = "broadcast_to") -> No
         return x
     if broadcast_shapes(who, (x.tensor_type, x.tensor_type.with_shape(tuple(shape)))) != tuple(shape):
         raise ShapeError(who, rule="the operand must not be larger than the shape", got=f"{x.type} to {tuple(shape)}")
+    return _repeated(x, tuple(shape))
+
+
+def _repeated(x: Node, shape: tuple[int, ...]) -> Node:
+    """``x`` repeated to a shape that it fits."""
     first = len(shape) - len(x.shape)
-    return core.broadcast(x, shape=tuple(shape), axes=tuple(range(first, len(shape))))
+    return x if x.shape == shape else core.broadcast(x, shape=shape, axes=tuple(range(first, len(shape))))
 
 
 def operands(who: str, values: Sequence[Any]) -> list[Node]:
@@ -154,7 +163,7 @@ def operands(who: str, values: Sequence[Any]) -> list[Node]:
     if len({x.shape for x in nodes}) == 1:
         return nodes
     shape = broadcast_shapes(who, [x.tensor_type for x in nodes])
-    return [broadcast_to(x, shape, who) for x in nodes]
+    return [_repeated(x, shape) for x in nodes]
 
 
 def apply(op: Op, *values: Any) -> Node:
@@ -171,7 +180,7 @@ def where(condition: Any, x: Any, y: Any) -> Node:
     """x where the condition holds, else y, brought to one shape; x and y to one data type."""
     nodes = [to_node(condition, "where"), *promoted("where", (x, y))]
     shape = broadcast_shapes("where", [v.tensor_type for v in nodes])
-    return elementwise.select(*(broadcast_to(v, shape, "where") for v in nodes))
+    return elementwise.select(*(_repeated(v, shape) for v in nodes))
 
 
 def normal_shape(who: str, shape: int | Sequence[int]) -> tuple[int, ...]:

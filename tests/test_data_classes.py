@@ -464,6 +464,8 @@ def test_nothing_is_written_before_it_is_asked_for():
     made = make()
     assert [inspect.isfunction(vars(cls)[name]) for name in names] == [True, True, False, False, False]
     assert made == make()
+    assert [inspect.isfunction(vars(cls)[name]) for name in names] == [True, True, False, True, True]
+    assert repr(made) == repr(make())
     assert all(inspect.isfunction(vars(cls)[name]) for name in names)
 
 

@@ -9,6 +9,7 @@ from source_tree import functions, imported, modules
 
 # Every line is a floor, from the ground up.  Rooms on one floor do not import each other.
 FLOORS = """
+starting
 records
 errors limits collection drawing later
 equations

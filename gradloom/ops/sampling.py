@@ -16,6 +16,8 @@ from gradloom.ir.tensortype import TensorType
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = np.uint32(0x1BD11BDA)
+_BLOCK = 2**15
+"""Counters that are encrypted together: their words stay in the nearer caches."""
 
 
 def threefry2x32(
@@ -51,11 +53,14 @@ def _bits_type(keys: TensorType, *, shape: tuple[int, ...]) -> TensorType:
 def _random_bits(keys: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Word i is the first (even i) or second (odd i) word of the encrypted counter (i // 2, 0)."""
     count = math.prod(shape)
-    counter = np.arange((count + 1) // 2, dtype=np.uint32)
+    pairs = np.empty((*keys.shape[:-1], (count + 1) // 2, 2), np.uint32)
     with np.errstate(over="ignore"):  # 32-bit words wrap around
-        words = threefry2x32((keys[..., :1], keys[..., 1:]), (counter, np.zeros_like(counter)))
-    pairs = np.stack(words, axis=-1)
-    words_of_keys = pairs.reshape((*keys.shape[:-1], 2 * len(counter)))[..., :count]
+        for first in range(0, pairs.shape[-2], _BLOCK):
+            block = pairs[..., first : first + _BLOCK, :]
+            counter = np.arange(first, first + block.shape[-2], dtype=np.uint32)
+            words = threefry2x32((keys[..., :1], keys[..., 1:]), (counter, np.zeros_like(counter)))
+            block[..., 0], block[..., 1] = words
+    words_of_keys = pairs.reshape((*keys.shape[:-1], 2 * pairs.shape[-2]))[..., :count]
     return words_of_keys.reshape((*keys.shape[:-1], *shape))
 
 

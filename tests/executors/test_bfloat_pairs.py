@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
-from types import SimpleNamespace
 from typing import Any
 
 import ml_dtypes
@@ -23,10 +22,11 @@ from gradloom.executors.native import target as target_module
 from gradloom.executors.native.builder import Function, vector
 from gradloom.executors.native.compile import compile_module
 from gradloom.executors.native.dots import add_dots, paired
+from gradloom.executors.native.machine import Machine, llvm
 from gradloom.executors.native.module import write_module
 from gradloom.executors.native.plan import make_plan
 from gradloom.executors.native.program import NativeProgram
-from gradloom.executors.native.target import Pairs, Target, host, lesser, llvm, machine
+from gradloom.executors.native.target import Pairs, Target, host, lesser, machine
 from gradloom.ir.interpret import evaluate
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
@@ -337,14 +337,8 @@ def test_a_step_of_training_in_a_loop():
 
 @pytest.mark.parametrize("has", [True, False])
 def test_a_processor_with_the_instruction_uses_it(has: bool, monkeypatch: pytest.MonkeyPatch):
-    found = {"avx512f": True, "avx512vl": True, "avx512bf16": has}
-
-    class Features(dict):
-        def flatten(self) -> str:
-            return ",".join(f"{'+' if on else '-'}{name}" for name, on in self.items())
-
-    binding = SimpleNamespace(get_host_cpu_features=lambda: Features(found), get_host_cpu_name=lambda: "some")
-    monkeypatch.setattr(target_module, "llvm", lambda: binding)
+    features = f"+avx512f,+avx512vl,{'+' if has else '-'}avx512bf16"
+    monkeypatch.setattr(target_module, "this_machine", lambda: Machine("20.1.8", "some", features))
     monkeypatch.setattr(target_module.platform, "machine", lambda: "x86_64")
     monkeypatch.delenv("GRADLOOM_CPU", raising=False)
     assert host.__wrapped__().pairs is (Pairs.INSTRUCTION if has else Pairs.WIDENED)

@@ -21,9 +21,10 @@ from gradloom.executors.native import compile as compiling
 from gradloom.executors.native import planning
 from gradloom.executors.native.cache import ObjectCache
 from gradloom.executors.native.digest import digest
+from gradloom.executors.native.machine import this_machine
 from gradloom.executors.native.module import KernelFunction
 from gradloom.executors.native.program import NativeProgram
-from gradloom.executors.native.target import host, lesser, llvm
+from gradloom.executors.native.target import host, lesser
 from gradloom.ir.graph import Graph, placeholder, scope
 from gradloom.ir.tensortype import TensorType, bfloat16
 from gradloom.ops import elementwise
@@ -294,7 +295,7 @@ def test_another_processor_or_version_shares_nothing(counted: Counted, monkeypat
         assert counted(lambda target=target: NativeProgram(graph_of(7, 6), target)) == (1, 2)
     monkeypatch.setattr(compiling, "_sources", lambda: "the source of tomorrow")
     assert counted(lambda: NativeProgram(graph_of(7, 6))) == (1, 2)
-    monkeypatch.setattr(llvm(), "llvm_version_info", (99, 0, 0))
+    monkeypatch.setattr(compiling, "this_machine", lambda: replace(this_machine(), version="99.0.0"))
     assert counted(lambda: NativeProgram(graph_of(7, 6))) == (1, 2)
 
 

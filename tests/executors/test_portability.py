@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 import gradloom as gl
+from gradloom.executors.native.machine import llvm
 from gradloom.executors.native.module import write_module
 from gradloom.executors.native.plan import make_plan
 from gradloom.executors.native.scalars import CODE
-from gradloom.executors.native.target import Target, llvm, machine
+from gradloom.executors.native.target import Target, machine
 from gradloom.executors.native.vectormath import FUNCTIONS
 
 ARM = Target("neon", "cortex-a72", "", 16, 32, "linux", "aarch64-unknown-linux-gnu")

@@ -18,7 +18,8 @@ import pytest
 
 import gradloom as gl
 from gradloom.executors.native.builder import Function, vector
-from gradloom.executors.native.target import Target, host, llvm, machine
+from gradloom.executors.native.machine import llvm
+from gradloom.executors.native.target import Target, host, machine
 from gradloom.executors.native.vectormath import FUNCTIONS
 from gradloom.executors.native.vectormath.fitting import pi, split
 

@@ -21,7 +21,9 @@ from weakref import WeakValueDictionary
 from gradloom import config, ir, ops
 from gradloom.executors import native
 from gradloom.executors.native.cache import ObjectCache
-from gradloom.executors.native.target import Target, llvm, machine
+from gradloom.executors.native.link import link
+from gradloom.executors.native.machine import llvm, this_machine
+from gradloom.executors.native.target import Target, machine
 from gradloom.executors.native.translate import translate
 from gradloom.records import dataclass
 
@@ -63,13 +65,19 @@ class Refused(RuntimeError):
 
 @dataclass(frozen=True)
 class Code:
-    """Machine code in memory, which lives as long as ``engine``."""
+    """Machine code in memory.
 
-    engine: Any
+    Attributes:
+        place: where a function or a constant of a name lies.
+        memory: what holds them, for as long as this object lives.
+    """
+
+    place: Callable[[str], int]
+    memory: Any
 
     def address(self, name: str) -> int:
         """Where a function begins."""
-        return self.engine.get_function_address(name)
+        return self.place(name)
 
     def function(self, name: str, arguments: int) -> Callable[..., None]:
         """A function of so many integers and addresses, to be called from Python; the caller keeps this object."""
@@ -77,7 +85,7 @@ class Code:
 
     def number(self, name: str) -> int:
         """The value of a 64-bit constant."""
-        return ctypes.c_int64.from_address(self.engine.get_global_value_address(name)).value
+        return ctypes.c_int64.from_address(self.place(name)).value
 
 
 _loaded: WeakValueDictionary[str, Code] = WeakValueDictionary()
@@ -123,8 +131,8 @@ def _in_memory(keys: Iterable[str]) -> dict[str, Code]:
 
 def key_of(part: Part, target: Target) -> str:
     """The name of a part's code in this process and on disk."""
-    version = ".".join(map(str, llvm().llvm_version_info))
-    return hashlib.sha256("\n".join((_sources(), version, repr(target), part.content)).encode()).hexdigest()
+    words = _sources(), this_machine().version, repr(vars(target)), part.content
+    return hashlib.sha256("\n".join(words).encode()).hexdigest()
 
 
 @lru_cache
@@ -189,11 +197,21 @@ def _linked(objects: Mapping[str, bytes], target: Target) -> dict[str, Code]:
     """Bring object code into memory, by key."""
     if not objects:
         return {}
-    binding = llvm()
-    engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine(target))
-    for code in objects.values():
-        engine.add_object_file(binding.ObjectFileRef.from_data(code))
-    engine.finalize_object()
-    linked = dict.fromkeys(objects, Code(engine))
+    code = _linked_here(objects.values()) or _linked_by_llvm(objects.values(), target)
+    linked = dict.fromkeys(objects, code)
     _loaded.update(linked)
     return linked
+
+
+def _linked_here(objects: Iterable[bytes]) -> Code | None:
+    image = link(objects)
+    return image and Code(image.places.__getitem__, image.memory)
+
+
+def _linked_by_llvm(objects: Iterable[bytes], target: Target) -> Code:
+    binding = llvm()
+    engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine(target))
+    for code in objects:
+        engine.add_object_file(binding.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    return Code(lambda name: engine.get_function_address(name) or engine.get_global_value_address(name), engine)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from typing import TYPE_CHECKING
 
 from gradloom.errors import CompileError
 from gradloom.executors.base import Program
-from gradloom.executors.native.target import Target
 from gradloom.executors.reference import ReferenceProgram
 from gradloom.ir.graph import Graph
+
+if TYPE_CHECKING:
+    from gradloom.executors.native.target import Target
 
 
 class NativeExecutor:

@@ -6,22 +6,12 @@ import platform
 import sys
 from enum import Enum
 from functools import lru_cache
-from types import ModuleType
 from typing import Any
 
 from gradloom import config
 from gradloom.errors import OptionError
+from gradloom.executors.native.machine import llvm, this_machine
 from gradloom.records import dataclass
-
-
-@lru_cache
-def llvm() -> ModuleType:
-    """llvmlite's binding of LLVM, loaded when the first program is compiled: it takes a tenth of a second."""
-    import llvmlite.binding as binding  # noqa: PLC0415
-
-    binding.initialize_native_target()
-    binding.initialize_native_asmprinter()
-    return binding
 
 
 class Pairs(Enum):
@@ -80,8 +70,7 @@ def lesser() -> dict[str, Target]:
     """The lesser processors whose code this one runs, by name."""
     if platform.machine().lower() not in _X86:
         return {}
-    features = llvm().get_host_cpu_features()
-    known = [_AVX2, _SSE2] if all(features.get(f) for f in ("avx2", "fma", "f16c", "bmi2")) else [_SSE2]
+    known = [_AVX2, _SSE2] if this_machine().has("avx2", "fma", "f16c", "bmi2") else [_SSE2]
     return {target.name: target for target in known}
 
 
@@ -97,15 +86,15 @@ def host(forced: str | None = None) -> Target:
         if name not in lesser():
             raise OptionError("GRADLOOM_CPU", rule=f"is one of {', '.join(lesser())}", got=repr(name))
         return lesser()[name]
-    features = llvm().get_host_cpu_features()
-    flat, cpu, kind = features.flatten(), llvm().get_host_cpu_name(), platform.machine().lower()
+    this, kind = this_machine(), platform.machine().lower()
+    flat, cpu = this.features, this.cpu
     if kind not in _X86:
         return Target("neon", cpu, flat, 16, 32) if kind in _ARM else Target("other", cpu, flat, 16, 16)
-    if features.get("avx512f") and features.get("avx512vl"):
+    if this.has("avx512f", "avx512vl"):
         # Server processors are tuned for 256-bit vectors by default, which halves these kernels.
-        pairs = Pairs.INSTRUCTION if features.get("avx512bf16") else Pairs.WIDENED
+        pairs = Pairs.INSTRUCTION if this.has("avx512bf16") else Pairs.WIDENED
         return Target("avx512", cpu, flat + ",-prefer-256-bit", 64, 32, pairs=pairs)
-    if features.get("avx2") and features.get("fma"):
+    if this.has("avx2", "fma"):
         return Target("avx2", cpu, flat, 32, 16)
     return Target("sse2", cpu, flat, 16, 16)
 

@@ -11,7 +11,7 @@ import ctypes
 from functools import lru_cache
 from typing import Any
 
-from gradloom.executors.native.target import llvm
+from gradloom.executors.native.machine import llvm
 
 _OBJECT = 1
 """Object code is asked for, not assembly."""
