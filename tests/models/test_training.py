@@ -37,19 +37,28 @@ CASES = {
     "Speedrun": Case(lambda: models.Speedrun(width=4), (3, 32, 32, 3)),
 }
 
+USUAL = {
+    "LeNet5": Case(models.LeNet5, (64, 28, 28, 1), steps=1),
+    "SmallCNN": Case(models.SmallCNN, (64, 28, 28, 1), steps=1),
+    "ResNet": Case(lambda: models.ResNet(8), (64, 32, 32, 3), steps=1),
+    "UNet": Case(lambda: models.UNet(2, base=16, depth=2, norm=True), (4, 64, 64, 1), steps=1),
+}
+"""Networks as they are trained: many a way of computing is taken only where channels or examples are enough."""
+
 
 def test_every_network_has_a_case() -> None:
     networks = {name for name in models.__all__ if name[0].isupper()}
     assert {name.partition(",")[0] for name in CASES} == networks
 
 
-def training(case: Case) -> tuple[gl.Graph, list[np.ndarray]]:
+def training(case: Case, dtype: str = "float32") -> tuple[gl.Graph, list[np.ndarray]]:
     """Steps of gradient descent with momentum, one after the other, as one graph, and its inputs."""
     rng = np.random.default_rng(0)
     network, x = case.make(), rng.standard_normal(case.x).astype(np.float32)
     network.initialize(x)
     outputs = network(x).shape
     labels = rng.integers(0, outputs[-1], outputs[:-1])
+    x = x.astype(dtype)
 
     def step(carry: Any, key: gl.Tensor) -> tuple[Any, gl.Tensor]:
         parameters, state, velocity = carry
@@ -62,8 +71,10 @@ def training(case: Case) -> tuple[gl.Graph, list[np.ndarray]]:
         velocity = tree.map(lambda v, g: 0.9 * v + g, velocity, gradient)
         return (tree.map(lambda p, v: p - 0.05 * v, parameters, velocity), state, velocity), value
 
-    parameters = network.parameters()
-    arguments = ((parameters, network.state(), tree.map(gl.zeros_like, parameters)), gl.random.key(1))
+    parameters, state = (
+        tree.map(lambda t: gl.cast(t, dtype), part) for part in (network.parameters(), network.state())
+    )
+    arguments = ((parameters, state, tree.map(gl.zeros_like, parameters)), gl.random.key(1))
 
     def run(carry: Any, key: gl.Tensor) -> tuple[Any, list[gl.Tensor]]:
         values = []
@@ -87,3 +98,16 @@ def test_steps_have_the_same_bits_on_any_number_of_threads(name: str) -> None:
         assert all(np.array_equal(a, b) for a, b in zip(runs[0], run, strict=True))
     for found, wanted in zip(runs[0], evaluate(graph, arrays), strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-3 * np.abs(wanted).max())
+
+
+@pytest.mark.parametrize("name", USUAL)
+def test_a_step_of_a_usual_network_is_that_of_twice_the_digits(name: str) -> None:
+    graph, arrays = training(USUAL[name])
+    exact = evaluate(*training(USUAL[name], "float64"))
+    program = NativeProgram(graph)
+    program.threads = 1
+    alone = program(arrays)
+    program.threads = 5
+    for found, again, wanted in zip(alone, program(arrays), exact, strict=True):
+        np.testing.assert_array_equal(found, again)
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4 * np.abs(wanted).max())

@@ -127,7 +127,7 @@ def _blocks(kernel: Kernel, target: Target) -> list[Kernel]:
     """A kernel that sums blocks, and one that adds these up, with the block of the whole."""
     whole = kernel.core
     assert whole is not None
-    found = bundle_gradient(kernel, target) if len(kernel.operands) == conv_weights.OPERANDS else None
+    found = bundle_gradient(kernel, target) if not kernel.is_behind_pool else None
     node, bundle = found or (whole, None)
     blocks = conv_weights.cut(sides(node), whole.dtype.itemsize, target).blocks
     if blocks == 1 and not bundle and [type(i) for i in kernel.block.code] == [Given] and len(kernel.stores) == 1:

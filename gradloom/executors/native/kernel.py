@@ -165,6 +165,12 @@ class Kernel:
         return bool(self.segments and self.operands)
 
     @property
+    def is_behind_pool(self) -> bool:
+        """Whether a convolution's gradient is given by a pool's windows; a third operand says where they go."""
+        gradient = self.core_op in (convolution.conv_input_gradient, convolution.conv_kernel_gradient)
+        return gradient and len(self.operands) > 2
+
+    @property
     def in_pairs(self) -> bool:
         """Whether it multiplies neighbouring elements of bfloat16 in pairs (narrow.py)."""
         return bool(self.operands) and is_bfloat16(self.operands[0].buffer.dtype)

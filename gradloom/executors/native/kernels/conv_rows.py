@@ -77,7 +77,7 @@ def goes_by_examples(kernel: Kernel) -> bool:
     """Whether units are rows of one example after another, so that others can do something with it in between."""
     if kernel.core_op not in (convolution.conv, convolution.conv_input_gradient):
         return False
-    return not (kernel.pooling or kernel.in_pairs or _is_large(core_of(kernel)))
+    return not (kernel.pooling or kernel.is_behind_pool or kernel.in_pairs or _is_large(core_of(kernel)))
 
 
 def units(kernel: Kernel) -> int:

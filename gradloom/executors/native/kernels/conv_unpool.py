@@ -29,7 +29,6 @@ from gradloom.executors.native.target import Target
 from gradloom.ops import convolution
 from gradloom.records import dataclass
 
-OPERANDS = 2  # of the gradient of an input; with a third one the first two are a pool's windows and the kernel
 SORTED_BYTES = 64
 """Of a vector whose lanes one instruction moves together."""
 NEAR_BYTES = 2**14
@@ -89,7 +88,7 @@ def cut(s: Sides, pooled: Sequence[int], itemsize: int, target: Target) -> Unpoo
 
 def unpool_cut(kernel: Kernel, target: Target) -> UnpoolCut | None:
     """How a gradient is cut whose first operand is given by a pool's windows."""
-    if kernel.core_op is not convolution.conv_input_gradient or len(kernel.operands) <= OPERANDS or kernel.core is None:
+    if kernel.core is None or kernel.core.op is not convolution.conv_input_gradient or not kernel.is_behind_pool:
         return None
     return cut(sides(kernel.core), kernel.operands[0].buffer.shape, kernel.core.dtype.itemsize, target)
 

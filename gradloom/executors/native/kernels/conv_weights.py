@@ -43,7 +43,6 @@ from gradloom.executors.native.loops import contiguous
 from gradloom.executors.native.target import Target
 from gradloom.records import dataclass
 
-OPERANDS = 2  # x and y; with a third one y is given as the values of a pool's windows and the places they go to
 FEWEST_VISITS = 4  # of tiles to a row of y, for a copy of it to pay
 UNROLLED = 4  # windows of few vectors that are written one after the other; more vectors would not fit the registers
 
@@ -94,7 +93,7 @@ def write(writer: BlockWriter, kernel: Kernel, target: Target) -> int:
 
 def sparse_cut(kernel: Kernel, target: Target) -> conv_sparse.SparseCut | None:
     """How a gradient is cut whose second operand is given by a pool's windows, if its zeros are left out."""
-    if len(kernel.operands) <= OPERANDS or kernel.core is None:
+    if not kernel.is_behind_pool or kernel.core is None:
         return None
     return conv_sparse.cut(sides(kernel.core), kernel.operands[1].buffer.shape, kernel.core.dtype.itemsize, target)
 
@@ -152,7 +151,7 @@ class _Weights:
         self.line_taps = self.tile.tap_groups(a.window)
         self.placed: PlacedRows | NearRows | None = None
         width = self.tile.vectors * form.lanes
-        if len(form.kernel.operands) > OPERANDS:
+        if form.kernel.is_behind_pool:
             self.placed = PlacedRows(form, self.cut.longest, width)
         elif copies_rows(s, form.itemsize, form.target):
             self.placed = NearRows(form, self.y, self.cut.longest, width)
